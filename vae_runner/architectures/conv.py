@@ -1,0 +1,89 @@
+"""Convolutional encoder and its mirrored decoder: 4x4 kernels, stride 2, padding 1, then fully connected layers.
+
+Burgess et al. 2018, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images; 252,052 parameters
+in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017, table 1, CelebA:
+32, 32, 64, 64 channels and one layer of 256.
+
+A layer maps n pixels to floor(n / 2). So a size need not be a power of two: the mirror adds a row where n is odd.
+"""
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from vae_runner.architectures.parts import ImageShape, Nonlinearity, Widths, activation, fully_connected
+from vae_runner.initialisation import he_initialised
+from vae_runner.signature import enforced
+
+__all__ = ["ConvDecoder", "ConvEncoder"]
+
+KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}
+
+
+@enforced
+class ConvEncoder(nn.Module):
+    """Images (B, C, H, W) to features (B, `hidden[-1]`)."""
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        channels: Widths = (32, 32, 32, 32),
+        hidden: Widths = (256, 256),
+        nonlinearity: Nonlinearity = "relu",
+    ) -> None:
+        super().__init__()
+        *_, smallest = halved_sizes(image_shape, len(channels))
+        convolutions = [
+            layer
+            for inputs, outputs in pairwise([image_shape[0], *channels])
+            for layer in (nn.Conv2d(inputs, outputs, **KERNEL), activation(nonlinearity))
+        ]
+        flat = channels[-1] * math.prod(smallest)
+        self.num_features = hidden[-1]
+        self.layers = he_initialised(
+            nn.Sequential(*convolutions, nn.Flatten(), *fully_connected([flat, *hidden], nonlinearity))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+@enforced
+class ConvDecoder(nn.Module):
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its lists are in the order of use."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        hidden: Widths = (256, 256),
+        channels: Widths = (32, 32, 32, 32),
+        nonlinearity: Nonlinearity = "relu",
+    ) -> None:
+        super().__init__()
+        sizes = halved_sizes(image_shape, len(channels))[::-1]
+        flat = channels[0] * math.prod(sizes[0])
+        layers = [
+            *fully_connected([latent_dim, *hidden, flat], nonlinearity),
+            nn.Unflatten(1, (channels[0], *sizes[0])),
+        ]
+        for (inputs, outputs), size in zip(pairwise([*channels, image_shape[0]]), sizes[1:], strict=True):
+            odd = tuple(length % 2 for length in size)
+            layers += [nn.ConvTranspose2d(inputs, outputs, **KERNEL, output_padding=odd), activation(nonlinearity)]
+        self.layers = he_initialised(nn.Sequential(*layers[:-1]))  # the output itself is linear
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, int]]:
+    """(height, width) of the image and behind each layer. Raises `ValueError` where nothing would be left of it."""
+    _, height, width = image_shape
+    sizes = [(height >> layer, width >> layer) for layer in range(num_layers + 1)]
+    if 0 in sizes[-1]:
+        raise ValueError(
+            f"images of {height}x{width} pixels are too small for {num_layers} layers of stride 2: "
+            f"they need {2**num_layers} pixels or more"
+        )
+    return sizes

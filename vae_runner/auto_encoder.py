@@ -1,0 +1,99 @@
+"""Auto-encoders: the documented base class, and the variational auto-encoder that the runner trains.
+
+A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a decoder and a likelihood:
+
+    q(z_i|x) = space_i(head(encoder(x))),    z_i ~ q(z_i|x),    p(x|z) = likelihood(decoder(z_1, z_2, ...))
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_runner.initialisation import he_initialised
+from vae_runner.latent_space import LatentSpace
+from vae_runner.likelihood import Likelihood
+from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key
+
+__all__ = ["VAE", "AutoEncoderBase", "Sample", "as_sample", "as_tuple"]
+
+Sample = Tensor | tuple[Tensor, ...]  # (B, D) for one latent space; a tuple of them for several
+
+
+class AutoEncoderBase(nn.Module):
+    """Base class: override `encode` and `decode`. `latent_dims` is a list, the dimensions of each latent space."""
+
+    def __init__(self, latent_dims: int | Sequence[int]) -> None:
+        super().__init__()
+        self.latent_dims = [latent_dims] if isinstance(latent_dims, int) else list(latent_dims)
+
+    def encode(self, x: Tensor, state: State | None = None) -> Sample:
+        """Returns a latent sample of each image (B, C, H, W): (B, D), or a tuple of them for several spaces."""
+        raise NotImplementedError(f"{type(self).__name__} has no encode")
+
+    def decode(self, sample: Sample, state: State | None = None) -> Tensor:
+        """Returns the images (B, C, H, W) decoded from a sample such as `encode` returns."""
+        raise NotImplementedError(f"{type(self).__name__} has no decode")
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """Returns the auto-encoded images; `x` becomes the target in the state."""
+        if state is not None:
+            state[Y_TRUE] = x
+        decoded = self.decode(self.encode(x, state), state)
+        if state is not None:
+            state[Y_PRED] = decoded
+        return decoded
+
+
+class VAE(AutoEncoderBase):
+    """Encoder, latent spaces, decoder and likelihood.
+
+    The encoder maps images to (B, `encoder.num_features`); one linear head maps these to the parameters of all spaces;
+    the decoder maps (B, sum of dims) to the likelihood's raw parameters.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, spaces: Sequence[LatentSpace], decoder: nn.Module, likelihood: Likelihood
+    ) -> None:
+        super().__init__([space.dims for space in spaces])
+        self.encoder = encoder
+        self.head = he_initialised(nn.Linear(encoder.num_features, sum(space.num_parameters for space in spaces)))
+        self.spaces = nn.ModuleList(spaces)
+        self.decoder = decoder
+        self.likelihood = likelihood
+
+    def posteriors(self, x: Tensor) -> tuple[Distribution, ...]:
+        """Returns q(z|x) of each latent space, batch shape (B, D)."""
+        raw = self.head(self.encoder(x)).split([space.num_parameters for space in self.spaces], dim=1)
+        return tuple(space.posterior(part) for space, part in zip(self.spaces, raw, strict=True))
+
+    def priors(self) -> tuple[Distribution, ...]:
+        """Returns p(z) of each latent space, batch shape (D,)."""
+        return tuple(space.prior() for space in self.spaces)
+
+    def encode(self, x: Tensor, state: State | None = None) -> Sample:
+        """As documented in the base class; posteriors and priors go to the state under their keys."""
+        posteriors = self.posteriors(x)
+        if state is not None:
+            for space_id, (posterior, prior) in enumerate(zip(posteriors, self.priors(), strict=True)):
+                state[posterior_key(space_id)], state[prior_key(space_id)] = posterior, prior
+        return as_sample(posterior.rsample() for posterior in posteriors)
+
+    def decode(self, sample: Sample, state: State | None = None) -> Tensor:
+        """As documented in the base class; the decoder's raw output goes to the state under `Y_RAW`."""
+        raw = self.decoder(torch.cat(as_tuple(sample), dim=1))
+        if state is not None:
+            state[Y_RAW] = raw
+        return self.likelihood.mean(raw)
+
+
+def as_tuple(sample: Sample) -> tuple[Tensor, ...]:
+    """A sample of one space or of several as a tuple, one tensor for each space."""
+    return (sample,) if isinstance(sample, Tensor) else tuple(sample)
+
+
+def as_sample(parts: Iterable[Tensor]) -> Sample:
+    """One tensor for each space as the sample that `encode` returns: the tensor itself where there is one space."""
+    parts = tuple(parts)
+    return parts[0] if len(parts) == 1 else parts

@@ -1,0 +1,210 @@
+"""What a constructor accepts, read off its annotations: one source for the check of a config and of a Python call.
+
+A range is written beside the type, `steps: Annotated[int, positive]`. `fault` judges one value, `enforced` makes a
+constructor raise `ValueError` for a value out of range, and `experiment.check` reads the same annotations to report
+all mistakes of a config before anything is built.
+"""
+
+import contextlib
+import functools
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+__all__ = [
+    "Limit",
+    "coerced",
+    "describe",
+    "enforced",
+    "fault",
+    "locate",
+    "non_negative",
+    "parameters",
+    "positive",
+    "probability",
+]
+
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A range that a value must keep; `text` completes 'SETTING ..., got VALUE'."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+positive = Limit("must be positive", lambda value: value > 0 and math.isfinite(value))
+non_negative = Limit("must not be negative", lambda value: value >= 0 and math.isfinite(value))
+probability = Limit("must lie in [0, 1]", lambda value: 0 <= value <= 1)
+
+
+def parameters(target: Callable[..., Any]) -> dict[str, tuple[inspect.Parameter, Any]]:
+    """Each parameter of `target` (without self) by name, with its annotation resolved (`Any` where there is none)."""
+    function = target.__init__ if isinstance(target, type) else target
+    hints: dict[str, Any] = {}
+    with contextlib.suppress(NameError, TypeError, AttributeError):  # of a third party's annotation: it goes unchecked
+        hints = typing.get_type_hints(function, include_extras=True)
+    return {name: (parameter, hints.get(name, Any)) for name, parameter in inspect.signature(target).parameters.items()}
+
+
+def fault(value: Any, annotation: Any) -> str | None:
+    """What is wrong with `value` for a parameter of that annotation: 'expected float ...', 'must be positive', None.
+
+    A mapping with a `_target_` stands for the object that it builds, and is accepted where that is an instance.
+    """
+    limit_texts: list[str] = []
+    for alternative in _alternatives(annotation):
+        kind, limits = _split(alternative)
+        if not _is_instance(value, kind):
+            continue
+        broken = [limit.text for limit in limits if not _holds(limit, value)]
+        if not broken:
+            return None
+        limit_texts += broken
+    return limit_texts[0] if limit_texts else f"expected {describe(annotation)}"
+
+
+def coerced(value: Any, annotation: Any) -> Any:
+    """A whole float, such as 1e4, as an int where the annotation takes ints and no floats; else the value itself."""
+    kinds = [_split(alternative)[0] for alternative in _alternatives(annotation)]
+    wanted = int in kinds and float not in kinds
+    return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
+
+
+def describe(annotation: Any) -> str:
+    """The annotation in a user's words: 'float or Schedule', 'list of int', 'one of fp32, bf16'."""
+    words = [_describe_one(_split(alternative)[0]) for alternative in _alternatives(annotation)]
+    return " or ".join(dict.fromkeys(words))
+
+
+def enforced(cls: Class) -> Class:
+    """Class decorator: the constructor raises `ValueError` where an argument breaks the limit of its annotation."""
+    constructor = cls.__init__
+    signature = inspect.signature(constructor)
+    limits = {name: hint for name, (_, hint) in parameters(cls).items() if _has_limit(hint)}
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs).arguments
+        for name, hint in limits.items():
+            problem = fault(given[name], hint) if name in given else None
+            if problem:
+                raise ValueError(f"{cls.__name__}: {name} {problem}, got {given[name]!r}")
+        constructor(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[misc]
+    return cls
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [inner for part in get_args(annotation) for inner in _alternatives(part)]
+    return [annotation]
+
+
+def _split(annotation: Any) -> tuple[Any, list[Limit]]:
+    """An annotation without its limits, and the limits."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, []
+    kind, *extras = get_args(annotation)
+    return kind, [extra for extra in extras if isinstance(extra, Limit)]
+
+
+def _has_limit(annotation: Any) -> bool:
+    """Whether the annotation carries a limit anywhere: `Annotated[...]`, a union of them, a list of them."""
+    return bool(_split(annotation)[1]) or any(_has_limit(part) for part in get_args(annotation))
+
+
+def _holds(limit: Limit, value: Any) -> bool:
+    return isinstance(value, Mapping) or bool(limit.holds(value))
+
+
+def _is_instance(value: Any, kind: Any) -> bool:
+    origin, args = get_origin(kind), get_args(kind)
+    if kind in (Any, inspect.Parameter.empty) or isinstance(kind, TypeVar):
+        return True
+    if kind in (None, type(None)):
+        return value is None
+    if origin is Literal:
+        return value in args
+    if origin in (list, Sequence, tuple):
+        return _is_sequence(value, origin, args)
+    if origin is not None:
+        kind = origin
+    if kind in (bool, int, float, str):
+        return _is_plain(value, kind)
+    if isinstance(value, Mapping) and "_target_" in value:
+        return _builds(value, kind)
+    return isinstance(value, kind) if isinstance(kind, type) else kind is Callable and callable(value)
+
+
+def _is_plain(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _is_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    if origin is tuple and args and args[-1] is not Ellipsis:
+        return len(value) == len(args) and all(
+            fault(item, part) is None for item, part in zip(value, args, strict=True)
+        )
+    return not args or all(fault(item, args[0]) is None for item in value)
+
+
+def _builds(node: Mapping[str, Any], kind: Any) -> bool:
+    """Whether the object that a `_target_` node builds is of that kind (true where only building it would tell)."""
+    try:
+        target = locate(node["_target_"])
+    except ImportError:
+        return True  # reported where the node itself is checked
+    if kind is Callable or kind is collections_callable or node.get("_partial_"):
+        return True
+    made = target if isinstance(target, type) else typing.get_type_hints(target).get("return", Any)
+    return not (isinstance(made, type) and isinstance(kind, type)) or issubclass(made, kind)
+
+
+collections_callable = get_origin(Callable[[], None])
+
+
+def locate(path: Any) -> Any:
+    """The object that a dotted path names. Raises `ImportError` with the part that could not be found."""
+    if not isinstance(path, str) or not all(part.isidentifier() for part in path.split(".")):
+        raise ImportError(f"{path!r} is not a dotted path")
+    parts = path.split(".")
+    found: Any = None
+    for count in range(len(parts), 0, -1):
+        name = ".".join(parts[:count])
+        try:
+            found = __import__(name, fromlist=["_"])
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise  # the module is there, but what it imports is not
+            continue
+        for part in parts[count:]:
+            if not hasattr(found, part):
+                raise ImportError(f"{name} has no {part}")
+            found = getattr(found, part)
+        return found
+    raise ImportError(f"no module called {parts[0]}")
+
+
+def _describe_one(kind: Any) -> str:
+    origin, args = get_origin(kind), get_args(kind)
+    if kind in (None, type(None)):
+        return "null"
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin in (list, Sequence):
+        return f"list of {describe(args[0])}" if args else "list"
+    if origin is tuple:
+        return "list" if not args else "[" + ", ".join(describe(part) for part in args) + "]"
+    return getattr(kind, "__name__", str(kind))

@@ -1,0 +1,70 @@
+"""The state of one training step: a dict from `StateKey` to whatever the parts of a step have to tell each other.
+
+The engine starts a new dict at each step; the model, the likelihood and the divergences add to it; callbacks read it.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+__all__ = [
+    "DEVICE",
+    "LOSS",
+    "METRICS",
+    "MODEL",
+    "SCHEDULED",
+    "STEP",
+    "Y_PRED",
+    "Y_RAW",
+    "Y_TRUE",
+    "State",
+    "StateKey",
+    "X",
+    "posterior_key",
+    "prior_key",
+    "state_key",
+]
+
+
+class StateKey:
+    """A key of a state. Two keys are the same only if they are one object, so names cannot collide."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"StateKey({self.name!r})"
+
+
+State = MutableMapping[StateKey, Any]
+
+
+def state_key(name: str) -> StateKey:
+    """A new key; `name` is for people."""
+    return StateKey(name)
+
+
+X = state_key("x")  # (B, C, H, W), input images in [0, 1]
+Y_TRUE = state_key("y_true")  # (B, C, H, W), what is to be reconstructed
+Y_RAW = state_key("y_raw")  # the decoder's output: parameters of the likelihood
+Y_PRED = state_key("y_pred")  # (B, C, H, W), decoded images
+LOSS = state_key("loss")  # (), nats per image
+MODEL = state_key("model")
+DEVICE = state_key("device")
+STEP = state_key("step")  # optimiser steps done when the state was made
+METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
+SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step
+
+_posteriors: dict[int, StateKey] = {}
+_priors: dict[int, StateKey] = {}
+
+
+def posterior_key(space_id: int = 0) -> StateKey:
+    """Where a model puts q(z|x) of its latent space number `space_id`: always the same key for the same number."""
+    return _posteriors.setdefault(space_id, StateKey(f"posterior_{space_id}"))
+
+
+def prior_key(space_id: int = 0) -> StateKey:
+    """Where a model puts p(z) of its latent space number `space_id`."""
+    return _priors.setdefault(space_id, StateKey(f"prior_{space_id}"))
