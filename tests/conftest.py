@@ -1,0 +1,72 @@
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from vae_runner.cli.arguments import read_arguments
+from vae_runner.cli.precheck import Composer, composer, without_hydra
+from vae_runner.engine import Engine
+from vae_runner.experiment.assemble import assemble
+from vae_runner.experiment.check import check
+
+TESTS = Path(__file__).parent
+OWN_CONFIGS = f"--config-dir={TESTS / 'conf'}"
+TOY = ("dataset=toy", "engine.steps=12", "engine.batch_size=16", "engine.device=cpu", "engine.precision=fp32")
+
+torch.set_num_threads(1)  # small tensors: a second thread only waits
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for the whole session, so that dSprites is rendered once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def configs() -> Iterator[Composer]:
+    """Hydra's composition of conf/ and tests/conf/."""
+    with composer(read_arguments([OWN_CONFIGS])) as compose:
+        yield compose
+
+
+@pytest.fixture
+def compose(configs: Composer) -> Callable[..., DictConfig]:
+    """compose(*overrides) -> the composed config, without Hydra's node."""
+
+    def make(*overrides: str) -> DictConfig:
+        return without_hydra(configs.compose(overrides))
+
+    return make
+
+
+@pytest.fixture
+def experiment(compose: Callable[..., DictConfig]) -> Callable[..., Engine]:
+    """experiment(*overrides, folder=None) -> the engine of a small run on toy images, nothing of it mocked."""
+
+    def make(*overrides: str, folder: Path | None = None) -> Engine:
+        config, problems = check(compose(*TOY, *overrides))
+        assert problems == []
+        return assemble(config, folder)
+
+    return make
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Path]:
+    """A new folder as the current one."""
+    with contextlib.chdir(tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> Iterator[None]:
+    """Tests do not see the user's settings, nor leave any."""
+    before = dict(os.environ)
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

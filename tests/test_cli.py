@@ -1,0 +1,306 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import OWN_CONFIGS, TESTS, TOY
+
+from vae_runner import __version__, cli
+from vae_runner.paths import config_dir
+
+Run = Callable[..., tuple[int, str, str]]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": ""}
+
+
+@pytest.fixture
+def vae_train(inside: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """vae_train(*arguments) -> exit code, standard output, standard error; in an empty folder of its own."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        capfd.readouterr()
+        code = cli.run(list(arguments))
+        return (code, *capfd.readouterr())
+
+    return run
+
+
+def toy(*arguments: str) -> list[str]:
+    return [OWN_CONFIGS, *TOY, *arguments]
+
+
+def runs(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.rglob("config.yaml") if path.parent.name != ".hydra")
+
+
+def test_help_lists_every_option_and_setting(vae_train: Run) -> None:
+    code, screen, _ = vae_train("--help")
+    assert code == 0
+    for file in config_dir().rglob("*.yaml"):
+        if file.parent != config_dir():
+            assert re.search(rf"^ +\*?{file.stem} ", screen, re.M), file.stem
+    for name in yaml.safe_load((config_dir() / "train.yaml").read_text())["engine"]:
+        assert f"engine.{name}=" in screen
+    assert max(map(len, screen.splitlines())) <= 140
+
+
+def test_version(vae_train: Run) -> None:
+    assert vae_train("--version") == (0, f"vae-train {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["dataset=dspritez"], "no dataset called 'dspritez'. Did you mean dataset=dsprites? Choices: dsprites"),
+        (["architecture/encoder=mpl"], "no architecture/encoder called 'mpl'. Did you mean architecture/encoder=mlp?"),
+        (["visualisation=[data,travesal]"], "no visualisation called 'travesal'. Did you mean visualisation="),
+        (["epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
+        (["+epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
+        (["datset=dsprites"], "no setting called 'datset'. Did you mean dataset?"),
+        (["--epochs=3"], "settings are written without dashes: engine.epochs=3"),
+        (["--epochs", "3"], "settings are written without dashes: engine.epochs=3"),
+        (["--batch-size", "3"], "settings are written without dashes: engine.batch_size=3"),
+        (["--zzz"], "no option called 'zzz'; settings are written without dashes: NAME=VALUE"),
+        (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'"),
+        (["engine.epochs=-3"], "engine.epochs must be positive, got -3"),
+        (["engine.steps=3", "engine.epochs=3"], "give either engine.steps or engine.epochs"),
+        (["dsprites"], "cannot read 'dsprites': settings are written NAME=VALUE. Did you mean dataset=dsprites?"),
+        (["seed=/a b(c"], "cannot read 'seed=/a b(c'; put quotes around the value: 'seed=\"/a b(c\"'"),
+        (["divergence=beta,capacity"], "divergence=beta,capacity holds several values: add --multirun"),
+        (["-m", "divergence=beta,capacitor"], "no divergence called 'capacitor'. Did you mean divergence=capacity?"),
+        (["--multirun", "seed=1,x"], "seed: expected int, got 'x'"),
+        (["architecture.encoder=mlp"], "architecture.encoder is a group, set it by architecture/encoder=OPTION"),
+        (["+experiment=smoke"], "experiment is chosen without +: experiment=smoke"),
+        (["+engine.steps=3"], "engine.steps is there already; write it without +"),
+        (["~engine.nothing"], "no setting called 'engine.nothing'."),
+        (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
+        (["resume=nowhere"], "resume=nowhere: no run there (no config.yaml)."),
+        (["dataset.source=file"], "no dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz and no imgs.npy in"),
+        (toy("engine.batch_size=999"), "engine.batch_size=999 but only 160 images to train on"),
+        (toy("dataset.size=8"), "vae_runner.architectures.ConvEncoder: images of 8x8 pixels are too small"),
+        (toy("visualisation.traversal.dims_to_walk=[77]"), "dims_to_walk: 77 is not one of the 10 latent dimensions"),
+    ],
+)  # fmt: skip
+def test_a_mistake_gets_one_line_and_leaves_nothing(
+    vae_train: Run, inside: Path, arguments: list[str], line: str
+) -> None:
+    code, _, errors = vae_train(*arguments)
+    assert code == 2
+    assert errors.startswith(f"vae-train: error: {line}")
+    assert errors.count("\n") == 1
+    assert not runs(inside)
+    assert not list(inside.rglob("*.log"))
+
+
+def test_all_mistakes_are_told_together(vae_train: Run) -> None:
+    arguments = ["dataset=dspritez", "epcohs=3", "--seed=3", "divergence.beta=abc", "engine.steps=0", "++optimizer.r=1"]
+    code, _, errors = vae_train(*arguments)
+    assert code == 2
+    assert len(errors.splitlines()) == 6
+    assert all(line.startswith("vae-train: error: ") for line in errors.splitlines())
+
+
+def test_the_traceback_is_there_for_those_who_ask(
+    vae_train: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert cli.run(["dataset=dspritez"]) == 2
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
+    code, output, errors = vae_train(*toy("seed=3"))
+    assert (code, errors) == (0, "")
+    (folder,) = runs(inside / "outputs")
+    assert re.fullmatch(r"\d\d-\d\d-\d\d-[0-9a-f]{4}-toy-beta", folder.name)
+    assert (inside / "outputs/latest").resolve() == folder
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        ".hydra", "checkpoints", "config.yaml", "environment.json", "epochs.csv", "grids", "metrics.jsonl",
+        "report.html", "status.json", "train.log",
+    }  # fmt: skip
+    status = json.loads((folder / "status.json").read_text())
+    assert (status["state"], status["step"], status["total_steps"]) == ("done", 12, 12)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["data"]["source"] == "made"
+    assert environment["choices"]["divergence"] == "beta"
+    assert environment["commands"][0].startswith("vae-train --config-dir")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["engine"]["seed"] == 3
+    lines = output.splitlines()
+    assert lines[0] == f"run   {folder.relative_to(inside)}"
+    assert lines[1].startswith("data  toy (made) 200 images 1x16x16    model conv, 10 normal latents, ")
+    assert lines[-1].endswith("report outputs/latest/report.html    grids outputs/latest/grids")
+    assert (folder / "train.log").read_text().count("\n") == len(lines)
+
+
+def test_cfg_prints_the_config_and_trains_nothing(vae_train: Run, inside: Path) -> None:
+    code, output, _ = vae_train("--cfg", "job", "divergence.beta=7")
+    assert code == 0
+    assert yaml.safe_load(output)["divergence"]["beta"] == 7
+    assert not (inside / "outputs").exists()
+
+
+def test_epochs_take_the_place_of_steps(vae_train: Run, inside: Path) -> None:
+    assert vae_train(OWN_CONFIGS, *(part for part in TOY if "steps" not in part), "engine.epochs=2")[0] == 0
+    assert json.loads((inside / "outputs/latest/status.json").read_text())["step"] == 20
+
+
+def test_resume_goes_on_with_the_saved_config(vae_train: Run, inside: Path) -> None:
+    vae_train(*toy("divergence.beta=2"))
+    code, output, errors = vae_train("resume=outputs/latest", "trust=true", "engine.steps=20", "engine.log_every=5")
+    assert (code, errors) == (0, "")
+    assert "going on from step 12" in output
+    folder = (inside / "outputs/latest").resolve()
+    assert runs(inside) == [folder]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (config["engine"]["steps"], config["divergence"]["beta"]) == (20, 2)
+    assert json.loads((folder / "status.json").read_text())["step"] == 20
+    assert len(json.loads((folder / "environment.json").read_text())["commands"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("divergence.beta=5", "divergence.beta cannot be changed on resume"),
+        ("distribution.dims=20", "distribution.dims cannot be changed on resume"),
+        ("divergence=capacity", "divergence cannot be changed on resume"),
+        ("seed=5", "seed cannot be changed on resume"),
+        ("engine.stepz=5", "no setting called 'engine.stepz'. Did you mean engine.steps?"),
+        ("engine.steps=12", "outputs/latest is complete at step 12 of 12; engine.steps=N trains it longer"),
+    ],
+)
+def test_resume_refuses_what_would_make_another_run(vae_train: Run, inside: Path, change: str, line: str) -> None:
+    # the message names the folder that the link points to
+    vae_train(*toy())
+    folder = (inside / "outputs/latest").resolve()
+    before = {path: path.read_bytes() for path in folder.rglob("*.pt")}
+    code, _, errors = vae_train("resume=outputs/latest", "trust=true", change)
+    assert code == 2
+    assert errors.startswith(f"vae-train: error: {line}".replace("outputs/latest", str(folder.relative_to(inside))))
+    assert {path: path.read_bytes() for path in folder.rglob("*.pt")} == before
+
+
+def test_resume_tells_where_the_checkpoint_and_the_config_differ(vae_train: Run, inside: Path) -> None:
+    vae_train(*toy())
+    file = inside / "outputs/latest/config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["distribution"]["dims"] = 20
+    file.write_text(yaml.safe_dump(config))
+    code, _, errors = vae_train("resume=outputs/latest", "engine.steps=20", "trust=true")
+    assert code == 2
+    assert errors.startswith("vae-train: error: checkpoint has distribution.dims 10, the config 20")
+
+
+def test_resume_builds_nothing_dangerous(vae_train: Run, inside: Path) -> None:
+    vae_train(*toy())
+    file = inside / "outputs/latest/config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["dataset"] = {"_target_": "os.system", "command": "touch ran"}
+    file.write_text(yaml.safe_dump(config))
+    code, _, errors = vae_train("resume=outputs/latest", "engine.steps=20")
+    assert code == 2
+    assert "names the target 'os.system', outside vae_runner and torch" in errors
+    assert not (inside / "ran").exists()
+
+
+def test_a_folder_that_holds_a_run_is_refused(vae_train: Run, inside: Path) -> None:
+    assert vae_train(*toy("hydra.run.dir=mine"))[0] == 0
+    before = (inside / "mine/metrics.jsonl").read_bytes()
+    code, _, errors = vae_train(*toy("hydra.run.dir=mine"))
+    assert code == 2
+    assert "mine holds a run already; go on with it by resume=mine" in errors
+    assert (inside / "mine/metrics.jsonl").read_bytes() == before
+
+
+def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:
+    code, output, errors = vae_train(*toy("--multirun", "divergence=beta,capacity", "seed=0,1"))
+    assert (code, errors) == (0, "")
+    (sweep,) = {folder.parent for folder in runs(inside / "multirun")}
+    assert (inside / "multirun/latest").resolve() == sweep
+    names = sorted(path.name for path in sweep.iterdir() if path.is_dir())
+    assert [re.sub(r"-[0-9a-f]{4}-", "-SUFFIX-", name) for name in names] == [
+        "0-SUFFIX-toy-beta", "1-SUFFIX-toy-beta", "2-SUFFIX-toy-capacity", "3-SUFFIX-toy-capacity",
+    ]  # fmt: skip
+    assert "4 of 4 jobs done" in output
+    seeds = [yaml.safe_load((sweep / name / "config.yaml").read_text())["engine"]["seed"] for name in names]
+    assert seeds == [0, 1, 0, 1]
+
+
+def test_a_failing_job_is_recorded_and_the_others_go_on(vae_train: Run, inside: Path) -> None:
+    code, output, errors = vae_train(*toy("--multirun", "dataset.size=16,8,20"))
+    assert code == 1
+    assert "2 of 3 jobs done" in output
+    assert "job 1 failed: vae_runner.architectures.ConvEncoder: images of 8x8 pixels are too small" in errors
+    jobs = sorted(path for path in (inside / "multirun/latest").iterdir() if path.is_dir())
+    states = [json.loads((job / "status.json").read_text())["state"] for job in jobs]
+    assert states == ["done", "failed", "done"]
+    assert "too small" in json.loads((jobs[1] / "status.json").read_text())["reason"]
+    assert "Traceback" in (jobs[1] / "train.log").read_text()
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vae_runner", *toy(*arguments)]
+    return subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(file: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+LONG = ("engine.steps=100000", "engine.picture_every=100000", "engine.checkpoint_every=20", "hydra.run.dir=mine")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_signal_saves_the_step_and_says_how_to_go_on(
+    tmp_path: Path, vae_train: Run, number: signal.Signals, code: int
+) -> None:
+    process = start(tmp_path, *LONG)
+    wait_for(tmp_path / "mine/checkpoints/last.pt", process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    told = re.search(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine\n", errors)
+    step = int(told[1].replace(",", ""))
+    status = json.loads((tmp_path / "mine/status.json").read_text())
+    assert (status["state"], status["step"]) == ("interrupted", step)
+    code, output, _ = vae_train("resume=mine", f"engine.steps={step + 3}", "trust=true")
+    assert code == 0
+    assert f"going on from step {step:,}" in output
+
+
+def test_two_processes_never_write_into_one_folder(tmp_path: Path, vae_train: Run) -> None:
+    process = start(tmp_path, *LONG)
+    try:
+        wait_for(tmp_path / "mine/checkpoints/last.pt", process)
+        code, _, errors = vae_train("resume=mine", "trust=true")
+        assert code == 2
+        assert f"mine is being written by process {process.pid} on " in errors
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_tab_completion_completes_groups_and_settings(tmp_path: Path) -> None:
+    def complete(line: str) -> list[str]:
+        environment = {**ENVIRONMENT, "COMP_LINE": f"vae-train {line}", "COMP_POINT": "99", "COMP_CWORD": "1"}
+        command = [sys.executable, "-m", "vae_runner", "--shell-completion", "query=bash"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return sorted(done.stdout.split())
+
+    assert complete("diverg") == ["divergence.", "divergence="]
+    assert complete("divergence=") == ["divergence=beta", "divergence=capacity", "divergence=kl"]
+    assert "engine.batch_size=" in complete("engine.")

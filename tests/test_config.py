@@ -1,0 +1,164 @@
+"""Every option under conf/: it fits its code, composes and trains."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from vae_runner.datasets.split import SplitConfig
+from vae_runner.engine import Engine, EngineConfig
+from vae_runner.experiment.check import FILLED, GIVEN, check, nearest
+from vae_runner.paths import config_dir
+from vae_runner.signature import locate, parameters
+from vae_runner.state import LOSS
+
+FILES = [file for file in sorted(config_dir().rglob("*.yaml")) if file.parent != config_dir()]
+OPTIONS = [(file.parent.relative_to(config_dir()).as_posix(), file.stem) for file in FILES]
+Compose = Callable[..., DictConfig]
+
+
+def nodes(config: Any, key: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every `_target_` node of a file with its key."""
+    if not isinstance(config, dict):
+        return []
+    here = [(key, config)] if "_target_" in config else []
+    return here + [node for name, value in config.items() for node in nodes(value, f"{key}.{name}".strip("."))]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(config_dir()).as_posix())
+def test_every_yaml_lists_every_argument_of_its_target(file: Path) -> None:
+    group = file.parent.relative_to(config_dir()).as_posix().replace("/", ".")
+    for key, node in nodes(yaml.safe_load(file.read_text())):
+        accepted = parameters(locate(node["_target_"])).items()
+        names = {name for name, (parameter, _) in accepted if parameter.kind < parameter.VAR_KEYWORD}
+        names -= {name for name, (parameter, _) in accepted if parameter.kind == parameter.VAR_POSITIONAL}
+        if key == "":
+            names -= GIVEN.get(group, frozenset())
+        if group == "dataset" and key == "":
+            names |= {field.name for field in fields(SplitConfig)}
+        assert set(node) - {"_target_"} == names, key
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(config_dir()).as_posix())
+def test_every_yaml_says_what_it_is(file: Path) -> None:
+    first = file.read_text().splitlines()[0 if "@package" not in file.read_text() else 1]
+    assert first.startswith("# ")
+    assert first.endswith(".")
+
+
+def test_the_engine_node_lists_every_setting_with_its_default(compose: Compose) -> None:
+    config, problems = check(compose())
+    assert problems == []
+    assert EngineConfig(**config["engine"]) == EngineConfig()
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_option_trains_two_steps_with_finite_gradients(
+    group: str, option: str, experiment: Callable[..., Engine], cache: Path, tmp_path: Path
+) -> None:
+    overrides = ["dataset=dsprites"] if group in ("experiment", "dataset") else []
+    overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}={option}")
+    if overrides[0] == "dataset=dsprites":
+        overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
+    overrides += ["engine.steps=2", "engine.epochs=null", "engine.batch_size=16", "engine.device=cpu"]
+    engine = experiment(*overrides, folder=tmp_path)
+    for _ in range(2):
+        state = engine.train_step()
+        assert torch.isfinite(state[LOSS])
+    gradients = [parameter.grad for parameter in engine.objective.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    engine.step = 0
+    engine.run()
+    if group == "visualisation":
+        assert {path.stem for path in (tmp_path / "grids").glob("*.png")} == {option}
+
+
+def test_encoders_and_decoders_can_be_mixed(experiment: Callable[..., Engine]) -> None:
+    engine = experiment("architecture/encoder=mlp", "architecture/decoder=conv_higgins")
+    assert torch.isfinite(engine.train_step()[LOSS])
+
+
+def test_a_preset_wins_over_the_defaults_and_the_command_line_over_the_preset(compose: Compose) -> None:
+    cfg = compose("experiment=higgins2017_dsprites")
+    assert cfg.optimizer._target_ == "torch.optim.Adagrad"
+    assert cfg.optimizer.initial_accumulator_value == 0.1
+    assert cfg.engine.steps == 100_000
+    cfg = compose("experiment=higgins2017_dsprites", "engine.steps=7", "optimizer=adam")
+    assert cfg.engine.steps == 7
+    assert cfg.optimizer._target_ == "torch.optim.Adam"
+
+
+def test_the_burgess_preset_is_the_paper_s(compose: Compose) -> None:
+    cfg = compose("experiment=burgess2018_dsprites")
+    assert OmegaConf.to_container(cfg.divergence.capacity) == {
+        "_target_": "vae_runner.schedule.Linear", "start": 0.0, "end": 25.0, "steps": 100_000, "delay": 0,
+    }  # fmt: skip
+    assert (cfg.divergence.gamma, cfg.optimizer.lr, cfg.engine.batch_size) == (1000, 5e-4, 64)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["++engine.stepz=3"], "no setting called 'engine.stepz'. Did you mean engine.steps?"),
+        (["++epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
+        (["++optimizer.learning_rate=3"], "no setting called 'optimizer.learning_rate'."),
+        (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'"),
+        (["divergence.beta=-1"], "divergence.beta must not be negative, got -1"),
+        (["optimizer.betas=[0.9]"], "optimizer.betas: expected [float or Tensor, float or Tensor], got [0.9]"),
+        (["distribution.dims=2.5"], "distribution.dims: expected int, got 2.5"),
+        (["dataset.validation=0"], "dataset.validation must be a part below 1 or a count of images, got 0"),
+        (["architecture.encoder._target_=no.Such"], "architecture.encoder._target_: cannot import 'no.Such'"),
+        (["divergence=capacity", "divergence.capacity.steps=0"], "divergence.capacity.steps must be positive, got 0"),
+        (["divergence.beta={_target_: vae_runner.likelihood.Bernoulli}"],
+         "divergence.beta: expected float or Schedule, got vae_runner.likelihood.Bernoulli"),
+        (["visualisation.traversal.lin_steps=0"], "visualisation.traversal.lin_steps must be positive, got 0"),
+        (["~divergence"], "no divergence is chosen; set divergence=..."),
+        (["~distribution.dims", "distribution._target_=torch.nn.Linear"], "distribution.in_features is missing"),
+        (["dataset.root=???"], "dataset.root is not set; set dataset.root=..."),
+        (["seed=x"], "seed: expected int, got 'x'"),
+        (["engine.log_every=${engine.nothing}"], "engine.log_every: Interpolation key 'engine.nothing' not found"),
+        (["+architecture.encoder.image_shape=[1,2,3]"], "architecture.encoder.image_shape follows from the data"),
+        (["engine.device=tpu"], "engine.device: expected one of auto, cpu, cuda, got 'tpu'"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_their_line(compose: Compose, overrides: list[str], line: str) -> None:
+    _, problems = check(compose(*overrides))
+    assert any(problem.startswith(line) for problem in problems), problems
+
+
+def test_all_mistakes_are_listed_together(compose: Compose) -> None:
+    _, problems = check(compose("engine.batch_size=0", "engine.device=tpu", "divergence.beta=x", "++nothing=1"))
+    assert len(problems) == 4
+
+
+def test_whole_numbers_may_be_written_as_floats(compose: Compose) -> None:
+    config, problems = check(compose("engine.steps=2e4", "distribution.dims=1e1"))
+    assert problems == []
+    assert (config["engine"]["steps"], config["distribution"]["dims"]) == (20_000, 10)
+    assert isinstance(config["engine"]["steps"], int)
+
+
+def test_a_schedule_can_be_given_where_a_number_stands(experiment: Callable[..., Engine]) -> None:
+    schedule = "{_target_: vae_runner.schedule.Linear, start: 0.0, end: 4.0, steps: 4}"
+    engine = experiment(f"divergence.beta={schedule}")
+    betas = [float(engine.objective.divergences[0].scheduled()["beta"]) for _ in range(5) if engine.train_step()]
+    assert betas == [1, 2, 3, 4, 4]
+
+
+def test_the_learning_rate_schedule_fills_the_run(experiment: Callable[..., Engine]) -> None:
+    assert experiment("lr_schedule=cosine", "engine.steps=null", "engine.epochs=3").lr_schedule.steps == 30
+    assert experiment("lr_schedule=cosine", "lr_schedule.steps=5").lr_schedule.steps == 5
+    assert FILLED.keys() == {"lr_schedule"}
+
+
+def test_nearest_judges_by_the_last_part_first() -> None:
+    known = ["engine.epochs", "dataset.root", "divergence.beta", "architecture/encoder", "optimizer.betas"]
+    assert nearest("epcohs", known) == "engine.epochs"
+    assert nearest("divergence.betta", known) == "divergence.beta"
+    assert nearest("encoder", known) == "architecture/encoder"
+    assert nearest("zzz", known) is None

@@ -1,0 +1,326 @@
+import json
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_runner.callbacks import Callback
+from vae_runner.datasets.split import EpochOrder, SplitConfig, split
+from vae_runner.engine import Engine, EngineConfig, Interrupted, choose_device, choose_precision
+from vae_runner.errors import RunError, UserError
+from vae_runner.randomness import isolated, permutation, seed_for
+from vae_runner.state import LOSS, METRICS, X
+
+Make = Callable[..., Engine]
+
+
+def weights(engine: Engine) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in engine.objective.state_dict().items()}
+
+
+def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def without_times(file: Path) -> list[dict]:
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in records]
+
+
+class Stop(Callback):
+    """Asks the engine to stop after a step."""
+
+    def __init__(self, engine: Engine, step: int) -> None:
+        engine.stop_signal = lambda: signal.SIGTERM if engine.step == step else None
+
+
+def test_training_lowers_the_loss_to_what_the_data_allow(experiment: Make) -> None:
+    engine = experiment("engine.steps=300", "divergence=kl", "optimizer.lr=2e-3")
+    before = engine.validate()["neg_elbo"]
+    after = engine.run()["neg_elbo"]
+    assert before == pytest.approx(256 * math.log(2), rel=0.1)
+    images = engine.train.data.images
+    mean = images.mean(0).clamp(1e-6, 1 - 1e-6)
+    best_without_latents = -(images * mean.log() + (1 - images) * (1 - mean).log()).sum((1, 2, 3)).mean()
+    assert after < best_without_latents
+
+
+@pytest.mark.parametrize("stop_at", [5, 10, 15])
+def test_a_resumed_run_equals_the_unbroken_one_to_the_bit(experiment: Make, tmp_path: Path, stop_at: int) -> None:
+    # an epoch is 10 steps: within the first epoch, between two, and within the second
+    overrides = (
+        "engine.steps=24",
+        "divergence=capacity",
+        "divergence.capacity.steps=20",
+        "lr_schedule=cosine",
+        "engine.log_every=4",
+        "engine.picture_every=6",
+        "engine.validate_every=7",
+        "engine.checkpoint_every=100",
+        "engine.clip_norm=5",
+    )
+    unbroken = experiment(*overrides, folder=tmp_path / "unbroken")
+    unbroken.run()
+    broken = experiment(*overrides, folder=tmp_path / "broken")
+    broken.callbacks.append(Stop(broken, stop_at))
+    with pytest.raises(Interrupted) as stopped:
+        broken.run()
+    assert (stopped.value.step, stopped.value.number) == (stop_at, signal.SIGTERM)
+    resumed = experiment(*overrides, folder=tmp_path / "broken")
+    resumed.load_state_dict(torch.load(tmp_path / "broken/checkpoints/last.pt", weights_only=True))
+    assert resumed.step == stop_at
+    resumed.run()
+    assert_equal(weights(resumed), weights(unbroken))
+    for name in ("metrics.jsonl",):
+        assert without_times(tmp_path / "broken" / name) == without_times(tmp_path / "unbroken" / name)
+    assert (tmp_path / "broken/epochs.csv").read_text() == (tmp_path / "unbroken/epochs.csv").read_text()
+    grids = sorted(path.relative_to(tmp_path / "unbroken") for path in (tmp_path / "unbroken/grids").rglob("*.*"))
+    assert len(grids) == 40  # 4 pictures and their details, newest and 4 in the history
+    for grid in grids:
+        assert (tmp_path / "broken" / grid).read_bytes() == (tmp_path / "unbroken" / grid).read_bytes(), grid
+
+
+def test_a_run_killed_after_its_checkpoint_forgets_what_it_wrote_since(experiment: Make, tmp_path: Path) -> None:
+    overrides = ("engine.steps=20", "engine.log_every=2", "engine.checkpoint_every=8", "engine.validate_every=3")
+    experiment(*overrides, folder=tmp_path / "unbroken").run()
+
+    class Kill(Callback):
+        def on_step(self, engine: Engine, state: dict) -> None:
+            if engine.step == 13:
+                raise SystemExit
+
+    killed = experiment(*overrides, folder=tmp_path / "killed")
+    killed.callbacks.append(Kill())
+    with pytest.raises(SystemExit):
+        killed.run()
+    resumed = experiment(*overrides, folder=tmp_path / "killed")
+    resumed.load_state_dict(torch.load(tmp_path / "killed/checkpoints/last.pt", weights_only=True))
+    assert resumed.step == 8
+    resumed.run()
+    assert without_times(tmp_path / "killed/metrics.jsonl") == without_times(tmp_path / "unbroken/metrics.jsonl")
+    assert (tmp_path / "killed/epochs.csv").read_text() == (tmp_path / "unbroken/epochs.csv").read_text()
+
+
+def test_pictures_logs_and_checkpoints_change_nothing_of_the_training(experiment: Make, tmp_path: Path) -> None:
+    often = ("engine.picture_every=1", "engine.checkpoint_every=1", "engine.validate_every=1")
+    watched, alone = experiment(*often, folder=tmp_path), experiment("visualisation=[]")
+    watched.run()
+    alone.run()
+    assert (tmp_path / "grids/history/traversal-0000012.png").exists()
+    assert_equal(weights(watched), weights(alone))
+
+
+def test_seeds_make_runs_and_the_same_seed_the_same_run(experiment: Make) -> None:
+    first, again, other = (experiment(f"seed={seed}") for seed in (1, 1, 2))
+    for engine in (first, again, other):
+        engine.run()
+    assert_equal(weights(first), weights(again))
+    assert not torch.equal(first.objective.model.head.weight, other.objective.model.head.weight)
+
+
+def test_a_run_leaves_the_globals_as_they_were(experiment: Make) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    threads = torch.get_num_threads()
+    experiment("engine.threads=2").run()
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+    assert not torch.backends.cudnn.deterministic
+
+
+def test_validation_covers_the_whole_split_and_moves_nothing(experiment: Make) -> None:
+    engine = experiment("engine.batch_size=17", "divergence=capacity")  # 40 images: the last batch holds 6
+    before = weights(engine)
+    first, second = engine.validate(), engine.validate()
+    assert first == second
+    assert_equal(weights(engine), before)  # the schedule's step among them
+    x = engine.validation.batch(torch.arange(40))
+    engine.objective.eval()
+    with torch.no_grad():
+        kl = sum(
+            torch.distributions.kl_divergence(q, p).sum()
+            for q, p in zip(engine.objective.model.posteriors(x), engine.objective.model.priors(), strict=True)
+        )
+    assert first["kl"] == pytest.approx(kl.item() / 40, rel=1e-5)
+    assert first["neg_elbo"] == pytest.approx(first["recon"] + first["kl"])
+
+
+def test_the_metrics_are_those_of_the_steps(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("engine.log_every=5", "engine.steps=10", folder=tmp_path)
+    seen: list[dict[str, Tensor]] = []
+
+    class Keep(Callback):
+        def on_step(self, engine: Engine, state: dict) -> None:
+            seen.append(dict(state[METRICS]))
+            assert state[LOSS].item() == pytest.approx(
+                state[METRICS]["recon"].item() + 4 * state[METRICS]["kl"].item(), rel=1e-5
+            )
+
+    engine.callbacks.append(Keep())
+    engine.run()
+    records = [record for record in without_times(tmp_path / "metrics.jsonl") if record["split"] == "train"]
+    assert [record["step"] for record in records] == [5, 10]
+    expected = torch.stack([metrics["kl_dims"] for metrics in seen[5:]]).mean(0)
+    assert records[1]["kl_dims"] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert records[1]["beta"] == 4
+    assert records[1]["recon"] == pytest.approx(sum(float(m["recon"]) for m in seen[5:]) / 5, rel=1e-6)
+
+
+def test_the_capacity_of_a_step_is_that_of_burgess_2018(experiment: Make) -> None:
+    engine = experiment("divergence=capacity", "divergence.capacity.steps=10", "divergence.capacity.end=5")
+    for step in range(12):
+        state = engine.train_step()
+        metrics = state[METRICS]
+        capacity = min(0.5 * step, 5)
+        assert metrics["divergence"].item() == pytest.approx(1000 * abs(metrics["kl"].item() - capacity), rel=1e-4)
+
+
+def test_the_learning_rate_follows_its_schedule(experiment: Make) -> None:
+    engine = experiment("lr_schedule=linear", "engine.steps=4", "optimizer.lr=0.01")
+    rates = []
+    for _ in range(4):
+        engine.train_step()
+        rates.append(engine.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+
+
+def test_gradients_are_clipped_to_the_norm(experiment: Make) -> None:
+    engine = experiment("engine.clip_norm=0.001")
+    engine.train_step()
+    norm = torch.stack([p.grad.norm() for p in engine.objective.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(experiment: Make) -> None:
+    engine = experiment()
+    engine.train_step()
+    engine.train.data.images = engine.train.data.images * math.nan
+    before = weights(engine)
+    with pytest.raises(RunError, match=r"loss is nan at step 1 \(kl nan.*recon nan\); stopped before the update"):
+        engine.train_step()
+    assert_equal(weights(engine), before)
+
+
+def test_epochs_are_as_many_steps_as_whole_batches_fit(experiment: Make) -> None:
+    engine = experiment("engine.steps=null", "engine.epochs=2", "engine.batch_size=50")
+    assert engine.total_steps == 2 * (160 // 50)
+
+
+def test_bf16_trains_the_same_weights_in_fp32(experiment: Make) -> None:
+    engine = experiment("engine.precision=bf16")
+    state = engine.train_step()
+    assert state[LOSS].dtype == torch.float32
+    assert all(parameter.dtype == torch.float32 for parameter in engine.objective.parameters())
+    exact = experiment("engine.precision=fp32").train_step()
+    assert state[LOSS].item() == pytest.approx(exact[LOSS].item(), rel=1e-2)
+    assert state[LOSS].item() != exact[LOSS].item()
+
+
+def test_a_checkpoint_of_another_model_is_one_line(experiment: Make) -> None:
+    with pytest.raises(UserError, match="the checkpoint is of another model than the config: size mismatch"):
+        experiment("distribution.dims=20").load_state_dict(experiment().state_dict())
+
+
+def test_steps_or_epochs_but_not_both() -> None:
+    for arguments in ({"steps": 3, "epochs": 3}, {"steps": None, "epochs": None}):
+        with pytest.raises(ValueError, match=r"either engine\.steps or engine\.epochs"):
+            EngineConfig(**arguments)
+    with pytest.raises(ValueError, match="batch_size must be positive, got 0"):
+        EngineConfig(batch_size=0)
+
+
+def test_the_device_must_be_there() -> None:
+    assert choose_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"engine\.device=cuda but torch sees no GPU; engine\.device=cpu works"):
+            choose_device("cuda")
+
+
+def test_precision_auto_is_bf16_only_in_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_bf16": False}, raising=False)
+    assert choose_precision("auto", cpu) == "bf16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert choose_precision("auto", cpu) == "fp32"
+    assert choose_precision("bf16", cpu) == "bf16"
+
+
+def test_every_image_comes_once_in_an_epoch_and_in_another_order_in_the_next() -> None:
+    order = EpochOrder(size=10, batch_size=5, seed=3)
+    epochs = [torch.cat([order.positions(step) for step in (2 * epoch, 2 * epoch + 1)]) for epoch in range(2)]
+    for epoch in epochs:
+        assert epoch.sort().values.tolist() == list(range(10))
+    assert epochs[0].tolist() != epochs[1].tolist()
+    assert torch.equal(EpochOrder(10, 5, seed=3).positions(3), order.positions(3))
+    assert not torch.equal(EpochOrder(10, 5, seed=4).positions(3), order.positions(3))
+
+
+def test_a_batch_larger_than_the_data_is_one_line(experiment: Make) -> None:
+    with pytest.raises(UserError, match=r"engine\.batch_size=161 but only 160 images to train on"):
+        experiment("engine.batch_size=161")
+
+
+def test_the_split_is_disjoint_whole_and_by_its_own_seed(experiment: Make) -> None:
+    data = experiment().train.data
+    train, validation = split(data, SplitConfig(validation=0.25))
+    assert (len(train), len(validation)) == (150, 50)
+    assert sorted([*train.indices.tolist(), *validation.indices.tolist()]) == list(range(200))
+    again = split(data, SplitConfig(validation=0.25))[1]
+    other = split(data, SplitConfig(validation=0.25, split_seed=1))[1]
+    assert torch.equal(validation.indices, again.indices)
+    assert not torch.equal(validation.indices, other.indices)
+    limited, held = split(data, SplitConfig(validation=10, limit=50))
+    assert (len(limited), len(held)) == (40, 10)
+    assert torch.equal(limited.batch(torch.tensor([3])), data.gather(limited.indices[3:4]))
+
+
+@pytest.mark.parametrize(("validation", "words"), [(200, "nothing to train on"), (0.001, "nothing to validate")])
+def test_an_empty_split_is_one_line(experiment: Make, validation: float, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        split(experiment().train.data, SplitConfig(validation=validation))
+
+
+@pytest.mark.parametrize("validation", [0, -1, 1.5])
+def test_what_is_no_part_and_no_count_is_refused(validation: float) -> None:
+    with pytest.raises(ValueError, match="validation must be a part below 1 or a count"):
+        SplitConfig(validation=validation)
+
+
+def test_seeds_are_functions_of_seed_purpose_and_number() -> None:
+    seeds = {seed_for(seed, purpose, number) for seed in (0, 1) for purpose in "ab" for number in (0, 1)}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_for(0, "step", 7) == seed_for(0, "step", 7)
+    assert permutation(100, 3).sort().values.tolist() == list(range(100))
+
+
+def test_isolated_gives_a_known_generator_and_the_old_one_back() -> None:
+    before = torch.random.get_rng_state()
+    with isolated(7):
+        first = torch.rand(2)
+    with isolated(7):
+        assert torch.equal(torch.rand(2), first)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_run_resumes_to_the_bit(experiment: Make, tmp_path: Path) -> None:
+    overrides = ("engine.device=cuda", "engine.precision=auto", "divergence=capacity")
+    unbroken = experiment(*overrides)
+    unbroken.run()
+    broken = experiment(*overrides, folder=tmp_path)
+    broken.callbacks.append(Stop(broken, 5))
+    with pytest.raises(Interrupted):
+        broken.run()
+    resumed = experiment(*overrides, folder=tmp_path)
+    resumed.load_state_dict(torch.load(tmp_path / "checkpoints/last.pt", weights_only=True, map_location="cpu"))
+    resumed.run()
+    assert_equal(weights(resumed), weights(unbroken))
+    assert resumed.train_step()[X].device.type == "cuda"

@@ -1,0 +1,723 @@
+import base64
+import io
+import itertools
+import json
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from vae_runner.callbacks import Training
+from vae_runner.errors import RunError
+from vae_runner.report import Report, write, write_report
+from vae_runner.report.chart import Scale, thinned
+from vae_runner.report.figures import figures
+from vae_runner.report.findings import findings
+from vae_runner.report.folder import read_run
+from vae_runner.report.human import and_more, count, duration, moment, nats, plural
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.sections import sections
+
+NAN, INF = math.nan, math.inf
+VOID = {"meta", "img"}
+EVIL = "</title></style></pre><script src='http://evil/x.js'>alert(\"1\")</script> & <img onerror=alert(2)>"
+
+
+def png(width: int = 12, height: int = 8, colour: int = 90) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (colour, 10, 200)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+STATUS = {
+    "state": "done",
+    "step": 1000,
+    "total_steps": 1000,
+    "reason": None,
+    "started": "2026-11-22T07:17:33+01:00",
+    "updated": "2026-11-22T06:18:45+00:00",
+    "seconds": 72.0,
+    "resume": "vae-train resume=outputs/a-run",
+}
+ENVIRONMENT = {
+    "name": "a-run",
+    "choices": {"dataset": "dsprites", "architecture": "conv", "divergence": "beta"},
+    "data": {
+        "source": "file",
+        "path": "data/x.npz",
+        "fingerprint": "ab12",
+        "images": 737280,
+        "image_shape": [1, 64, 64],
+    },
+    "model": {"parameters": 502005, "latents": "3 normal"},
+    "versions": {"vae_runner": "0.1", "torch": "2.15"},
+    "device": "cpu",
+    "precision": "bf16",
+    "threads": 2,
+    "git": {"commit": "8d3f0c2", "dirty": True},
+    "commands": ["vae-train divergence.beta=4", "vae-train resume=outputs/latest"],
+}
+CONFIG = "divergence:\n  beta: 4.0\n"
+
+
+def train_record(step: int, **changes: Any) -> dict[str, Any]:
+    record = {"step": step, "epoch": step / 100, "split": "train", "loss": 90.0, "recon": 80.0 - step / 100, "kl": 2.5}
+    record |= {"kl_dims": [1.5, 0.2, 0.8], "divergence": 10.0, "beta": 4.0, "lr": 5e-4, "images_per_second": 6400.0}
+    return record | {"seconds": step / 20} | changes
+
+
+def validation_record(step: int, **changes: Any) -> dict[str, Any]:
+    record = {"step": step, "epoch": step / 100, "split": "validation", "neg_elbo": 70.25, "recon": 67.5, "kl": 2.75}
+    return record | {"kl_dims": [1.75, 0.2, 0.8], "loss": 78.5, "divergence": 11.0, "seconds": step / 20} | changes
+
+
+RECORDS = [
+    validation_record(0, neg_elbo=2840.5, recon=2840.0, kl=0.5),
+    *(train_record(step) for step in range(50, 1001, 50)),
+    validation_record(500, neg_elbo=71.0),
+    validation_record(1000),
+]
+PICTURES = {
+    name: png(colour=index) for index, name in enumerate(("data", "path", "reconstruction", "samples", "traversal"))
+}
+
+
+class Folder:
+    """A run's folder to be changed and looked at."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.status(), self.environment(), self.records(RECORDS)
+        (path / "config.yaml").write_text(CONFIG)
+        for name, data in PICTURES.items():
+            self.picture(name, data, step=1000)
+
+    def status(self, **changes: Any) -> None:
+        (self.path / "status.json").write_text(json.dumps(STATUS | changes))
+
+    def environment(self, **changes: Any) -> None:
+        (self.path / "environment.json").write_text(json.dumps(ENVIRONMENT | changes))
+
+    def records(self, records: list[dict[str, Any]], behind: str = "") -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (self.path / "metrics.jsonl").write_text(lines + behind)
+
+    def picture(self, name: str, data: bytes, **details: Any) -> None:
+        (self.path / "grids").mkdir(exist_ok=True)
+        (self.path / "grids" / f"{name}.png").write_bytes(data)
+        (self.path / "grids" / f"{name}.json").write_text(json.dumps(details))
+
+    def page(self) -> "Page":
+        return Page(write_report(self.path).read_text(encoding="utf-8"))
+
+    def notes(self) -> list[tuple[str, str]]:
+        """Level and text of each finding, and that the page says just these."""
+        found = [(finding.level, finding.text) for finding in findings(read_run(self.path))]
+        shown = [element for element in self.page().all("li") if element.parent.attributes.get("class") == "notes"]
+        assert [(element.attributes["class"], element.text) for element in shown] == found
+        return found
+
+
+class Element:
+    def __init__(self, name: str, attributes: dict[str, str], parent: "Element | None") -> None:
+        self.name, self.attributes, self.parent = name, attributes, parent
+        self.children: list[Element] = []
+        self.parts: list[str | Element] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(part if isinstance(part, str) else part.text for part in self.parts)
+
+    def all(self, name: str = "", **attributes: str) -> list["Element"]:
+        return [e for e in self if name in ("", e.name) and attributes.items() <= e.attributes.items()]
+
+    def __iter__(self) -> Iterator["Element"]:
+        for child in self.children:
+            yield child
+            yield from child
+
+
+class Page(HTMLParser):
+    """The elements of a page. Fails where a tag is not closed in its turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.root = self.open = Element("", {}, None)
+        self.feed(text)
+        self.close()
+        assert self.open is self.root, f"<{self.open.name}> is not closed"
+        self.all, self.text = self.root.all, text
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs}, self.open)
+        assert len(element.attributes) == len(attrs), f"<{tag}> has an attribute twice"
+        self.open.children.append(element)
+        self.open.parts.append(element)
+        if tag not in VOID:
+            self.open = element
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag == self.open.name, f"</{tag}> closes <{self.open.name}>"
+        self.open = self.open.parent
+
+    def handle_data(self, data: str) -> None:
+        self.open.parts.append(data)
+
+    def headings(self) -> list[str]:
+        return [heading.text for heading in self.all("h2")]
+
+    def chart(self, name: str) -> Element:
+        (figure,) = (e for e in self.all("figure") if any(h.text == name for h in e.all("h3")))
+        return figure
+
+    def headline(self) -> dict[str, tuple[str, str]]:
+        (shown,) = self.all("dl")
+        return {name.text: (value.text, about.text) for name, value, about in (div.children for div in shown.children)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
+    page = folder.page()
+    assert page.headings() == ["Pictures", "Curves", "KL per latent", "Config", "Environment"]
+    assert [h.text for h in page.all("h3")] == ["Reconstruction, -log p(x|z)", "KL", "Loss"]
+    (header,) = page.all("header")
+    assert header.all("h1")[0].text == "a-run"
+    assert [span.text for span in header.all("span")] == ["done", "step 1,000 of 1,000"]
+    assert header.all("p")[1].text == (
+        "dsprites, 737,280 images 1 x 64 x 64 · conv · 3 normal latents · 502,005 parameters · beta · cpu bf16"
+    )
+    assert page.headline() == {
+        "-ELBO": ("70.2", "nats per image"),
+        "Reconstruction": ("67.5", "nats per image"),
+        "KL": ("2.75", "nats per image"),
+        "Active latents": ("3 of 3", "KL of 0.01 nats or more"),
+        "Images/s": ("6,400", "in training, median"),
+        "Time": ("1.2 min", "started 2026-11-22 06:17 UTC"),
+    }
+    (command,) = page.all("code")
+    assert command.text == "vae-train resume=outputs/a-run"
+    assert page.all("pre")[0].text == CONFIG
+    rows = {row.children[0].text: row.children[1].text for row in page.all("tr")}
+    assert rows["data.images"] == "737,280"
+    assert rows["data.image_shape"] == "1 x 64 x 64"
+    assert rows["git.dirty"] == "yes"
+    assert rows["commands"] == "vae-train divergence.beta=4\nvae-train resume=outputs/latest"
+
+
+def test_the_report_is_one_file_of_that_name_and_nothing_else_is_left(folder: Folder) -> None:
+    before = set(folder.path.rglob("*"))
+    assert write_report(folder.path) == folder.path / "report.html"
+    assert set(folder.path.rglob("*")) - before == {folder.path / "report.html"}
+
+
+def spoilt(folder: Folder) -> None:
+    """Put the worst of texts wherever a text can stand."""
+    folder.status(state=f"done {EVIL}", reason=f"reason {EVIL}", resume=f"resume {EVIL}", started=f"started {EVIL}")
+    folder.environment(
+        name=f"name {EVIL}",
+        choices={"dataset": f"dataset {EVIL}", "divergence": f"divergence {EVIL}", f"key {EVIL}": "x"},
+        data={"source": "rendered", "images": 3, "image_shape": [f"shape {EVIL}"]},
+        model={"latents": f"latents {EVIL}"},
+        commands=[f"command {EVIL}"],
+    )
+    folder.records(
+        [train_record(50, **{f"space {EVIL}/kl": 2.0, f"space {EVIL}/kl_dims": [1.0], f"metric {EVIL}": NAN})]
+    )
+    (folder.path / "config.yaml").write_text(f"config: {EVIL}")
+    folder.picture("'onerror=alert(3) \"<b>", png(), step=EVIL)
+
+
+def test_every_value_is_text_and_never_markup(folder: Folder) -> None:
+    plain = {element.name for element in folder.page().root} | {"progress"}
+    spoilt(folder)
+    page = folder.page()
+    assert {element.name for element in page.root} <= plain
+    assert not [name for element in page.root for name in element.attributes if name.startswith("on")]
+    for what in (
+        "name",
+        "done",
+        "resume",
+        "started",
+        "dataset",
+        "divergence",
+        "shape",
+        "latents",
+        "command",
+        "config:",
+    ):
+        assert f"{what} {EVIL}" in page.root.text, what
+    assert f"KL of space {EVIL}" in page.root.text
+    assert f"space {EVIL}/z0" in page.root.text
+    assert f"metric {EVIL}" in page.root.text
+    assert "'onerror=alert(3) \"<b>" in {image.attributes["alt"] for image in page.all("img")}
+
+
+@pytest.mark.parametrize("change", [lambda folder: None, spoilt])
+def test_nothing_is_loaded_from_outside(folder: Folder, change: Callable[[Folder], None]) -> None:
+    change(folder)
+    page = folder.page()
+    links = {"src", "href", "xlink:href", "srcset", "data", "action", "background", "poster"}
+    for element in page.root:
+        assert element.name not in ("script", "link", "iframe", "object", "embed", "base", "form")
+        assert all(element.attributes[name].startswith("data:") for name in links & element.attributes.keys())
+        assert not re.search(r"url\(|@import", element.attributes.get("style", ""))
+    (style,) = page.all("style")
+    assert not re.search(r"url\(|@import|http", style.text)
+    (policy,) = (e for e in page.all("meta") if e.attributes.get("http-equiv") == "Content-Security-Policy")
+    assert policy.attributes["content"].startswith("default-src 'none'")
+
+
+def test_the_pictures_are_the_files_byte_by_byte_in_their_order(folder: Folder) -> None:
+    folder.picture("another", png(31, 17), step=900)
+    (folder.path / "grids" / "history").mkdir()
+    (folder.path / "grids" / "history" / "data-0001000.png").write_bytes(png())
+    images = folder.page().all("img")
+    names = [image.attributes["alt"].partition(",")[0] for image in images]
+    assert names == ["traversal", "reconstruction", "samples", "data", "another", "path"]
+    for name, image in zip(names, images, strict=True):
+        head, _, data = image.attributes["src"].partition(",")
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(data, validate=True) == (folder.path / "grids" / f"{name}.png").read_bytes()
+    assert images[4].attributes | {"width": "31", "height": "17", "alt": "another, step 900"} == images[4].attributes
+    assert images[0].attributes["alt"] == "traversal, step 1,000: each row moves one latent, all others stay"
+
+
+def test_a_file_that_is_no_picture_is_left_out(folder: Folder) -> None:
+    (folder.path / "grids" / "traversal.png").write_bytes(b"")
+    (folder.path / "grids" / "samples.png").write_bytes(b"GIF89a" + bytes(100))
+    (folder.path / "grids" / "data.json").unlink()
+    alts = [image.attributes["alt"] for image in folder.page().all("img")]
+    assert [alt.partition(",")[0] for alt in alts] == ["reconstruction", "data: images of the data set", "path"]
+
+
+class Axes:
+    """From positions in a chart back to values, by two labelled ticks of each axis."""
+
+    def __init__(self, figure: Element) -> None:
+        (self.svg,) = figure.all("svg")
+        (self.unit, _) = (text.text for text in self.svg.all("text") if "unit" in text.attributes["class"])
+        self.log = self.unit.endswith("log scale")
+        self.steps, self.values = self._ticks("x"), self._ticks("y")
+
+    def _ticks(self, axis: str) -> list[tuple[float, float]]:
+        """(position, value) of the labels."""
+        texts = self.svg.all("text", **{"class": axis})
+        return [(float(text.attributes[axis]), float(text.text.replace(",", ""))) for text in texts]
+
+    def step(self, position: float) -> float:
+        (a, at_a), *_, (b, at_b) = self.steps
+        return at_a + (position - a) / (b - a) * (at_b - at_a)
+
+    def value(self, position: float) -> float:
+        (a, at_a), *_, (b, at_b) = self.values
+        share = (position - a) / (b - a)
+        return at_a * (at_b / at_a) ** share if self.log else at_a + share * (at_b - at_a)
+
+    def lines(self, name: str) -> list[list[tuple[float, float]]]:
+        """The values along each unbroken part of that curve."""
+        (path,) = self.svg.all("path", **{"class": name})
+        parts = [part.removesuffix("h0") for part in path.attributes["d"].replace("h0", "").split("M")[1:]]
+        return [[self._point(*point.split(",")) for point in part.split("L")] for part in parts]
+
+    def dots(self) -> list[tuple[float, float]]:
+        return [self._point(dot.attributes["cx"], dot.attributes["cy"]) for dot in self.svg.all("circle")]
+
+    def _point(self, x: str, y: str) -> tuple[float, float]:
+        return self.step(float(x)), self.value(float(y))
+
+
+def assert_points(found: list[tuple[float, float]], expected: list[tuple[float, float]], axes: Axes) -> None:
+    """Equal to the hundredth of a pixel that positions are rounded to, at both points and at both ticks."""
+    assert len(found) == len(expected)
+    pixel = abs(axes.step(1) - axes.step(0))
+    for (step, value), (expected_step, expected_value) in zip(found, expected, strict=True):
+        assert step == pytest.approx(expected_step, abs=0.02 * pixel)
+        if axes.log:
+            ratio = max(axes.value(1) / axes.value(0), axes.value(0) / axes.value(1))
+            assert abs(math.log(value / expected_value)) <= 0.02 * math.log(ratio)
+        else:
+            assert value == pytest.approx(expected_value, abs=0.02 * abs(axes.value(1) - axes.value(0)))
+
+
+def test_the_curves_go_through_the_records(folder: Folder) -> None:
+    train = [
+        train_record(s, recon=20 + 3000 * math.exp(-s / 90), kl=s / 77 - 3, loss=-s / 3) for s in range(50, 1001, 50)
+    ]
+    validation = [validation_record(s, recon=2900 - 2.8 * s, kl=0.1 * s, loss=-50.0) for s in (0, 500, 1000)]
+    folder.records([*train, *validation])
+    page = folder.page()
+    for key, name, is_log in (
+        ("recon", "Reconstruction, -log p(x|z)", True),
+        ("kl", "KL", False),
+        ("loss", "Loss", False),
+    ):
+        axes = Axes(page.chart(name))
+        assert axes.log == is_log
+        assert axes.unit.startswith("nats per image")
+        assert_points(axes.lines("train")[0], [(record["step"], record[key]) for record in train], axes)
+        assert_points(axes.dots(), [(record["step"], record[key]) for record in validation], axes)
+
+
+def test_the_capacity_is_drawn_where_there_is_one(folder: Folder) -> None:
+    assert not Axes(folder.page().chart("KL")).svg.all("path", **{"class": "capacity"})
+    folder.records([train_record(step, capacity=step / 40) for step in range(50, 1001, 50)])
+    axes = Axes(folder.page().chart("KL"))
+    assert_points(axes.lines("capacity")[0], [(step, step / 40) for step in range(50, 1001, 50)], axes)
+    assert "C25.00" in folder.page().chart("KL").text
+
+
+def test_each_latent_space_has_its_kl_and_its_capacity(folder: Folder) -> None:
+    own = {
+        "space0/kl": 3.0,
+        "space1/kl": 5.0,
+        "space1/capacity": 4.0,
+        "space0/kl_dims": [2.0, 1.0],
+        "space1/kl_dims": [5.0],
+    }
+    bare = {key: value for key, value in train_record(50).items() if key != "kl_dims"}
+    folder.records([bare | own, bare | own | {"step": 100}])
+    page = folder.page()
+    assert [h.text for h in page.all("h3")][1:4] == ["KL", "KL of space0", "KL of space1"]
+    assert not page.chart("KL of space0").all("path", **{"class": "capacity"})
+    axes = Axes(page.chart("KL of space1"))
+    assert_points(axes.lines("capacity")[0], [(50, 4.0), (100, 4.0)], axes)
+    (listed,) = page.all("ul", **{"class": "latents"})
+    assert [row.text for row in listed.children] == ["space1/z05.00", "space0/z02.00", "space0/z11.00"]
+
+
+def test_values_that_are_not_finite_are_gaps_in_the_curve(folder: Folder) -> None:
+    kl = [1.0, 2.0, NAN, 3.0, INF, -INF, 2.5, 2.0]
+    folder.records([train_record(50 * (i + 1), kl=value) for i, value in enumerate(kl)])
+    axes = Axes(folder.page().chart("KL"))
+    parts = axes.lines("train")
+    assert [len(part) for part in parts] == [2, 1, 2]
+    assert_points(list(itertools.chain(*parts)), [(50, 1.0), (100, 2.0), (200, 3.0), (350, 2.5), (400, 2.0)], axes)
+    folder.records([train_record(50, kl=NAN, kl_dims=[NAN, 1.0, 0.5])])
+    assert [h.text for h in folder.page().all("h3")] == ["Reconstruction, -log p(x|z)", "Loss"]
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e-7, 4e30])
+def test_one_value_alone_is_a_curve_too(folder: Folder, value: float) -> None:
+    folder.records([train_record(50, recon=value)])
+    axes = Axes(folder.page().chart("Reconstruction, -log p(x|z)"))
+    assert_points(axes.lines("train")[0], [(50, value)], axes)
+
+
+@pytest.mark.parametrize("values", [(9.0, 1.0), (-1.0, 100.0), (0.0, 100.0)])
+def test_the_scale_is_linear_below_a_decade_and_where_it_must_be(folder: Folder, values: tuple[float, float]) -> None:
+    folder.records([train_record(50, recon=values[0]), train_record(100, recon=values[1])])
+    assert not Axes(folder.page().chart("Reconstruction, -log p(x|z)")).log
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("lower", [1e-5, 0.3, 7.0, 1234.5])
+@pytest.mark.parametrize("factor", [10.5, 30, 700, 1e4, 3e9])
+def test_ticks_are_round_rising_inside_the_range_and_neither_few_nor_many(
+    log: bool, lower: float, factor: float
+) -> None:
+    scale = Scale(lower, lower * factor, 200, 20, log)
+    ticks = scale.ticks()
+    assert 2 <= len(ticks) <= 9
+    assert ticks == sorted(set(ticks))
+    assert all(scale.lower <= tick <= scale.upper and 20 <= scale(tick) <= 200 for tick in ticks)
+    if log:
+        assert all(f"{tick:e}"[:8] in ("1.000000", "2.000000", "5.000000") for tick in ticks)
+    else:
+        distances = [b - a for a, b in itertools.pairwise(ticks)]
+        assert distances == pytest.approx([distances[0]] * len(distances), rel=1e-6)
+        assert f"{distances[0]:e}"[:8] in ("1.000000", "2.000000", "5.000000")
+
+
+def test_a_long_curve_is_thinned_without_losing_its_ends_its_peaks_and_its_gaps() -> None:
+    points = [(float(step), math.sin(step / 5000)) for step in range(50, 1_000_001, 50)]
+    points[7777], points[9999], points[12345] = (points[7777][0], 9.0), (points[9999][0], -9.0), (points[12345][0], NAN)
+    kept = thinned(points)
+    assert 300 < len(kept) <= 510
+    assert set(kept) <= set(points)
+    assert kept == sorted(kept, key=lambda point: point[0])
+    assert {points[0], points[-1], points[7777], points[9999], points[12345]} <= set(kept)
+    assert thinned(points[:500]) == points[:500]
+    assert thinned([(float(step), NAN) for step in range(5000)])
+
+
+def test_the_latents_are_listed_by_their_kl(folder: Folder) -> None:
+    folder.records([*RECORDS[:-1], validation_record(1000, kl_dims=[0.5, 2.0, 0.0099, NAN, 0.01])])
+    (listed,) = folder.page().all("ul", **{"class": "latents"})
+    assert [row.text for row in listed.children] == ["z3nan", "z12.00", "z00.50", "z40.01", "z2< 0.01"]
+    widths = [row.all("span")[2].attributes["style"] for row in listed.children]
+    assert widths == ["width: 0.0%", "width: 100.0%", "width: 25.0%", "width: 0.5%", "width: 0.5%"]
+    assert [row.attributes.get("class") for row in listed.children] == [None, None, None, None, "dead"]
+
+
+def test_of_many_latents_the_active_ones_are_listed(folder: Folder) -> None:
+    folder.records([train_record(50, kl_dims=[0.001] * 30 + [1.0, 2.0])])
+    page = folder.page()
+    (listed,) = page.all("ul", **{"class": "latents"})
+    assert [row.text for row in listed.children] == ["z312.00", "z301.00"]
+    assert "30 more latents below 0.01 nats" in page.root.text
+    assert page.headline()["Active latents"][0] == "2 of 32"
+
+
+def test_before_a_validation_the_latents_are_those_of_training(folder: Folder) -> None:
+    folder.records([validation_record(0, kl_dims=[0.0, 0.0, 0.0]), train_record(50), train_record(100)])
+    page = folder.page()
+    assert page.headline()["Active latents"][0] == "3 of 3"
+    assert "in training at step 100" in page.root.text
+
+
+def test_a_run_without_trouble_has_no_notes(folder: Folder) -> None:
+    assert folder.notes() == []
+
+
+def test_rendered_images_are_noted_quietly(folder: Folder) -> None:
+    folder.environment(data={"source": "rendered"})
+    assert folder.notes() == [("note", "The images of dsprites were rendered, not read from the published file.")]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        ("failed", "loss is nan", ("error", "The run failed at step 1,000: loss is nan")),
+        ("failed", None, ("error", "The run failed at step 1,000.")),
+        ("interrupted", "signal 15", ("warning", "The run was interrupted at step 1,000: signal 15")),
+        ("running", "no reason", None),
+        ("done", "no reason", None),
+    ],
+)
+def test_an_early_end_is_told_with_its_reason(
+    folder: Folder, state: str, reason: str | None, expected: tuple[str, str] | None
+) -> None:
+    folder.status(state=state, reason=reason)
+    assert folder.notes() == ([expected] if expected else [])
+    assert folder.page().all("span", **{"class": f"state {state}"})[0].text == state
+
+
+@pytest.mark.parametrize(
+    ("kl_dims", "expected"),
+    [
+        ([1.0, 0.01, 0.5], None),
+        ([1.0, NAN, 0.01], None),
+        ([1.0, 0.0099, 0.5], "1 of 3 latents carries nothing (z1): KL below 0.01 nats in validation at step 1,000."),
+        ([0.0, 1.0, -1e-6], "2 of 3 latents carry nothing (z0, z2): KL below 0.01 nats in validation at step 1,000."),
+        (
+            [0.0] * 3,
+            "All 3 latents carry nothing, the decoder ignores them: KL below 0.01 nats in validation at step 1,000.",
+        ),
+    ],
+)
+def test_latents_that_carry_nothing_are_named(folder: Folder, kl_dims: list[float], expected: str | None) -> None:
+    folder.records([*RECORDS[:-1], validation_record(1000, kl_dims=kl_dims)])
+    texts = [text for _, text in folder.notes() if "finite" not in text]
+    assert texts == ([expected] if expected else [])
+
+
+def test_before_the_first_step_no_latent_is_called_dead(folder: Folder) -> None:
+    folder.records([validation_record(0, kl_dims=[0.0, 0.0, 0.0])])
+    assert folder.notes() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({150: {"kl": NAN}}, "kl, in 1 record of metrics.jsonl, first at step 150."),
+        (
+            {150: {"recon": INF, "kl": 1.0}, 200: {"kl_dims": [1.0, -INF]}},
+            "kl_dims, recon, in 2 records of metrics.jsonl, first at step 150.",
+        ),
+    ],
+)
+def test_figures_that_are_not_finite_are_told(folder: Folder, wrong: dict[int, dict[str, Any]], expected: str) -> None:
+    folder.records([record | wrong.get(record["step"], {}) for record in RECORDS])
+    assert folder.notes() == [("warning", f"Not a finite number: {expected}")]
+
+
+def test_the_best_elbo_is_told_where_it_is_not_the_last(folder: Folder) -> None:
+    folder.records([*RECORDS[:-1], validation_record(1000, neg_elbo=NAN)])
+    assert folder.page().headline()["-ELBO"] == ("nan", "nats per image; best 71.0 at step 500")
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_processes(folder: Folder) -> None:
+    folder.records([train_record(50, seconds=60.0), train_record(100, seconds=120.0), train_record(150, seconds=9.0)])
+    assert folder.page().headline()["Time"] == ("3.2 min", "resumed 2026-11-22 06:17 UTC")
+    (folder.path / "status.json").unlink()
+    assert folder.page().headline()["Time"] == ("2.1 min", "")
+
+
+def test_the_log_is_believed_where_the_status_lags_behind(folder: Folder) -> None:
+    folder.status(state="running", step=0, total_steps=4000)
+    page = folder.page()
+    assert "step 1,000 of 4,000" in page.root.text
+    (bar,) = page.all("progress")
+    assert (bar.attributes["value"], bar.attributes["max"]) == ("1000", "4000")
+
+
+@pytest.mark.parametrize(
+    "behind", ['{"step": 1050, "split": "tra', "{", "\0\0\0", '{"step": 1050}', "[1]\nnull\n7\n\n", '{"step": NaN}']
+)
+def test_a_line_that_is_no_whole_record_is_passed_over(folder: Folder, behind: str) -> None:
+    before = sections(read_run(folder.path))
+    folder.records(RECORDS, behind)
+    assert sections(read_run(folder.path)) == before
+
+
+INPUTS = {
+    "status.json": [],
+    "environment.json": [],
+    "config.yaml": ["Config"],
+    "metrics.jsonl": ["Curves", "KL per latent"],
+    "grids": ["Pictures"],
+}
+
+
+@pytest.mark.parametrize(
+    "missing", [missing for size in range(1, 6) for missing in itertools.combinations(INPUTS, size)]
+)
+def test_what_is_missing_is_left_out(folder: Folder, missing: tuple[str, ...]) -> None:
+    everything = folder.page().headings()
+    for name in missing:
+        (folder.path / name).rename(folder.path / f"not-{name}")
+    gone = [heading for name in missing for heading in INPUTS[name]]
+    if {"status.json", "environment.json"} <= set(missing):
+        gone.append("Environment")
+    page = folder.page()
+    assert page.headings() == [heading for heading in everything if heading not in gone]
+    assert bool(page.all("code")) == ("status.json" not in missing)
+    assert page.all("h1")[0].text == (folder.path.name if "environment.json" in missing else "a-run")
+    assert ("Nothing to show yet" in page.root.text) == (set(missing) == set(INPUTS))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b"7", b'"text"', b"\xff\xfe\x00", b'{"a": "\\ud800"}'])
+def test_files_that_hold_something_else_never_stop_the_report(folder: Folder, content: bytes) -> None:
+    for name in ("status.json", "environment.json", "metrics.jsonl", "config.yaml", "grids/data.json"):
+        (folder.path / name).write_bytes(content)
+    folder.page()
+
+
+def changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """The JSON content with the value at the path replaced."""
+    if not path:
+        return value
+    copy = dict(content) if isinstance(content, dict) else list(content)
+    copy[path[0]] = changed(content[path[0]], path[1:], value)
+    return copy
+
+
+def paths(content: Any) -> Iterator[tuple[Any, ...]]:
+    yield ()
+    pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in pairs:
+        yield from ((key, *path) for path in paths(value))
+
+
+@pytest.mark.parametrize("value", [None, "text", [], [None], {}, {"a": [1]}, True, -1, 0, 1e300, NAN, INF])
+def test_values_of_another_kind_never_stop_the_report(folder: Folder, value: Any) -> None:
+    for name, content in {"status.json": STATUS, "environment.json": ENVIRONMENT, "metrics.jsonl": RECORDS[-2]}.items():
+        whole = (folder.path / name).read_text()
+        for path in paths(content):
+            (folder.path / name).write_text(json.dumps(changed(content, path, value)) + "\n")
+            folder.page()
+        (folder.path / name).write_text(whole)
+
+
+def test_a_report_of_a_run_of_10_000_steps_takes_less_than_a_fifth_of_a_second(folder: Folder) -> None:
+    dims = [0.1 * d for d in range(32)]
+    records = [train_record(step, kl_dims=dims, capacity=1.0) for step in range(50, 10_001, 50)]
+    folder.records([*records, *(validation_record(step, kl_dims=dims) for step in range(0, 10_001, 1000))])
+    noise = Image.effect_noise((1500, 1450), 80).convert("RGB")
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG", compress_level=1)
+    folder.picture("traversal", buffer.getvalue())
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        write_report(folder.path)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 0.2
+
+
+def engine(step: int, total: int = 5000) -> Training:
+    return SimpleNamespace(step=step, total_steps=total, is_due=lambda every: step % every == 0 or step == total)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1000, [100, 1000, 2000, 2500]), (60, [*range(60, 2500, 60), 2500])])
+def test_the_report_is_written_when_pictures_are(tmp_path: Path, every: int, expected: list[int]) -> None:
+    report, written = Report(tmp_path, every), []
+    for step in range(1, 2501):
+        report.on_step_end(engine(step, total=2500), {})
+        if (tmp_path / "report.html").exists():
+            (tmp_path / "report.html").unlink()
+            written.append(step)
+    assert written == expected
+
+
+@pytest.mark.parametrize("error", [PermissionError("denied"), RunError("no space left on /disk writing report.html")])
+def test_a_report_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(write, "write_atomically", refuse)
+    report = Report(tmp_path, 100)
+    for step in (100, 200, 300):
+        report.on_step_end(engine(step), {})
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == f"no report: {error}; training goes on"
+
+
+def test_a_mistake_of_our_own_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "read_run", lambda folder: None)
+    with pytest.raises(AttributeError):
+        Report(tmp_path, 100).on_step_end(engine(100), {})
+
+
+def test_markup_is_escaped_once_and_only_text_is() -> None:
+    inner = tag("b", "1 < 2 & 3")
+    assert inner == "<b>1 &lt; 2 &amp; 3</b>"
+    assert tag("p", inner, "<i>", class_="a b", data_x=1, title='"<') == (
+        '<p class="a b" data-x="1" title="&quot;&lt;"><b>1 &lt; 2 &amp; 3</b>&lt;i&gt;</p>'
+    )
+    assert tag("img", alt=None, src="") == '<img src="">'
+    assert isinstance(inner, Html)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (count(737280), "737,280"),
+        (nats(1234.56), "1,234.6"),
+        (nats(-0.125, 2), "-0.12"),
+        (nats(NAN), "nan"),
+        (duration(4.23), "4.2 s"),
+        (duration(52.3), "52 s"),
+        (duration(72), "1.2 min"),
+        (duration(3600 * 3.4), "3.4 h"),
+        (duration(86400 * 2.1), "2.1 days"),
+        (moment("2026-11-22T07:17:33+01:00"), "2026-11-22 06:17 UTC"),
+        (moment("yesterday"), "yesterday"),
+        (plural(1, "record"), "1 record"),
+        (plural(1200, "record"), "1,200 records"),
+        (and_more(["z1", "z5"]), "z1, z5"),
+        (and_more(["a", "b", "c"], shown=1), "a and 2 more"),
+    ],
+)
+def test_figures_are_written_for_people(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_speed_is_the_median_so_that_a_pause_does_not_count(folder: Folder) -> None:
+    folder.records([train_record(50 * i, images_per_second=rate) for i, rate in enumerate((90.0, 6000.0, 6100.0), 1)])
+    assert {figure.name: figure.value for figure in figures(read_run(folder.path))}["Images/s"] == "6,000"

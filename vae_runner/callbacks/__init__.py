@@ -1,0 +1,9 @@
+"""Hooks of the engine: what a run writes and shows while it trains."""
+
+from vae_runner.callbacks.base import Callback, Training
+from vae_runner.callbacks.checkpoints import Checkpoints
+from vae_runner.callbacks.logs import EpochTable, MetricsLog
+from vae_runner.callbacks.pictures import Pictures
+from vae_runner.callbacks.progress import Progress
+
+__all__ = ["Callback", "Checkpoints", "EpochTable", "MetricsLog", "Pictures", "Progress", "Training"]

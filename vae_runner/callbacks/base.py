@@ -1,0 +1,70 @@
+"""The hooks, and what a hook sees of the engine."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+from vae_runner.datasets.split import Subset
+from vae_runner.objective import Objective
+from vae_runner.state import State
+
+__all__ = ["Callback", "Training"]
+
+
+class Training(Protocol):
+    """What a callback sees of the engine. `step` counts the optimiser steps done."""
+
+    config: Any
+    device: torch.device
+    objective: Objective
+    train: Subset
+    validation: Subset
+    step: int
+    total_steps: int
+    validated: dict[str, float | list[float]]
+
+    @property
+    def epoch(self) -> float: ...
+
+    @property
+    def at_epoch_end(self) -> bool: ...
+
+    def is_due(self, every: int) -> bool: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+class Callback:
+    """Base class: every hook does nothing. `name` is under what its state is saved."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def on_start(self, engine: Training) -> None:
+        """Before the first step of this process."""
+
+    def on_step(self, engine: Training, state: State) -> None:
+        """After each optimiser step, with its state."""
+
+    def on_validation(self, engine: Training) -> None:
+        """After a validation; its means are in `engine.validated`."""
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        """After each optimiser step, when logs and validation are done."""
+
+    def on_interrupt(self, engine: Training) -> None:
+        """The run stops before its end because it was asked to."""
+
+    def on_end(self, engine: Training) -> None:
+        """After the last step."""
+
+    def close(self) -> None:
+        """The run is over, well or not."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to where `state_dict` was called."""

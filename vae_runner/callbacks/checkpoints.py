@@ -1,0 +1,51 @@
+"""Checkpoints at an interval, at an interrupt and at the end; and the best by the validation's -ELBO."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vae_runner.callbacks.base import Callback, Training
+from vae_runner.checkpoint import save_checkpoint, save_latest
+from vae_runner.state import State
+
+__all__ = ["Checkpoints"]
+
+
+class Checkpoints(Callback):
+    """Keeps `last.pt`, `previous.pt` and `best.pt` in `folder`; stand last among the callbacks.
+
+    `extra` (the config, say) goes into every file.
+    """
+
+    def __init__(self, folder: Path, every: int, extra: Mapping[str, Any]) -> None:
+        self.folder, self.every, self.extra = folder, every, dict(extra)
+        self.best = math.inf
+        self.saved_step: int | None = None
+
+    def on_validation(self, engine: Training) -> None:
+        neg_elbo = engine.validated["neg_elbo"]
+        if engine.step > 0 and neg_elbo < self.best:
+            self.best = neg_elbo
+            save_checkpoint(self.folder / "best.pt", self._content(engine))
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        if engine.is_due(self.every):
+            self._save(engine)
+
+    def on_interrupt(self, engine: Training) -> None:
+        if self.saved_step != engine.step:
+            self._save(engine)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best = state["best"]
+
+    def _save(self, engine: Training) -> None:
+        save_latest(self.folder, self._content(engine))
+        self.saved_step = engine.step
+
+    def _content(self, engine: Training) -> dict[str, Any]:
+        return {**self.extra, **engine.state_dict()}

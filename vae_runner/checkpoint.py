@@ -1,0 +1,86 @@
+"""Checkpoint files: plain containers and tensors, whole or not there, and known to be whole when they are read.
+
+A checkpoint is what `torch.save` writes, a zip archive, with the SHA-256 of all bytes before it as the archive's
+comment: so `torch.load(file, weights_only=True)` reads it like any other, and one flipped bit is noticed.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vae_runner.errors import UserError
+from vae_runner.files import write_atomically
+
+__all__ = ["load_checkpoint", "load_latest", "save_checkpoint", "save_latest"]
+
+log = logging.getLogger(__name__)
+
+COMMENT_LENGTH = 64  # hexadecimal digits of a SHA-256
+
+
+class BrokenCheckpointError(Exception):
+    """The file is not a complete checkpoint."""
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` (containers, numbers, strings, tensors) atomically."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    archive = buffer.getvalue()[:-2] + COMMENT_LENGTH.to_bytes(2, "little")  # the record ends with the comment's length
+    write_atomically(path, archive + hashlib.sha256(archive).hexdigest().encode())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Returns the content, tensors on the CPU; no code in the file is run.
+
+    Raises `BrokenCheckpointError` where a byte is missing or changed.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BrokenCheckpointError(f"{path} does not exist") from error
+    archive, digest = data[:-COMMENT_LENGTH], data[-COMMENT_LENGTH:]
+    if hashlib.sha256(archive).hexdigest().encode() != digest:
+        raise BrokenCheckpointError(f"{path} is not a complete checkpoint")
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def save_latest(folder: Path, content: dict[str, Any]) -> None:
+    """Write `last.pt`; what was `last.pt` is kept as `previous.pt`. At every instant one of both is whole."""
+    last = folder / "last.pt"
+    if last.exists():
+        _keep_as(last, folder / "previous.pt")
+    save_checkpoint(last, content)
+
+
+def load_latest(folder: Path) -> dict[str, Any]:
+    """Returns `last.pt`, or `previous.pt`, with a warning, where the former is broken.
+
+    Raises `UserError` where neither is whole.
+    """
+    try:
+        return load_checkpoint(folder / "last.pt")
+    except BrokenCheckpointError as broken:
+        try:
+            content = load_checkpoint(folder / "previous.pt")
+        except BrokenCheckpointError:
+            raise UserError(f"{broken}, and there is no complete previous.pt: nothing to resume from") from broken
+        log.warning("%s; going on from previous.pt (step %s)", broken, f"{content['step']:,}")
+        return content
+
+
+def _keep_as(file: Path, name: Path) -> None:
+    """Give the file a second name, atomically: by a hard link, or a copy where the file system has none."""
+    aside = name.with_name(f".{name.name}.tmp")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(file, aside)
+    except OSError:
+        shutil.copyfile(file, aside)
+    os.replace(aside, name)

@@ -1,0 +1,77 @@
+"""A command line taken apart: Hydra's own flags, settings, and dashes that belong to neither."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Request", "read_arguments"]
+
+WITH_VALUE = {
+    "--cfg": "--cfg",
+    "-c": "--cfg",
+    "--package": "--package",
+    "-p": "--package",
+    "--config-dir": "--config-dir",
+    "-cd": "--config-dir",
+    "--config-name": "--config-name",
+    "-cn": "--config-name",
+    "--config-path": "--config-path",
+    "-cp": "--config-path",
+    "--experimental-rerun": "--experimental-rerun",
+}
+WITHOUT_VALUE = {
+    "--multirun": "--multirun",
+    "-m": "--multirun",
+    "--run": "--run",
+    "-r": "--run",
+    "--resolve": "--resolve",
+    "--hydra-help": "--hydra-help",
+    "--shell-completion": "--shell-completion",
+    "-sc": "--shell-completion",
+}
+INFO = ("--info", "-i")
+HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info", "--experimental-rerun", "--config-path"}
+
+
+@dataclass
+class Request:
+    """`flags` maps Hydra's long flags to their values (None where they take none); `overrides` are the settings;
+    `stray` are arguments with dashes that nobody knows, with the values that seem to belong to them.
+    """
+
+    arguments: list[str]
+    flags: dict[str, str | None] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    stray: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def is_for_hydra_alone(self) -> bool:
+        """Whether it asks Hydra for something that is not about a run."""
+        return bool(HYDRA_ALONE & self.flags.keys())
+
+    @property
+    def multirun(self) -> bool:
+        return "--multirun" in self.flags
+
+    def flag_arguments(self) -> list[str]:
+        """The flags as arguments again."""
+        return [part for flag, value in self.flags.items() for part in (flag, value) if part is not None]
+
+
+def read_arguments(arguments: Sequence[str]) -> Request:
+    """Take the command line apart; nothing is judged yet."""
+    request, rest = Request(list(arguments)), list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if name in WITH_VALUE and (equals or rest):
+            request.flags[WITH_VALUE[name]] = value if equals else rest.pop(0)
+        elif argument in WITHOUT_VALUE:
+            request.flags[WITHOUT_VALUE[argument]] = None
+        elif name in INFO:
+            request.flags["--info"] = value or None
+        elif argument.startswith("-") and argument != "-":
+            has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
+            request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))
+        else:
+            request.overrides.append(argument)
+    return request

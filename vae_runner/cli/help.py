@@ -1,0 +1,74 @@
+"""The help screen, read off the config folder: its groups, their options and what the first line of each file says."""
+
+import re
+from pathlib import Path
+
+from vae_runner.paths import config_dir
+
+__all__ = ["help_text"]
+
+HEAD = """\
+vae-train: train a variational auto-encoder, and look at what it learned
+
+usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
+        vae-train --multirun GROUP=OPTION,OPTION SETTING=VALUE,VALUE ...
+        vae-train resume=RUN
+
+examples:
+  vae-train                                                dSprites, beta 4, about ten minutes on 2 cores
+  vae-train experiment=smoke                               everything once, in under a minute
+  vae-train dataset=dsprites divergence=beta divergence.beta=8
+  vae-train --multirun divergence=beta,capacity seed=0,1,2
+  vae-train resume=outputs/latest engine.steps=20000       go on, and train longer
+"""
+TAIL = """\
+options:
+  --help              this screen
+  --version           the version
+  --cfg job           print the whole config instead of training; every line of it is a setting
+  --multirun, -m      one run for each combination of the values given with commas
+  --config-dir DIR    a folder with options of your own: DIR/dataset/mine.yaml is dataset=mine
+  --info, --hydra-help, --shell-completion, ...            Hydra's own; see --hydra-help
+
+tab completion:  eval "$(vae-train --shell-completion install=bash)"     (or zsh, fish)
+
+Results go to outputs/DATE/TIME-.../ with outputs/latest pointing to the newest: report.html, grids/, checkpoints/.
+Exit codes: 0 done, 1 failed, 2 a mistake in the request, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1."""
+
+
+def help_text() -> str:
+    """The whole screen."""
+    folder = config_dir()
+    defaults = (folder / "train.yaml").read_text()
+    groups = [_group(folder, group, defaults) for group in _groups(folder)]
+    return "\n".join(
+        [HEAD, "groups (* is the default):", *groups, "\nsettings of the engine:", *_engine(defaults), "", TAIL]
+    )
+
+
+def _groups(folder: Path) -> list[str]:
+    """Every folder with options in it, as a path from the config folder."""
+    found = {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")} - {"."}
+    return sorted(found)
+
+
+def _group(folder: Path, group: str, defaults: str) -> str:
+    chosen = re.search(rf"^  - {re.escape(group)}: (.*)$", defaults, re.M)
+    chosen_names = set(re.findall(r"\w+", chosen[1])) if chosen else set()
+    lines = [f"  {group}"]
+    for file in sorted((folder / group).glob("*.yaml")):
+        mark = "*" if file.stem in chosen_names else " "
+        lines.append(f"   {mark}{file.stem:<22} {_first_comment(file)}")
+    return "\n".join(lines)
+
+
+def _first_comment(file: Path) -> str:
+    comments = (line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#"))
+    return next((comment for comment in comments if not comment.startswith("@package")), "")
+
+
+def _engine(defaults: str) -> list[str]:
+    """The lines of the engine's node: setting, default, meaning."""
+    node = defaults.split("\nengine:\n", 1)[1].split("\n\n", 1)[0]
+    rows = re.findall(r"^  (\w+): (.*?)(?:  # (.*))?$", node, re.M)
+    return [f"  {'engine.' + name + '=' + value:<32} {meaning}".rstrip() for name, value, meaning in rows]

@@ -1,0 +1,226 @@
+"""Everything that is wrong with a command line, told before a folder is made or a job begun.
+
+Hydra stops at the first mistake; here each setting is judged by itself first, then the composed config as a whole.
+"""
+
+import contextlib
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_runner.cli.arguments import Request
+from vae_runner.errors import UserError
+from vae_runner.experiment.check import check, did_you_mean, nearest
+from vae_runner.paths import config_dir
+
+__all__ = ["Composer", "composer", "precheck", "without_hydra"]
+
+COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehand; each job checks its own again
+
+
+class Composer:
+    """Hydra's composition of one config folder and, behind it, the user's own."""
+
+    def __init__(self, hydra: Hydra, config_name: str) -> None:
+        self._hydra, self._config_name = hydra, config_name
+        self.groups = set(self._walk(""))
+
+    def compose(self, overrides: Iterable[str], multirun: bool = False) -> DictConfig:
+        """The composed config with Hydra's node. Raises `UserError` with the reason in one line."""
+        mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+        try:
+            return self._hydra.compose_config(self._config_name, list(overrides), mode)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_one_line(error)) from error
+
+    def options(self, group: str) -> list[str]:
+        """The names that the group offers."""
+        return self._hydra.config_loader.get_group_options(group, ObjectType.CONFIG)
+
+    def parse(self, argument: str) -> Override:
+        """Raises `HydraException` where Hydra's grammar cannot read it."""
+        return OverridesParser.create(self._hydra.config_loader).parse_override(argument)
+
+    def _walk(self, parent: str) -> Iterator[str]:
+        for name in self._hydra.config_loader.get_group_options(parent, ObjectType.GROUP):
+            if (group := f"{parent}/{name}" if parent else name) != "hydra":
+                yield group
+                yield from self._walk(group)
+
+
+@contextlib.contextmanager
+def composer(request: Request) -> Iterator[Composer]:
+    """A composer for the request's config folders; Hydra's globals are free again afterwards."""
+    search_path = create_config_search_path(str(config_dir()))
+    if own := request.flags.get("--config-dir"):
+        if not Path(own).is_dir():
+            raise UserError(f"--config-dir {own}: no such folder")
+        search_path.prepend("command-line", f"file://{Path(own).absolute()}")
+    GlobalHydra.instance().clear()
+    try:
+        hydra = Hydra.create_main_hydra2("vae-train", search_path)
+        yield Composer(hydra, request.flags.get("--config-name") or "train")
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def precheck(request: Request, composer: Composer) -> DictConfig:
+    """Returns the composed config (of a sweep: of its first values, with Hydra's node for the sweep).
+
+    Raises `UserError` with a line for each mistake.
+    """
+    problems: list[str] = []
+    parsed = [override for argument in request.overrides if (override := _parse(argument, composer, problems))]
+    choices = [override for override in parsed if _group(override, composer)]
+    usable = [override for override in choices if not _report(_judge_choice(override, composer), problems)]
+    base = composer.compose(_first_values(usable))
+    known = nodes(OmegaConf.to_container(without_hydra(base), resolve=False))
+    names = {name for name in known if name.replace(".", "/") not in composer.groups} | composer.groups
+    problems += [_about_dashes(name, value, names) for name, value in request.stray]
+    for override in parsed:
+        if override not in choices and not _report(_judge_setting(override, known, names, composer.groups), problems):
+            usable.append(override)
+    usable.sort(key=parsed.index)
+    if not request.multirun:
+        for override in usable:
+            _report(_judge_single(override), problems)
+    problems += _check_combinations(usable, composer, request.multirun)
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+    return composer.compose(request.overrides, request.multirun)
+
+
+def nodes(config: Any, key: str = "") -> list[str]:
+    """The dotted names of all values and of all mappings that hold values."""
+    inner = config.items() if isinstance(config, Mapping) else ()
+    below = [name for part, value in inner for name in nodes(value, f"{key}.{part}" if key else str(part))]
+    return [key, *below] if key else below
+
+
+def _report(problem: str | None, problems: list[str]) -> bool:
+    if problem:
+        problems.append(problem)
+    return bool(problem)
+
+
+def _parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
+    name, equals, value = argument.partition("=")
+    try:
+        if equals or argument.startswith("~"):
+            return composer.parse(argument)
+    except HydraException:
+        quoted = value.replace('"', '\\"')
+        problems.append(f"cannot read {argument!r}; put quotes around the value: '{name}=\"{quoted}\"'")
+        return None
+    homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
+    hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
+    problems.append(f"cannot read {argument!r}: settings are written NAME=VALUE.{hint}")
+    return None
+
+
+def _group(override: Override, composer: Composer) -> str | None:
+    """The config group whose option the override chooses; None where it sets a value."""
+    key = override.key_or_group
+    return key if key in composer.groups or key.startswith("hydra/") else None
+
+
+def _judge_choice(override: Override, composer: Composer) -> str | None:
+    group = override.key_or_group
+    if override.is_delete():
+        return None
+    if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/"):
+        return f"{group} is chosen without +: {group}={override.get_value_string()}"
+    options = composer.options(group)
+    for value in _values(override):
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None and name not in options:
+                close = difflib.get_close_matches(str(name), options, 1)
+                hint = f" Did you mean {group}={close[0]}?" if close else ""
+                return f"no {group} called '{name}'.{hint} Choices: {', '.join(options)}"
+    return None
+
+
+def _judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
+    key = override.key_or_group
+    if key.startswith("hydra."):
+        return None
+    if key.replace(".", "/") in groups and not override.is_delete():
+        return f"{key} is a group, set it by {key.replace('.', '/')}=OPTION"
+    if key in known:
+        return f"{key} is there already; write it without +" if override.is_add() else None
+    if override.is_add() or override.is_force_add():
+        parent = key.rpartition(".")[0]
+        return None if parent in known else _unknown(key, names)
+    return _unknown(key, names)
+
+
+def _judge_single(override: Override) -> str | None:
+    if not override.is_sweep_override():
+        return None
+    return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    return f"no setting called '{key}'.{did_you_mean(key, known)}"
+
+
+def _about_dashes(name: str, value: str, known: Iterable[str]) -> str:
+    if setting := nearest(name.replace("-", "_"), known):
+        return f"settings are written without dashes: {setting}={value or 'VALUE'}"
+    return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
+
+
+def _check_combinations(overrides: list[Override], composer: Composer, multirun: bool) -> list[str]:
+    """Compose and check the settings; of a sweep, each value once together with the first of all others."""
+    firsts = _first_values(overrides)
+    requests = [firsts]
+    for position, override in enumerate(overrides if multirun else ()):
+        for text in itertools.islice(_texts(override), 1, None):
+            requests.append([*firsts[:position], text, *firsts[position + 1 :]])
+    problems: list[str] = []
+    for request in requests[:COMBINATIONS]:
+        try:
+            problems += check(without_hydra(composer.compose(request)))[1]
+        except UserError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _first_values(overrides: Iterable[Override]) -> list[str]:
+    return [next(_texts(override)) for override in overrides]
+
+
+def _texts(override: Override) -> Iterator[str]:
+    """The override as an argument, once for each of the values that a sweep would give it."""
+    if override.is_discrete_sweep():
+        return (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
+    if override.value_type == ValueType.INTERVAL_SWEEP:
+        return iter([f"{override.get_key_element()}={override.value().start}"])
+    return iter([override.input_line])
+
+
+def _values(override: Override) -> list[Any]:
+    return list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """The composed config less Hydra's own node."""
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,47 @@
+"""Where log messages go: plain lines on the console, and all of it with the time to a run's train.log."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+__all__ = ["ConsoleHandler", "logging_to"]
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints messages to standard output above the progress bar, warnings and errors with their level before them.
+
+    Tracebacks are left to train.log.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        try:
+            if not record.exc_info:
+                tqdm.write(prefix + record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+@contextlib.contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Inside, what vae_runner logs goes to the console and is appended to `file`; afterwards as before."""
+    logger = logging.getLogger("vae_runner")
+    level, propagate = logger.level, logger.propagate
+    to_file = logging.FileHandler(file, delay=True)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = [ConsoleHandler(), to_file]
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,253 @@
+"""dSprites: 737,280 binary 64x64 images of one sprite, one for every combination of six factors.
+
+The factors are color (1 value), shape (3), scale (6), orientation (40), posX (32) and posY (32), and the images are in
+the order of their codes with posY varying fastest. So a code, one class per factor, and an index determine each other:
+
+    index = ((((shape * 6 + scale) * 40 + orientation) * 32 + posX) * 32 + posY
+
+The labels therefore take no memory: they are functions of the index. The images come from the published file or are
+rendered here (`dsprites_render`), and are held as bits (`packed`). Orientation 39 is a full turn: its images are those
+of orientation 0.
+
+Loic Matthey, Irina Higgins, Demis Hassabis and Alexander Lerchner, "dSprites: Disentanglement testing Sprites dataset",
+2017, https://github.com/deepmind/dsprites-dataset
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from vae_runner.datasets import cache, dsprites_file, dsprites_render
+from vae_runner.datasets.download import fetch, git_blob_id
+from vae_runner.datasets.packed import PackedImages
+from vae_runner.errors import UserError
+
+__all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]
+
+URL = f"https://github.com/deepmind/dsprites-dataset/raw/master/{dsprites_file.NPZ_NAME}"
+PUBLISHED_BLOB = "d98996d3f8ee1550e06b9d4ed78d0beb478910d5"  # what git calls the content of the file at URL
+
+Source = Literal["auto", "file", "download", "render"]
+
+logger = logging.getLogger("vae_runner")
+
+
+class dSprites(Dataset[tuple[Any, Any]]):
+    """The dSprites images; item i is (image, image), each a PIL image of 0 and 255 after the transform.
+
+    Args:
+        root: the folder of the published .npz, or of an imgs.npy extracted from it.
+        download: bring the published file to `root` if no data is there.
+        transform: takes the PIL image of an item; `gather` knows nothing of it.
+        source: "file" reads the data in `root`; "download" does too, after fetching it if it is not there; "render"
+            draws the images and never looks at `root`; "auto" is "file" where the data is there or `download` is set,
+            else "render".
+        cache_dir: where packed images are kept for the next start; ~/.cache/vae_runner by default.
+
+    Attributes:
+        source: where the images came from: "file", "downloaded" or "rendered".
+        provenance: `source`, the `sha256` of the packed images, the `path` of a file, and of an .npz its `git_blob` and
+            whether it is the one `published`.
+        latents_names, latents_sizes, latents_bases: the six factors, their numbers of values, and what one step of each
+            adds to the index.
+        latents_possible_values: the values of each factor, by name; `latents_values` of the published file.
+        metadata: title, version and so on under the keys of the published file, in our own words.
+
+    Raises `UserError` in one line where the data is not there, is damaged, or cannot be fetched.
+    """
+
+    image_shape = (1, 64, 64)
+    latents_names = ("color", "shape", "scale", "orientation", "posX", "posY")
+    latents_sizes = np.array([1, *dsprites_render.FACTOR_SIZES])
+    latents_bases = latents_sizes[::-1].cumprod()[::-1] // latents_sizes
+    latents_possible_values: ClassVar[dict[str, NDArray[np.float64]]] = {
+        "color": np.array([1.0]),
+        "shape": np.array([1.0, 2.0, 3.0]),
+        "scale": np.linspace(0.5, 1, 6),
+        "orientation": np.linspace(0, 2 * np.pi, 40),
+        "posX": np.linspace(0, 1, 32),
+        "posY": np.linspace(0, 1, 32),
+    }
+    metadata: ClassVar[dict[str, Any]] = {
+        "title": "dSprites dataset",
+        "version": 1,
+        "date": "April 2017",
+        "description": "One white sprite on black for every combination of shape, scale, orientation and position.",
+        "latents_names": latents_names,
+        "latents_sizes": latents_sizes,
+        "latents_possible_values": latents_possible_values,
+    }
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        download: bool = False,
+        transform: Callable[[Image.Image], Any] | None = None,
+        source: Source = "auto",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        if source not in get_args(Source):
+            raise UserError(f"dataset.source must be one of {', '.join(get_args(Source))}, got {source!r}")
+        if download and source == "render":
+            raise UserError("dataset.download=true contradicts dataset.source=render: leave one of them out")
+        self.root = None if root is None else Path(root).expanduser()
+        self.transform = transform
+        self._wanted = source
+        self._cache = cache.cache_dir(cache_dir)
+        self._fetched = False
+        if download or source == "download":
+            self.download()
+        self.load_data()
+
+    def download(self) -> None:
+        """Bring the published file to `root`, checked, unless the data is there already."""
+        if self._find() is None:
+            remedy = f"put the file into {self._root()} by hand, or set dataset.source=render"
+            path = self._root() / dsprites_file.NPZ_NAME
+            fetch(URL, path, _difference_from_published, label="dSprites", remedy=remedy)
+            self._fetched = True
+
+    def load_data(self) -> None:
+        """Read or render the images, as `source` asked for; the constructor has done it."""
+        path = None if self._wanted == "render" else self._find()
+        if path is not None:
+            bits, self.provenance = self._load_file(path)
+        elif self._wanted in ("auto", "render"):
+            bits, self.provenance = self._load_rendered()
+        else:
+            raise UserError(
+                f"no {dsprites_file.NPZ_NAME} and no imgs.npy in dataset.root={self._root()}: "
+                "set dataset.root=DIR, dataset.source=download or dataset.source=render"
+            )
+        self.source = self.provenance["source"]
+        self._images = PackedImages(torch.from_numpy(bits), self.image_shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        pixels = self.gather(torch.from_numpy(self._within(index).reshape(1)))[0, 0]
+        image = Image.fromarray((255 * pixels).byte().cpu().numpy())
+        image = image if self.transform is None else self.transform(image)
+        return image, image
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """The images at `indices` (B,) int64, each in [0, 737280), untransformed.
+
+        Returns (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`.
+        """
+        return self._images.gather(indices)
+
+    def to(self, device: torch.device | str) -> "dSprites":
+        """Move the packed images, 377 MB, to `device`; returns self."""
+        self._images.to(device)
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the packed images, in hex: the same for the same images, wherever they came from."""
+        return self.provenance["sha256"]
+
+    def showcase(self) -> list[int]:
+        """Indices of a square, an ellipse and a heart for pictures: centred, of middle size, turned by 37 degrees."""
+        return self.index_of([(0, shape, 3, 4, 16, 16) for shape in range(3)]).tolist()
+
+    def get_img_by_latent(self, latent_code: ArrayLike) -> Any:
+        """The image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as `gather`.
+
+        Raises `IndexError` naming the latent where a class is outside its range.
+        """
+        index = self.index_of(latent_code)
+        return self[int(index)][0] if index.ndim == 0 else self.gather(torch.from_numpy(index))
+
+    def index_of(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """The index of each code: integer classes (..., 6) in the order of `latents_names`. Returns (...), int64.
+
+        Raises `IndexError` naming the latent where a class is outside its range.
+        """
+        codes = np.asarray(codes)
+        if codes.shape[-1:] != self.latents_sizes.shape or not np.issubdtype(codes.dtype, np.integer):
+            names = ", ".join(self.latents_names)
+            raise ValueError(f"a latent code is 6 integers ({names}), got {codes.dtype} of shape {codes.shape}")
+        outside = np.argwhere((codes < 0) | (codes >= self.latents_sizes))
+        if len(outside):
+            latent, value = outside[0, -1], codes[tuple(outside[0])]
+            size = self.latents_sizes[latent]
+            raise IndexError(f"{self.latents_names[latent]} is {value}, but has {size} values: 0 to {size - 1}")
+        return np.asarray(codes @ self.latents_bases)
+
+    def latents_classes(self, indices: ArrayLike) -> NDArray[np.int64]:
+        """The class of each factor of the images at `indices` (...): (..., 6) int64. `IndexError` outside the set."""
+        return self._within(indices)[..., None] // self.latents_bases % self.latents_sizes
+
+    def latents_values(self, indices: ArrayLike) -> NDArray[np.float64]:
+        """The value of each factor of the images at `indices` (...): (..., 6). `IndexError` outside the set."""
+        classes = np.moveaxis(self.latents_classes(indices), -1, 0)
+        values = self.latents_possible_values.values()
+        return np.stack([value[which] for value, which in zip(values, classes, strict=True)], axis=-1)
+
+    def _within(self, indices: ArrayLike) -> NDArray[np.int64]:
+        """Indices counted from the start, -1 being the last image."""
+        indices = np.asarray(indices)
+        outside = indices[(indices < -len(self)) | (indices >= len(self))]
+        if len(outside):
+            raise IndexError(f"{outside[0]} is outside the {len(self):,} images of dSprites")
+        return np.asarray(indices % len(self))
+
+    def _root(self) -> Path:
+        if self.root is None:
+            raise UserError("dataset.root is not set: set dataset.root=DIR, or dataset.source=render")
+        return self.root
+
+    def _find(self) -> Path | None:
+        return None if self.root is None else dsprites_file.find(self.root)
+
+    def _load_file(self, path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """The packed images of a file and their provenance; only an .npz is cached, for reading an .npy is as fast."""
+        about = {"source": "downloaded" if self._fetched else "file", "path": str(path)}
+        if path.suffix == ".npz":
+            blob = git_blob_id(path)
+            about |= {"git_blob": blob, "published": blob == PUBLISHED_BLOB}
+            if blob != PUBLISHED_BLOB:
+                logger.warning("%s is not the published file (git blob %s); its images are used", path, blob)
+            bits = cache.cached_array(self._cache, f"dsprites-file-{blob}.npy.xz", lambda: _read(path))
+        else:
+            bits = _read(path)
+        return bits, about | {"sha256": cache.digest(bits)}
+
+    def _load_rendered(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """The rendered images, packed, and their provenance."""
+        if self._wanted == "auto" and self.root is not None:
+            logger.info("no dSprites file in dataset.root=%s: rendering takes its place", self.root)
+        sha256 = dsprites_render.RENDERED_SHA256
+        bits = cache.cached_array(self._cache, f"dsprites-rendered-{sha256}.npy.xz", _render, sha256)
+        return bits, {"source": "rendered", "sha256": sha256}
+
+
+def _difference_from_published(path: Path) -> str | None:
+    blob = git_blob_id(path)
+    return None if blob == PUBLISHED_BLOB else f"sha1 {blob}, expected {PUBLISHED_BLOB}"
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    logger.info("reading %s", path)
+    with _bar("reading dSprites") as bar:
+        return dsprites_file.read_packed(path, progress=bar.update)
+
+
+def _render() -> NDArray[np.uint8]:
+    logger.info("rendering dSprites (once, a few seconds)")
+    with _bar("rendering dSprites") as bar:
+        return dsprites_render.render(bar.update)
+
+
+def _bar(label: str) -> tqdm:
+    return tqdm(desc=label, total=dsprites_file.IMAGES, unit=" images", unit_scale=True, disable=None)

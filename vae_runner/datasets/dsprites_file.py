@@ -1,0 +1,110 @@
+"""The published dSprites file, read in pieces.
+
+The .npz is a zip archive; its member imgs.npy is (737280, 64, 64) bytes of zeros and ones, 3 GB once decompressed. It
+is read as a stream and packed to bits as it comes, so that memory holds the 377 MB of the result and one piece. An
+imgs.npy that has been extracted is read in the same way. Nothing is ever unpickled: the archive's metadata, a pickle,
+is not touched, and an array of objects is refused.
+"""
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_runner.errors import UserError
+
+__all__ = ["IMAGES", "NPZ_NAME", "find", "read_packed"]
+
+NPZ_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+IMAGES = 737_280
+
+_MEMBER = "imgs.npy"
+_SIDE = 64  # pixels
+_PIECE = 2048  # images, 8 MB
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)  # of zipfile and numpy
+
+
+def find(root: str | Path) -> Path | None:
+    """The data file in `root`: the .npz, or imgs.npy beside it or in a folder that has its name; None if not there."""
+    root = Path(root)
+    places = (root / NPZ_NAME, root / _MEMBER, root / Path(NPZ_NAME).stem / _MEMBER)
+    return next((path for path in places if path.is_file()), None)
+
+
+def read_packed(
+    path: str | Path, images: int = IMAGES, progress: Callable[[int], object] | None = None
+) -> NDArray[np.uint8]:
+    """Read the .npz or .npy at `path`; `progress` is called with the number of images each time that some are done.
+
+    Returns (images, 512) uint8, each row an image in the order of `np.packbits`. Raises `UserError` in one line where
+    the file is damaged or does not hold that many 64x64 images of zeros and ones.
+    """
+    path = Path(path)
+    packed = np.empty((images, _SIDE * _SIDE // 8), np.uint8)
+    with _member(path) as stream:
+        _check_header(stream, path, images)
+        for start in range(0, images, _PIECE):
+            piece = packed[start : start + _PIECE]
+            piece[:] = _read_piece(stream, path, start, len(piece))
+            if progress is not None:
+                progress(len(piece))
+        if stream.read(1):  # at its end a zip member is compared with its checksum
+            raise UserError(f"{path}: {_MEMBER} is longer than {images:,} images")
+    return packed
+
+
+@contextlib.contextmanager
+def _member(path: Path) -> Iterator[BinaryIO]:
+    """Open imgs.npy; whatever breaks while it is read becomes one line."""
+    try:
+        with contextlib.ExitStack() as stack:
+            if path.suffix == ".npz":
+                yield stack.enter_context(stack.enter_context(_open_archive(path)).open(_MEMBER))
+            else:
+                yield stack.enter_context(open(path, "rb"))
+    except _DAMAGE as error:
+        reason = error.args[0] if error.args else f"{_MEMBER} ends early"
+        raise UserError(f"{path} is damaged ({reason}): {_remedy(path)}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        size = path.stat().st_size
+        raise UserError(f"{path} is {size:,} bytes, expected 26 MB: {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    return "download it again" if path.suffix == ".npz" else "extract it again"
+
+
+def _check_header(stream: BinaryIO, path: Path, images: int) -> None:
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in read:
+        raise ValueError(f"{_MEMBER} has format version {version}")
+    shape, column_major, dtype = read[version](stream)
+    if shape != (images, _SIDE, _SIDE) or dtype not in (np.uint8, np.bool_) or column_major:
+        held = f"{dtype} {shape}{' in column order' if column_major else ''}"
+        raise UserError(f"{path}: {_MEMBER} holds {held}, expected uint8 {(images, _SIDE, _SIDE)}")
+
+
+def _read_piece(stream: BinaryIO, path: Path, start: int, images: int) -> NDArray[np.uint8]:
+    """The next images of the stream, packed: (images, 512) uint8; `start` is the index of the first."""
+    data = stream.read(images * _SIDE * _SIDE)
+    if len(data) < images * _SIDE * _SIDE:
+        whole = start + len(data) // _SIDE**2
+        raise EOFError(f"{_MEMBER} ends after {whole:,} images")
+    pixels = np.frombuffer(data, np.uint8)
+    if pixels.max() > 1:
+        raise UserError(f"{path}: {_MEMBER} holds the value {pixels.max()}, expected zeros and ones only")
+    return np.packbits(pixels.reshape(images, -1), axis=1)

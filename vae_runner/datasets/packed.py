@@ -1,0 +1,68 @@
+"""Binary images kept as bits, and unpacked a whole batch at a time.
+
+A 64x64 image of zeros and ones is 4,096 bits: as float32 it takes 16 KiB, as bits 512 bytes, so that the 737,280 images
+of dSprites are 377 MB and stay in memory, on a GPU too. A batch is read in three operations on the device the bits live
+on: its rows are selected, each byte is looked up in a table of 256 entries, and the result becomes float32. An entry is
+the eight pixels of that byte, one byte each, held as one int64: one lookup moves eight pixels, which on a CPU is about
+twice as fast as a table of floats and four times as fast as shifting and masking.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["PackedImages"]
+
+
+class PackedImages:
+    """N binary images of one size, one bit per pixel.
+
+    Args:
+        bits: (N, ceil(H * W / 8)) uint8, each row an image in the order of `np.packbits`: row by row from the top left,
+            the first pixel in the highest bit, zeros after the last pixel.
+        size: (H, W) in pixels.
+    """
+
+    def __init__(self, bits: Tensor, size: tuple[int, int]) -> None:
+        height, width = size
+        if bits.dtype != torch.uint8 or bits.ndim != 2 or bits.shape[1] != -(-height * width // 8):
+            raise ValueError(f"{tuple(bits.shape)} {bits.dtype} is not packed images of {height}x{width}")
+        self.bits = bits
+        self.size = size
+        self._pixels_of_byte = _pixels_of_byte().to(bits.device)
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the bits are, and where `gather` answers."""
+        return self.bits.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the packed images take."""
+        return self.bits.nbytes
+
+    def to(self, device: torch.device | str) -> "PackedImages":
+        """Move the bits to `device`; returns self."""
+        self.bits = self.bits.to(device)
+        self._pixels_of_byte = self._pixels_of_byte.to(device)
+        return self
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Unpack the images at `indices` (B,) int64, each in [0, N).
+
+        Returns (B, 1, H, W) float32 zeros and ones, on `device`.
+        """
+        height, width = self.size
+        packed = self.bits.index_select(0, indices.to(self.device))  # (B, bytes)
+        pixels = self._pixels_of_byte.index_select(0, packed.flatten().int()).view(torch.uint8)  # (B * bytes * 8,)
+        images = pixels.view(len(packed), -1)[:, : height * width]
+        return images.to(torch.float32).view(-1, 1, height, width)
+
+
+def _pixels_of_byte() -> Tensor:
+    """(256,) int64: entry b, seen as eight bytes in memory order, is the bits of b from the highest to the lowest."""
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # (256, 8)
+    return torch.from_numpy(bits.view(np.int64)[:, 0].copy())

@@ -1,0 +1,263 @@
+"""The training engine: one step, one loop.
+
+A step: the batch of (seed, epoch, position), noise of (seed, step), `objective(x)`, backward, optimiser, hooks. Nothing
+in it makes the host wait for a GPU. All that a run has to remember is `state_dict()`, so that a resumed run is equal to
+the unbroken one, bit for bit (on the same machine, with as many threads).
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import nn
+
+from vae_runner.callbacks import Callback
+from vae_runner.datasets.split import EpochOrder, Subset
+from vae_runner.errors import RunError, UserError
+from vae_runner.metrics import Means
+from vae_runner.objective import Objective
+from vae_runner.randomness import isolated, seed_for
+from vae_runner.schedule import Constant, Schedule
+from vae_runner.signature import enforced, positive
+from vae_runner.state import DEVICE, LOSS, METRICS, SCHEDULED, STEP, State
+
+__all__ = ["Engine", "EngineConfig", "Interrupted", "choose_device", "choose_precision"]
+
+Count = Annotated[int, positive]
+
+
+@enforced
+@dataclass(frozen=True)
+class EngineConfig:
+    """How long, how and on what to train. Exactly one of `steps` and `epochs` is given, the other is None.
+
+    batch_size        images per step
+    seed              of the weights, the order of the images and the noise
+    device            auto: the first GPU if there is one
+    precision         of the networks in training; weights, losses, KL and validation are always fp32.
+                      auto: bf16 where the processor has it in hardware, else fp32
+    threads           CPU threads of torch; None: torch's own choice
+    clip_norm         gradients are scaled down to this norm; None: never
+    *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
+    progress          whether to show a progress bar on a terminal
+    resume            a run's folder to go on with, whose saved config is then taken
+    """
+
+    steps: Count | None = 10_000
+    epochs: Count | None = None
+    batch_size: Count = 64
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Count | None = None
+    clip_norm: Annotated[float, positive] | None = None
+    log_every: Count = 50
+    validate_every: Count = 1000
+    picture_every: Count = 1000
+    checkpoint_every: Count = 1000
+    progress: bool = True
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either engine.steps or engine.epochs, and set the other to null")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, and has saved where it was. `number` is the signal's."""
+
+    def __init__(self, number: int, step: int) -> None:
+        super().__init__(f"interrupted by signal {number} at step {step}")
+        self.number, self.step = number, step
+
+
+class Engine:
+    """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks.
+
+    `optimizer` is made of the objective's parameters by the caller; `lr_schedule` gives the factor of its learning
+    rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or None.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        train: Subset,
+        validation: Subset,
+        lr_schedule: Schedule | None = None,
+        callbacks: Sequence[Callback] = (),
+        stop_signal: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.objective = objective.to(self.device)
+        self.optimizer = optimizer
+        self.train, self.validation = train.to(self.device), validation.to(self.device)
+        self.lr_schedule = lr_schedule or Constant(1.0)
+        self.callbacks = list(callbacks)
+        self.stop_signal = stop_signal
+        self.order = EpochOrder(len(train), config.batch_size, config.seed, self.device)
+        self.total_steps = config.steps or config.epochs * self.order.steps_per_epoch
+        self.step = 0
+        self.validated: dict[str, float | list[float]] = {}  # the newest validation
+        self._base_rates = [group["lr"] for group in optimizer.param_groups]
+
+    @property
+    def epoch(self) -> float:
+        """How often the training set has been seen."""
+        return self.step / self.order.steps_per_epoch
+
+    def run(self) -> dict[str, float | list[float]]:
+        """Train to the end; returns the last validation. Raises `Interrupted` behind a saved step."""
+        with self._own_globals():
+            for callback in self.callbacks:
+                callback.on_start(self)
+            if self.step == 0:
+                self._validate()
+            while self.step < self.total_steps:
+                state = self.train_step()
+                for callback in self.callbacks:
+                    callback.on_step(self, state)
+                if self.is_due(self.config.validate_every) or self.at_epoch_end:
+                    self._validate()
+                for callback in self.callbacks:
+                    callback.on_step_end(self, state)
+                self._stop_if_asked()
+            for callback in self.callbacks:
+                callback.on_end(self)
+        return self.validated
+
+    @property
+    def at_epoch_end(self) -> bool:
+        return self.step % self.order.steps_per_epoch == 0
+
+    def is_due(self, every: int) -> bool:
+        """Whether something that happens every so many steps, and at the end, happens now."""
+        return self.step % every == 0 or self.step == self.total_steps
+
+    def train_step(self) -> State:
+        """Make one optimiser step; returns its state. Raises `RunError` before the update if the loss is not finite.
+
+        On a GPU that is looked at only when metrics are logged, since the host would have to wait for it.
+        """
+        config = self.config
+        self._set_rate()
+        torch.manual_seed(seed_for(config.seed, "step", self.step))
+        x = self.train.batch(self.order.positions(self.step))
+        self.objective.train()
+        with self._autocast():
+            state = self.objective(x, x)
+        state[STEP], state[DEVICE] = self.step, self.device
+        self.optimizer.zero_grad(set_to_none=True)
+        state[LOSS].backward()
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), config.clip_norm)
+        if self.device.type == "cpu" or (self.step + 1) % config.log_every == 0:
+            self._check_finite(state)
+        self.optimizer.step()
+        self.objective.on_step_training(state)
+        state[SCHEDULED]["lr"] = self.optimizer.param_groups[0]["lr"]
+        self.step += 1
+        return state
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float | list[float]]:
+        """Returns the means over the whole validation split: nats per image, in fp32, one noise sample per image.
+
+        Neither schedules nor generators move. `neg_elbo` is `recon` + `kl`, whatever the divergence's weight.
+        """
+        self.objective.eval()
+        means = Means()
+        with isolated(seed_for(self.config.seed, "validation"), self.device):
+            for positions in torch.arange(len(self.validation), device=self.device).split(self.config.batch_size):
+                x = self.validation.batch(positions)
+                means.add(self.objective(x, x)[METRICS], weight=len(x))
+        self.objective.train()
+        result = means.read()
+        return {"neg_elbo": result["recon"] + result["kl"], **result}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs, in plain containers and tensors."""
+        return {
+            "step": self.step,
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "validated": self.validated,
+            "callbacks": {callback.name: callback.state_dict() for callback in self.callbacks},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was called. Raises `UserError` where the checkpoint is of another model."""
+        try:
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise UserError(f"the checkpoint is of another model than the config: {reason}") from error
+        for callback in self.callbacks:
+            callback.load_state_dict(state["callbacks"].get(callback.name, {}))
+        self.step, self.validated = state["step"], state["validated"]
+
+    def _validate(self) -> None:
+        self.validated = self.validate()
+        for callback in self.callbacks:
+            callback.on_validation(self)
+
+    def _set_rate(self) -> None:
+        factor = float(self.lr_schedule(torch.tensor(self.step)))  # on the CPU: no device is waited for
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _check_finite(self, state: State) -> None:
+        if not math.isfinite(loss := float(state[LOSS].detach())):
+            parts = ", ".join(
+                f"{name} {float(value):.6g}"
+                for name, value in state[METRICS].items()
+                if value.dim() == 0 and name != "loss"
+            )
+            raise RunError(f"loss is {loss} at step {self.step} ({parts}); stopped before the update")
+
+    def _stop_if_asked(self) -> None:
+        number = self.stop_signal()
+        if number is not None and self.step < self.total_steps:
+            for callback in self.callbacks:
+                callback.on_interrupt(self)
+            raise Interrupted(number, self.step)
+
+    @contextlib.contextmanager
+    def _own_globals(self) -> Iterator[None]:
+        """Threads, generators and cuDNN's choice of kernels are the run's own, and go back to what they were."""
+        threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
+        with isolated(self.config.seed, self.device):
+            try:
+                torch.set_num_threads(self.config.threads or threads)
+                torch.backends.cudnn.deterministic = True  # else a resumed run differs in the last digits
+                yield
+            finally:
+                torch.set_num_threads(threads)
+                torch.backends.cudnn.deterministic = deterministic
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`. Raises `UserError` where there is no such device."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("engine.device=cuda but torch sees no GPU; engine.device=cpu works")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """The precision for `auto`: bf16 where the device multiplies it in hardware, else fp32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.12 cannot tell
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"

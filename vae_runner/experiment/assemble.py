@@ -1,0 +1,103 @@
+"""From a checked config to live objects."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.callbacks import Callback, Checkpoints, EpochTable, MetricsLog, Pictures, Progress
+from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
+from vae_runner.divergence import DivergenceBase
+from vae_runner.engine import Engine, EngineConfig
+from vae_runner.errors import UserError
+from vae_runner.latent_space import LatentSpace
+from vae_runner.objective import Objective
+from vae_runner.randomness import isolated, seed_for
+from vae_runner.report import Report
+from vae_runner.state import posterior_key, prior_key
+
+__all__ = ["assemble", "build"]
+
+
+def build(node: Mapping[str, Any], **given: Any) -> Any:
+    """The object that a `_target_` node describes, with the arguments that the config does not hold.
+
+    Raises `UserError` with the reason where the target refuses its arguments.
+    """
+    try:
+        return instantiate(dict(node), **given, _convert_="all")
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, (ValueError, TypeError)):
+            raise UserError(f"{node['_target_']}: {cause}") from error
+        raise
+
+
+def assemble(
+    config: Mapping[str, Any], folder: Path | None = None, stop_signal: Callable[[], int | None] = lambda: None
+) -> Engine:
+    """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there."""
+    settings = EngineConfig(**config["engine"])
+    train, validation = build_data(config["dataset"])
+    objective = build_objective(config, train.data.image_shape, settings.seed)
+    optimizer = build(config["optimizer"], params=list(objective.parameters()))
+    engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal)
+    schedule = config["lr_schedule"]
+    length = {"steps": engine.total_steps} if schedule.get("steps", 0) is None else {}
+    engine.lr_schedule = build(schedule, **length)
+    if folder is not None:
+        engine.callbacks = build_callbacks(config, settings, folder, objective.model.latent_dims)
+    return engine
+
+
+def build_data(node: Mapping[str, Any]) -> tuple[Subset, Subset]:
+    """The training and the validation images."""
+    names = SplitConfig.__dataclass_fields__
+    own = {name: value for name, value in node.items() if name in names}
+    data: ImageData = build({name: value for name, value in node.items() if name not in names})
+    return split(data, SplitConfig(**own))
+
+
+def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:
+    """The model for images of that shape, and its divergences; the weights depend on the seed alone."""
+    with isolated(seed_for(seed, "weights")):
+        likelihood = build(config["likelihood"])
+        built = build(config["distribution"])
+        spaces = [built] if isinstance(built, LatentSpace) else list(built)
+        channels, *size = image_shape
+        encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
+        decoder = build(
+            config["architecture"]["decoder"],
+            latent_dim=sum(space.dims for space in spaces),
+            image_shape=(channels * likelihood.channels_per_channel, *size),
+        )
+        model = VAE(encoder, spaces, decoder, likelihood)
+    return Objective(model, [build_divergence(config["divergence"], space_id) for space_id in range(len(spaces))])
+
+
+def build_divergence(node: Mapping[str, Any], space_id: int) -> DivergenceBase:
+    """The divergence of one latent space from its prior."""
+    return build(node, input_key=posterior_key(space_id), target_key=prior_key(space_id))
+
+
+def build_callbacks(
+    config: Mapping[str, Any], settings: EngineConfig, folder: Path, latent_dims: Sequence[int]
+) -> list[Callback]:
+    """Logs first, checkpoints last, so that a checkpoint holds what the logs have summed up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    walkers = {name: build(node) for name, node in (config.get("visualisation") or {}).items()}
+    for walker in walkers.values():
+        walker.check(latent_dims)
+    metrics = MetricsLog(folder / "metrics.jsonl", settings.log_every)
+    return [
+        metrics,
+        EpochTable(folder / "epochs.csv"),
+        Progress(metrics, settings.progress),
+        Pictures(folder / "grids", walkers, settings.picture_every),
+        Checkpoints(folder / "checkpoints", settings.checkpoint_every, {"config": dict(config)}),
+        Report(folder, settings.picture_every),
+    ]

@@ -1,0 +1,208 @@
+"""All mistakes of a composed config at once, before anything is built.
+
+Each `_target_` node is compared with its target's signature: unknown, missing, ill-typed and out-of-range arguments,
+and targets that cannot be imported. Arguments that follow from the data, or from other parts, are not in a config.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from inspect import Parameter
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_runner.datasets.split import SplitConfig
+from vae_runner.engine import EngineConfig, choose_device
+from vae_runner.errors import UserError
+from vae_runner.signature import coerced, fault, locate, parameters
+
+__all__ = ["FILLED", "GIVEN", "GROUPS", "check", "did_you_mean", "leaves", "nearest"]
+
+GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
+GROUPS += ("optimizer", "lr_schedule")
+
+# What `assemble` hands to the target of each node; a config must not.
+GIVEN: dict[str, frozenset[str]] = {
+    "architecture.encoder": frozenset({"image_shape"}),
+    "architecture.decoder": frozenset({"latent_dim", "image_shape"}),
+    "divergence": frozenset({"input_key", "target_key"}),
+    "optimizer": frozenset({"params"}),
+}
+# What `assemble` fills in where the config leaves null.
+FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
+
+ROOT = {"seed": int, "resume": str | None, "trust": bool}
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+
+
+def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """Returns the config as plain containers, interpolations resolved, and a line for each mistake in it.
+
+    A whole number written as 1e4 becomes an int where an int is wanted. Without mistakes the config can be assembled,
+    as far as can be told without the data.
+    """
+    try:
+        missing = [f"{key} is not set; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
+        config = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "config"
+        return {}, [f"{key}: {str(error).splitlines()[0]}"]
+    if missing:
+        return config, missing
+    roots = {*ROOT, "engine", "visualisation", *(group.split(".")[0] for group in GROUPS)}
+    if absent := [f"{key} is missing; set {key}=..." for key in ROOT if key not in config]:
+        return config, absent
+    known = [*roots, *leaves({key: config[key] for key in config if key in roots})]
+    problems = [_unknown(key, known) for key in config if key not in roots]
+    problems += _check_values(config, "", ROOT)
+    problems += _check_engine(config)
+    for group in GROUPS:
+        problems += _check_group(config, group)
+    for name, node in (config.get("visualisation") or {}).items():
+        problems += _check_node(node, f"visualisation.{name}")
+    return config, problems
+
+
+def leaves(node: Any, key: str = "") -> list[str]:
+    """The dotted names of all values in nested mappings."""
+    if not isinstance(node, Mapping) or not node:
+        return [key]
+    return [leaf for name, inner in node.items() for leaf in leaves(inner, f"{key}.{name}" if key else str(name))]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known dotted name that is most like `name`, judged by its last part first, then by the whole."""
+    known = sorted(known)
+    last_parts = {full: re.split(r"[./]", full)[-1] for full in known}
+    close = difflib.get_close_matches(re.split(r"[./]", name)[-1], set(last_parts.values()), 1, 0.7)
+    if close:
+        alike = [full for full in known if last_parts[full] == close[0]]
+        return max(alike, key=lambda full: difflib.SequenceMatcher(None, name, full).ratio())
+    close = difflib.get_close_matches(name, known, 1, 0.6)
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' Did you mean X?', or nothing where nothing is near."""
+    close = nearest(name, known)
+    return f" Did you mean {close}?" if close else ""
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    return f"no setting called '{key}'.{did_you_mean(key, known)}"
+
+
+def _check_engine(config: dict[str, Any]) -> list[str]:
+    """Each field alone, and then all of them together."""
+    node, problems = config.get("engine"), []
+    if not isinstance(node, dict):
+        return [f"engine: expected settings, got {node!r}"]
+    hints = {name: hint for name, (_, hint) in parameters(EngineConfig).items()}
+    problems += [f"engine.{name} is missing; set engine.{name}=..." for name in hints if name not in node]
+    problems += [_unknown(f"engine.{key}", (f"engine.{name}" for name in hints)) for key in node if key not in hints]
+    own = {
+        name: hint for name, hint in hints.items() if name not in ("seed", "resume") or node.get(name) != config[name]
+    }
+    problems += _check_values(node, "engine", own)  # what only repeats the root's seed is judged there
+    if problems:
+        return problems
+    try:
+        EngineConfig(**node)
+        choose_device(node["device"])
+    except (ValueError, UserError) as error:
+        return [str(error)]
+    return []
+
+
+def _check_group(config: dict[str, Any], group: str) -> list[str]:
+    node: Any = config
+    for part in group.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if node is None:
+        return [f"no {group} is chosen; set {group.replace('.', '/')}=..."]
+    given, filled = GIVEN.get(group, frozenset()), FILLED.get(group, frozenset())
+    if group != "dataset":
+        return _check_node(node, group, given, filled)
+    names = {field.name for field in fields(SplitConfig)}
+    own = {key: value for key, value in node.items() if key in names}
+    rest = {key: value for key, value in node.items() if key not in names}
+    hints = {name: hint for name, (_, hint) in parameters(SplitConfig).items()}
+    problems = _check_values(own, "dataset", hints) + _check_node(rest, "dataset", given, filled, also=names)
+    node.update(own | rest)  # with whole numbers made ints
+    return problems
+
+
+def _check_node(
+    node: Any,
+    key: str,
+    given: frozenset[str] = frozenset(),
+    filled: frozenset[str] = frozenset(),
+    also: Iterable[str] = (),
+) -> list[str]:
+    """Compare a `_target_` node, and the nodes inside it, with their targets' signatures."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        return [f"{key}: expected an option of its group, got {node!r}"]
+    try:
+        accepted = parameters(locate(node["_target_"]))
+    except (ImportError, TypeError, ValueError) as error:
+        return [f"{key}._target_: cannot import {node['_target_']!r}: {error}"]
+    open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter, _ in accepted.values())
+    names = {name for name, (parameter, _) in accepted.items() if parameter.kind not in _VARIADIC} - given
+    settable = {f"{key}.{name}" for name in {*names, *also}}
+    values = {name: value for name, value in node.items() if name not in _NODE_KEYS}
+    problems = []
+    for name in values:
+        if name in given:
+            problems.append(f"{key}.{name} follows from the data and the other settings; it cannot be set")
+        elif name not in names and not open_ended:
+            problems.append(_unknown(f"{key}.{name}", settable))
+    for name in sorted(names - values.keys() - filled):
+        parameter = accepted[name][0]
+        if parameter.default is parameter.empty and not node.get("_args_"):
+            problems.append(f"{key}.{name} is missing; set {key}.{name}=...")
+    hints = {name: accepted[name][1] for name in values if name in names and not _left_open(name, values, filled)}
+    problems += _check_values(node, key, hints)
+    for name, value in values.items():
+        problems += _check_inner(value, f"{key}.{name}")
+    return problems
+
+
+def _left_open(name: str, values: Mapping[str, Any], filled: frozenset[str]) -> bool:
+    return name in filled and values[name] is None
+
+
+def _check_inner(value: Any, key: str) -> list[str]:
+    """The nodes inside a value: a schedule in a divergence, a list of spaces."""
+    if isinstance(value, dict) and "_target_" in value:
+        return _check_node(value, key)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [problem for name, item in items for problem in _check_inner(item, f"{key}.{name}")]
+
+
+def _check_values(node: dict[str, Any], key: str, hints: Mapping[str, Any]) -> list[str]:
+    """Types and ranges; whole numbers are made ints in `node` where ints are wanted."""
+    problems = []
+    for name, hint in hints.items():
+        if name not in node:
+            continue
+        node[name] = coerced(node[name], hint)
+        if problem := fault(node[name], hint):
+            colon = ":" if problem.startswith("expected") else ""
+            full = f"{key}.{name}" if key else name
+            problems.append(f"{full}{colon} {problem}, got {_show(node[name])}")
+    return problems
+
+
+def _show(value: Any) -> str:
+    """A value as the user wrote it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict) and "_target_" in value:
+        return str(value["_target_"])
+    return repr(value)

@@ -1,0 +1,117 @@
+"""The folder of a run: its status, its config, the newest run's link."""
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae_runner.callbacks import Callback, Training
+from vae_runner.errors import UserError
+from vae_runner.files import locked, read_json, write_atomically, write_json
+from vae_runner.state import State
+
+__all__ = ["RunFolder", "Status", "duration", "shown"]
+
+
+def shown(folder: Path) -> str:
+    """The folder as a user would type it: relative to where he is, where that is shorter."""
+    relative = os.path.relpath(folder)
+    return relative if not relative.startswith("..") else str(folder)
+
+
+def duration(seconds: float) -> str:
+    """52 s, 8.3 min, 2.1 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class RunFolder:
+    """`claim` it before writing: no two processes ever write into the same one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def claim(self, resuming: bool) -> Iterator["RunFolder"]:
+        """Hold the folder. Raises `UserError` where another process does, or where it holds a run already."""
+        with locked(self.path / ".lock", wait=False) as free:
+            if not free:
+                status = read_json(self.path / "status.json")
+                raise UserError(
+                    f"{shown(self.path)} is being written by process {status.get('pid')} on {status.get('host')}"
+                )
+            if not resuming and (self.path / "config.yaml").exists():
+                raise UserError(
+                    f"{shown(self.path)} holds a run already; go on with it by resume={shown(self.path)}, "
+                    "or choose another folder"
+                )
+            yield self
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.yaml: everything that was set, interpolations resolved."""
+        write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
+
+    def link_as_latest(self, link: Path) -> None:
+        """Make `link` point here, whatever it pointed to; where links cannot be made there is none."""
+        aside = link.with_name(f".{link.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
+            os.replace(aside, link)
+
+
+class Status(Callback):
+    """status.json: what has become of the run, for people, batch systems and reports.
+
+    `state` is running, done, failed or interrupted; `reason` says why, for the latter two.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "status.json"
+        self.folder = folder
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+        self._step, self._total = 0, 0
+
+    @property
+    def seconds(self) -> float:
+        """Since this process took the run up."""
+        return time.monotonic() - self._clock
+
+    def write(self, state: str, reason: str | None = None) -> None:
+        """Replace status.json."""
+        write_json(
+            self.file,
+            {
+                "state": state,
+                "step": self._step,
+                "total_steps": self._total,
+                "reason": reason,
+                "started": self._started.isoformat(timespec="seconds"),
+                "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(self.seconds, 1),
+                "resume": f"vae-train resume={shown(self.folder)}",
+                "pid": os.getpid(),
+                "host": platform.node(),
+            },
+        )
+
+    def on_start(self, engine: Training) -> None:
+        self._follow(engine)
+
+    def on_validation(self, engine: Training) -> None:
+        self._follow(engine)
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        self._step = engine.step
+
+    def _follow(self, engine: Training) -> None:
+        self._step, self._total = engine.step, engine.total_steps
+        self.write("running")

@@ -1,0 +1,92 @@
+"""Going on with a saved run: its saved config counts, and only what changes no figure may be set anew."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_runner.errors import UserError
+from vae_runner.experiment.folder import shown
+
+__all__ = ["HARMLESS", "check_targets", "compare_configs", "saved_config"]
+
+# Settings that a resumed run may be given anew.
+HARMLESS = frozenset(
+    f"engine.{name}"
+    for name in (
+        "steps",
+        "epochs",
+        "device",
+        "threads",
+        "log_every",
+        "validate_every",
+        "picture_every",
+        "checkpoint_every",
+        "progress",
+    )
+)
+TRUSTED = ("vae_runner.", "torch.nn.", "torch.optim.", "torchvision.transforms.")
+
+
+def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictConfig:
+    """The config of the run in `folder`, with the harmless `changes` (dotted key to value) made.
+
+    Raises `UserError` where there is no run, where a change would make it another run, and where the config names a
+    target outside vae_runner and torch and `trust` is off: what a config names is run.
+    """
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"resume={shown(folder)}: no run there (no config.yaml); give the folder of a run")
+    if refused := sorted(changes.keys() - HARMLESS):
+        raise UserError(
+            f"{', '.join(refused)} cannot be changed on resume: the run would be another. "
+            f"resume=RUN takes the saved config, with {', '.join(sorted(HARMLESS))} as you like"
+        )
+    cfg = OmegaConf.load(file)
+    if not trust:
+        check_targets(OmegaConf.to_container(cfg, resolve=False), file)
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def check_targets(node: Any, file: Path) -> None:
+    """Raises `UserError` where a saved config would build something that it has no business to."""
+    for target in _targets(node):
+        if not str(target).startswith(TRUSTED):
+            raise UserError(
+                f"{shown(file)} names the target {target!r}, outside vae_runner and torch; trust=true builds it"
+            )
+
+
+def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raises `UserError` where the checkpoint was made under another config than the run's, with each difference."""
+    theirs, ours = dict(_leaves(saved)), dict(_leaves(config))
+    skip = HARMLESS | {"engine.resume", "resume", "trust"}
+    different = [
+        f"checkpoint has {key} {theirs.get(key, 'unset')}, the config {ours.get(key, 'unset')}"
+        for key in sorted((theirs.keys() | ours.keys()) - skip)
+        if theirs.get(key) != ours.get(key)
+    ]
+    if different:
+        raise UserError("; ".join(different) + "; restore config.yaml, or start a new run")
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node

@@ -1,0 +1,123 @@
+"""One run, from a composed config to a folder of results."""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vae_runner.checkpoint import load_latest
+from vae_runner.engine import Engine
+from vae_runner.errors import UserError
+from vae_runner.experiment.assemble import assemble
+from vae_runner.experiment.check import check
+from vae_runner.experiment.folder import RunFolder, Status, duration, shown
+from vae_runner.experiment.provenance import describe_run, environment
+from vae_runner.experiment.resume import compare_configs, saved_config
+from vae_runner.experiment.signals import StopSignals
+from vae_runner.files import read_json, write_json
+from vae_runner.report import write_report
+
+__all__ = ["resume", "start"]
+
+log = logging.getLogger(__name__)
+
+
+def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str, latest: Path | None = None) -> float:
+    """Train in the new folder `path`; returns the last validation's -ELBO, nats per image.
+
+    `choices` are the options chosen of each config group, `command` what the user typed, `latest` a link to set to the
+    folder. Raises `UserError` for what is wrong with the request, `RunError` for what went wrong on the way, and
+    `Interrupted` where the run was asked to stop.
+    """
+    config = _checked(cfg)
+    folder = RunFolder(path)
+    with folder.claim(resuming=False):
+        folder.write_config(config)
+        return _train(folder, config, {"name": path.name, "choices": dict(choices), "commands": [command]}, latest)
+
+
+def resume(path: Path, changes: Mapping[str, Any], command: str, trust: bool = False) -> float:
+    """Go on with the run in `path` where its last checkpoint was, with those settings changed; returns as `start`."""
+    config = _checked(saved_config(path, changes, trust))
+    folder = RunFolder(path)
+    with folder.claim(resuming=True):
+        known = {"name": path.name, "choices": {}, "commands": [], **read_json(path / "environment.json")}
+        known["commands"] = [*known["commands"], command]
+        return _train(folder, config, known, resuming=True)
+
+
+def _checked(cfg: DictConfig) -> dict[str, Any]:
+    config, problems = check(cfg)
+    if problems:
+        raise UserError("\n".join(problems))
+    return config
+
+
+def _train(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    known: Mapping[str, Any],
+    latest: Path | None = None,
+    resuming: bool = False,
+) -> float:
+    """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
+    path, status, signals = folder.path, Status(folder.path), StopSignals()
+    engine: Engine | None = None
+    try:
+        with signals.listening():
+            log.info("run   %s", shown(path))
+            engine = assemble(config, path, lambda: signals.number)
+            engine.callbacks.insert(0, status)
+            if resuming:
+                _go_on(engine, path, config)
+                folder.write_config(config)
+            record = environment(engine, known["name"], known["choices"], known["commands"])
+            write_json(path / "environment.json", record)
+            log.info("%s", describe_run(record))
+            if latest is not None:
+                folder.link_as_latest(latest)
+            with signals.deferred():
+                validated = engine.run()
+    except BaseException as error:
+        _tell_failure(error, path, status)
+        raise
+    finally:
+        for callback in engine.callbacks if engine else ():
+            callback.close()
+    status.write("done")
+    write_report(path)
+    seen = latest if latest is not None and latest.resolve() == path.resolve() else path
+    log.info(
+        "done  %s    report %s    grids %s",
+        duration(status.seconds),
+        shown(seen / "report.html"),
+        shown(seen / "grids"),
+    )
+    return float(validated["neg_elbo"])
+
+
+def _go_on(engine: Engine, path: Path, config: Mapping[str, Any]) -> None:
+    """Bring the engine to where the last checkpoint was."""
+    content = load_latest(path / "checkpoints")
+    compare_configs(content["config"], config)
+    engine.load_state_dict(content)
+    if engine.step >= engine.total_steps:
+        raise UserError(
+            f"{shown(path)} is complete at step {engine.step:,} of {engine.total_steps:,}; "
+            "engine.steps=N trains it longer"
+        )
+    log.info("going on from step %s", f"{engine.step:,}")
+
+
+def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
+    """Record in the folder how the run ended; what the user is told is the caller's."""
+    if isinstance(error, KeyboardInterrupt):
+        status.write("interrupted", str(error))
+    else:
+        logging.getLogger("vae_runner.traceback").error("the run failed", exc_info=error)
+        status.write("failed", f"{type(error).__name__}: {error}")
+    with contextlib.suppress(OSError):
+        write_report(path)

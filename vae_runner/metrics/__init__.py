@@ -1,0 +1,5 @@
+"""What is measured of a model."""
+
+from vae_runner.metrics.means import Means
+
+__all__ = ["Means"]

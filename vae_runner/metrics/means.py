@@ -1,0 +1,42 @@
+"""Means over many steps that stay on the device until they are read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Means"]
+
+
+class Means:
+    """Weighted means of named tensors. `add` never makes the host wait for the device; `read` does, once.
+
+    Sums are kept in float64, so that the mean does not depend on how many steps are summed.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._weight = 0.0
+
+    def add(self, metrics: Mapping[str, Tensor], weight: float = 1.0) -> None:
+        """Add one step's metrics, () or (D,) each, with that weight (a batch's size, say)."""
+        for name, value in metrics.items():
+            weighted = value.detach().double() * weight
+            self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
+        self._weight += weight
+
+    def read(self) -> dict[str, float | list[float]]:
+        """Returns the means, () as floats and (D,) as lists; empty where nothing was added."""
+        return {name: (total / self._weight).tolist() for name, total in self._sums.items()}
+
+    def clear(self) -> None:
+        """Start again."""
+        self._sums, self._weight = {}, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": dict(self._sums), "weight": self._weight}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self._weight = state["weight"]

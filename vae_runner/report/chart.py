@@ -1,0 +1,149 @@
+"""Line charts as inline SVG, styled by the page's style sheet, in coordinates of about a pixel."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vae_runner.report.markup import Html, join, tag
+
+__all__ = ["Point", "Scale", "Series", "chart", "thinned"]
+
+WIDTH, HEIGHT = 380, 230
+TOP, RIGHT, BOTTOM = 26, 24, 40  # margins; the left one follows from the labels
+CHARACTER = 6.6  # width of a digit
+MOST_POINTS = 500
+
+Point = tuple[float, float]  # step, value; a value that is not finite is a gap
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve. Its `name` is a class of the style sheet too."""
+
+    name: str
+    points: Sequence[Point]
+    drawn_as: Literal["line", "dots"] = "line"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values in [lower, upper] to [start, end], linearly or by their logarithm."""
+
+    lower: float
+    upper: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        lower, upper, value = (math.log10(v) if self.log else v for v in (self.lower, self.upper, value))
+        return self.start + (value - lower) / (upper - lower) * (self.end - self.start)
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Round values inside the range."""
+        return (_log_ticks if self.log else _linear_ticks)(self.lower, self.upper, most)
+
+
+def chart(series: Sequence[Series], unit: str, description: str, may_be_log: bool = False) -> Html:
+    """Returns the chart of the series over the steps; logarithmic where that is allowed and a decade is spanned.
+
+    Empty where no value is finite.
+    """
+    finite = [point for one in series for point in one.points if math.isfinite(point[1])]
+    if not finite:
+        return Html()
+    values = [value for _, value in finite]
+    log = may_be_log and min(values) > 0 and max(values) >= 10 * min(values)
+    y = Scale(*_padded(min(values), max(values), log), HEIGHT - BOTTOM, TOP, log)
+    left = 10 + CHARACTER * max(map(len, _labels(y.ticks())), default=0)
+    x = Scale(0, max(1, *(step for step, _ in finite)), left, WIDTH - RIGHT)
+    return tag(
+        "svg",
+        _axes(x, y, unit + (", log scale" if log else "")),
+        *(_curve(one, x, y) for one in series),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=description,
+    )
+
+
+def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+    """About `most` of the points: the first, the last, and of each stretch the lowest, the highest and a gap."""
+    if len(points) <= most:
+        return list(points)
+    kept = {0, len(points) - 1}
+    size = math.ceil(2 * len(points) / most)
+    for start in range(0, len(points), size):
+        stretch = range(start, min(start + size, len(points)))
+        finite = sorted((i for i in stretch if math.isfinite(points[i][1])), key=lambda i: points[i][1])
+        gaps = [i for i in stretch if not math.isfinite(points[i][1])]
+        kept.update(finite[:1] + finite[-1:] + gaps[:1])
+    return [points[i] for i in sorted(kept)]
+
+
+def _axes(x: Scale, y: Scale, unit: str) -> Html:
+    parts = [tag("text", unit, class_="unit", x=0, y=10)]
+    for value, label in zip(y.ticks(), _labels(y.ticks()), strict=True):
+        at = f"{y(value):.2f}"
+        parts.append(tag("line", class_="rule", x1=f"{x.start:.2f}", x2=f"{x.end:.2f}", y1=at, y2=at))
+        parts.append(tag("text", label, class_="y", x=f"{x.start - 8:.2f}", y=at))
+    for value, label in zip(x.ticks(), _labels(x.ticks()), strict=True):
+        parts.append(tag("text", label, class_="x", x=f"{x(value):.2f}", y=HEIGHT - BOTTOM + 17))
+    parts.append(tag("text", "step", class_="unit end", x=f"{x.end:.2f}", y=HEIGHT - 4))
+    return join(*parts)
+
+
+def _curve(series: Series, x: Scale, y: Scale) -> Html:
+    points = thinned(series.points)
+    if series.drawn_as == "line":
+        return tag("path", class_=series.name, d=_path(points, x, y))
+    dots = (
+        tag("circle", tag("title", f"step {step:,}: {value:,.6g}"), cx=f"{x(step):.2f}", cy=f"{y(value):.2f}", r=3)
+        for step, value in points
+        if math.isfinite(value)
+    )
+    return tag("g", *dots, class_=series.name)
+
+
+def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
+    """The line through the points; h0 makes a dot of a point between two gaps."""
+    commands, pen_is_down = [], False
+    for step, value in points:
+        is_finite = math.isfinite(value)
+        if is_finite:
+            commands.append(f"{'L' if pen_is_down else 'M'}{x(step):.2f},{y(value):.2f}{'' if pen_is_down else 'h0'}")
+        pen_is_down = is_finite
+    return "".join(commands)
+
+
+def _padded(lower: float, upper: float, log: bool) -> tuple[float, float]:
+    """The range with a little room; never below zero for values that are not."""
+    if log:
+        room = (upper / lower) ** 0.04
+        return lower / room, upper * room
+    largest = max(abs(lower), abs(upper))
+    is_flat = upper - lower <= 1e-9 * largest + 1e-30
+    room = max(0.05 * largest, 1e-3) if is_flat else 0.04 * (upper - lower)
+    return (0.0 if 0 <= lower < room else lower - room), upper + room
+
+
+def _linear_ticks(lower: float, upper: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10((upper - lower) / most))
+    distance = next((power * factor for factor in (1, 2, 5) if power * factor * most >= upper - lower), 10 * power)
+    return [i * distance for i in range(math.ceil(lower / distance), math.floor(upper / distance) + 1)]
+
+
+def _log_ticks(lower: float, upper: float, most: int) -> list[float]:
+    """Powers of ten, every second or third one where there are many, with their 2 and 5 times where there are few."""
+    first, last = math.floor(math.log10(lower)), math.ceil(math.log10(upper))
+    factors = (1, 2, 5) if last - first <= 3 else (1,)
+    every = math.ceil((last - first) / (most + 2))
+    ticks = [factor * 10.0**exponent for exponent in range(first, last + 1, every) for factor in factors]
+    return [tick for tick in ticks if lower <= tick <= upper]
+
+
+def _labels(ticks: Sequence[float]) -> list[str]:
+    largest = max(map(abs, ticks), default=0)
+    return [f"{tick:,.8g}" if 1e-3 <= largest < 1e7 else f"{tick:.3g}" for tick in ticks]

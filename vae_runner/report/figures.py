@@ -1,0 +1,72 @@
+"""The few figures that a run is judged by."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from vae_runner.report.findings import DEAD_NATS, latent_kl
+from vae_runner.report.folder import Run, number
+from vae_runner.report.human import count, duration, moment, nats
+
+__all__ = ["Figure", "figures", "points"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, readable, with its unit or what else there is to say about it."""
+
+    name: str
+    value: str
+    about: str
+
+
+def figures(run: Run) -> list[Figure]:
+    """Returns those that are known: the last validation's, the active latents, speed and time."""
+    return [*_validated(run), *_active(run), *_speed(run)]
+
+
+def points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    """Returns (step, value) of the records that have a number there, which may be nan or inf."""
+    return [(record["step"], value) for record in records if (value := number(record.get(key))) is not None]
+
+
+def _validated(run: Run) -> Iterator[Figure]:
+    for key, name, decimals in (("neg_elbo", "-ELBO", 1), ("recon", "Reconstruction", 1), ("kl", "KL", 2)):
+        if found := points(run.validation, key):
+            yield Figure(
+                name, nats(found[-1][1], decimals), "nats per image" + (_best(found) if key == "neg_elbo" else "")
+            )
+
+
+def _best(neg_elbo: Sequence[tuple[float, float]]) -> str:
+    """Where it was lower than it is at the end."""
+    finite = [point for point in neg_elbo if math.isfinite(point[1])]
+    step, value = min(finite, key=lambda point: point[1], default=neg_elbo[-1])
+    return f"; best {nats(value)} at step {count(step)}" if step != neg_elbo[-1][0] else ""
+
+
+def _active(run: Run) -> Iterator[Figure]:
+    if kl := latent_kl(run):
+        yield Figure("Active latents", f"{kl.active} of {len(kl.nats)}", f"KL of {DEAD_NATS} nats or more")
+
+
+def _speed(run: Run) -> Iterator[Figure]:
+    rates = [rate for _, rate in points(run.train, "images_per_second") if math.isfinite(rate)]
+    if rates:
+        yield Figure("Images/s", count(median(rates)), "in training, median")
+    before, own = _seconds(run)
+    if own is not None:
+        started = run.status.get("started")
+        about = f"{'resumed' if before else 'started'} {moment(started)}" if started else ""
+        yield Figure("Time", duration(before + own), about)
+
+
+def _seconds(run: Run) -> tuple[float, float | None]:
+    """Wall time of the processes before this one, if the run was resumed, and of this one: each has its own clock."""
+    clock = [seconds for _, seconds in points(run.train, "seconds") if math.isfinite(seconds)]
+    before = sum(last for last, following in itertools.pairwise(clock) if following < last)
+    own = number(run.status.get("seconds"))
+    return before, clock[-1] if own is None and clock else own

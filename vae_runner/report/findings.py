@@ -1,0 +1,109 @@
+"""What a reader should know before looking at the figures."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vae_runner.report.folder import Run, dig, number
+from vae_runner.report.human import and_more, count, plural
+
+__all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
+
+DEAD_NATS = 0.01  # a latent with less KL carries nothing
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, and how loudly it is to be said."""
+
+    level: Literal["note", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True)
+class LatentKL:
+    """The KL of each latent by its name (z0, or space1/z0), nats per image, and which record it is of."""
+
+    nats: Mapping[str, float]
+    split: Literal["training", "validation"]
+    step: float
+
+    @property
+    def dead(self) -> list[str]:
+        return [name for name, kl in self.nats.items() if kl < DEAD_NATS]
+
+    @property
+    def active(self) -> int:
+        return sum(kl >= DEAD_NATS for kl in self.nats.values())  # nan is neither
+
+
+def findings(run: Run) -> list[Finding]:
+    """Returns what there is to say, the worst first."""
+    return [*_end(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
+
+
+def latent_kl(run: Run) -> LatentKL | None:
+    """Returns the newest KL of each latent: of the last validation, or of training while only step 0 is validated."""
+    validated = [record for record in run.validation[-1:] if record["step"] > 0]
+    for record in (*validated, *run.train[-1:], *run.validation[-1:]):
+        if named := dict(_named_kl(record)):
+            return LatentKL(named, "training" if record["split"] == "train" else "validation", record["step"])
+    return None
+
+
+def _end(run: Run) -> Iterator[Finding]:
+    if run.state in ("failed", "interrupted"):
+        verb = "failed" if run.state == "failed" else "was interrupted"
+        reason = run.status.get("reason")
+        text = f"The run {verb} at step {count(run.step)}{f': {reason}' if reason else '.'}"
+        yield Finding("error" if run.state == "failed" else "warning", text)
+
+
+def _not_finite(run: Run) -> Iterator[Finding]:
+    records = [record for record in (*run.train, *run.validation) if _wrong(record)]
+    if records:
+        names = sorted({name for record in records for name in _wrong(record)})
+        first = min(record["step"] for record in records)
+        yield Finding(
+            "warning",
+            f"Not a finite number: {and_more(names)}, in {plural(len(records), 'record')} of metrics.jsonl, "
+            f"first at step {count(first)}.",
+        )
+
+
+def _dead_latents(run: Run) -> Iterator[Finding]:
+    kl = latent_kl(run)
+    if kl is None or not kl.dead or kl.step == 0:  # before the first step nothing is to be expected
+        return
+    where = f"KL below {DEAD_NATS} nats in {kl.split} at step {count(kl.step)}."
+    if len(kl.dead) == len(kl.nats):
+        yield Finding(
+            "warning", f"All {plural(len(kl.nats), 'latent')} carry nothing, the decoder ignores them: {where}"
+        )
+    else:
+        verb = "carries" if len(kl.dead) == 1 else "carry"
+        yield Finding("note", f"{len(kl.dead)} of {len(kl.nats)} latents {verb} nothing ({and_more(kl.dead)}): {where}")
+
+
+def _rendered(run: Run) -> Iterator[Finding]:
+    if dig(run.environment, "data", "source") == "rendered":
+        dataset = dig(run.environment, "choices", "dataset") or "the data set"
+        yield Finding("note", f"The images of {dataset} were rendered, not read from the published file.")
+
+
+def _wrong(record: Mapping[str, Any]) -> list[str]:
+    """The names of the record's values that are not finite."""
+    return [name for name, value in record.items() if any(not math.isfinite(v) for v in _numbers(value))]
+
+
+def _numbers(value: object) -> list[float]:
+    return [v for v in (value if isinstance(value, list) else [value]) if number(v) is not None]
+
+
+def _named_kl(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """z0, z1, ... of `kl_dims`; with several latent spaces space0/z0, ... of `space0/kl_dims`."""
+    for key, value in record.items():
+        if key.rpartition("/")[2] == "kl_dims":
+            for index, kl in enumerate(_numbers(value)):
+                yield f"{key.removesuffix('kl_dims')}z{index}", kl
