@@ -273,7 +273,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    told = re.search(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine\n", errors)
+    told = re.fullmatch(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine\n", errors)
     step = int(told[1].replace(",", ""))
     status = json.loads((tmp_path / "mine/status.json").read_text())
     assert (status["state"], status["step"]) == ("interrupted", step)

@@ -36,11 +36,8 @@ def run(arguments: list[str]) -> int:
         from vae_runner.cli.launch import launch
 
         return launch(arguments)
-    except KeyboardInterrupt as stop:  # Ctrl-C before a run listens, or a run that was asked to stop
-        number = getattr(stop, "number", signal.SIGINT)
-        if str(stop):
-            _say(str(stop))
-        return 128 + number
+    except KeyboardInterrupt as stop:  # a run that was asked to stop, and has said so; or Ctrl-C before there was one
+        return 128 + getattr(stop, "number", signal.SIGINT)
     except Exception as error:
         if show_traceback:
             traceback.print_exc()

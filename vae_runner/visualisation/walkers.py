@@ -1,158 +1,23 @@
-"""Walkers: from a model and a batch of images, both in the state, to a grid of decoded images.
-
-Whoever runs a walker (`Pictures` in `callbacks`) does so in evaluation mode, without gradients and under a generator of
-its own, so that training is the same with it and without it. A new one overrides `vis`, or `grid` to add labels.
-"""
+"""Walkers through latent space: along its dimensions, and at random."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import kl_divergence
 
 from vae_runner.auto_encoder import VAE, as_sample
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
 from vae_runner.signature import enforced, positive
-from vae_runner.state import MODEL, STEP, Y_PRED, State, StateKey, X
-from vae_runner.visualisation.grid import Grid, save
+from vae_runner.state import MODEL, STEP, State
+from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.walker import LatentWalker, mean_code
 
-__all__ = [
-    "DataViewer",
-    "LatentWalker",
-    "LinSpaceWalker",
-    "PriorSampler",
-    "RandomWalker",
-    "ReconstructionPairs",
-    "ReconstructionViewer",
-]
+__all__ = ["LinSpaceWalker", "PriorSampler", "RandomWalker"]
 
 Count = Annotated[int, positive]
-
-
-class LatentWalker:
-    """Base class: `vis` says which images, the methods `for_...`, `on_...` and `to_...` what of, when and where to.
-
-    same_image   walk all latent dimensions from the same image; else each dimension has an image of its own
-    row_size     images in each row; fewer images make a narrower grid
-    """
-
-    def __init__(self, same_image: bool, row_size: int) -> None:
-        self.same_image = same_image
-        self.row_size = row_size
-        self.data_key: StateKey = X
-        self.space_id = 0
-        self.phase = "validation"
-        self._file: str | Path | BinaryIO | None = None
-        self._state_key: StateKey | None = None
-
-    def for_data(self, data_key: StateKey) -> "LatentWalker":
-        """Act on the images under that key of the state (default: X); returns self."""
-        self.data_key = data_key
-        return self
-
-    def for_space(self, space_id: int) -> "LatentWalker":
-        """Vary that latent space, of a model that has several (default: 0); returns self."""
-        self.space_id = space_id
-        return self
-
-    def on_train(self) -> "LatentWalker":
-        """Act on images of the training set; returns self."""
-        self.phase = "train"
-        return self
-
-    def on_val(self) -> "LatentWalker":
-        """Act on images of the validation set (default); returns self."""
-        self.phase = "validation"
-        return self
-
-    def to_file(self, file: str | Path | BinaryIO) -> "LatentWalker":
-        """Write the picture there whenever the walker is called; returns self."""
-        self._file = file
-        return self
-
-    def to_key(self, state_key: StateKey) -> "LatentWalker":
-        """Put the images (N, C, H, W) there in the state whenever the walker is called; returns self."""
-        self._state_key = state_key
-        return self
-
-    def check(self, latent_dims: Sequence[int]) -> None:
-        """Raises `UserError` where the walker does not fit a model with these latent spaces; before training starts."""
-        if not 0 <= self.space_id < len(latent_dims):
-            raise UserError(f"there is no latent space {self.space_id}, the model has {len(latent_dims)}")
-
-    def vis(self, state: State) -> Tensor:
-        """Returns the images to be shown, (N, C, H, W)."""
-        raise NotImplementedError(f"{type(self).__name__} has no vis")
-
-    def grid(self, state: State) -> Grid:
-        """Returns the images with their labels."""
-        return Grid(self.vis(state), self.row_size)
-
-    def __call__(self, state: State) -> Grid:
-        """Make the grid, and put it where `to_file` and `to_key` said; returns it."""
-        grid = self.grid(state)
-        if self._state_key is not None:
-            state[self._state_key] = grid.images
-        if self._file is not None:
-            save(grid, self._file)
-        return grid
-
-
-@enforced
-class DataViewer(LatentWalker):
-    """The first images of the batch, as the model is given them."""
-
-    def __init__(self, num_images: Count = 32, row_size: Count = 8) -> None:
-        super().__init__(same_image=False, row_size=row_size)
-        self.num_images = num_images
-
-    def vis(self, state: State) -> Tensor:
-        return state[self.data_key][: self.num_images]
-
-    def grid(self, state: State) -> Grid:
-        return Grid(self.vis(state), self.row_size, title="data")
-
-
-@enforced
-class ReconstructionViewer(LatentWalker):
-    """The reconstructions that are in the state, under `recon_key`."""
-
-    def __init__(self, row_size: Count = 8, recon_key: StateKey = Y_PRED) -> None:
-        super().__init__(same_image=False, row_size=row_size)
-        self.recon_key = recon_key
-
-    def vis(self, state: State) -> Tensor:
-        return state[self.recon_key]
-
-
-@enforced
-class ReconstructionPairs(LatentWalker):
-    """Rows of input images, each over the row of its reconstructions, from the posterior's mean."""
-
-    def __init__(self, num_images: Count = 16, row_size: Count = 8) -> None:
-        super().__init__(same_image=False, row_size=row_size)
-        self.num_images = num_images
-
-    def vis(self, state: State) -> Tensor:
-        images = state[self.data_key][: self.num_images]
-        decoded = state[MODEL].decode(as_sample(mean_code(state[MODEL], images)))
-        rows = zip(images.split(self.row_size), decoded.split(self.row_size), strict=True)
-        return torch.cat([part for pair in rows for part in pair])
-
-    def grid(self, state: State) -> Grid:
-        images = self.vis(state)
-        shown = len(images) // 2
-        row_size = min(self.row_size, shown)
-        full_rows = -(-shown // row_size)
-        return Grid(
-            _fill_rows(images, shown, row_size),
-            row_size,
-            title=f"reconstruction, step {state[STEP]:,}",
-            row_labels=["input", "output"] * full_rows,
-        )
 
 
 @enforced
@@ -283,30 +148,11 @@ class PriorSampler(LatentWalker):
         )
 
 
-def mean_code(model: VAE, images: Tensor) -> list[Tensor]:
-    """The posterior's mean of each image, (B, D), for each latent space."""
-    return [posterior.mean for posterior in model.posteriors(images)]
-
-
 def kl_per_dimension(model: VAE, images: Tensor, space_id: int) -> Tensor:
     """KL(q(z_d|x) || p(z_d)), the mean over the images, (D,), nats."""
     posterior, prior = model.posteriors(images)[space_id], model.priors()[space_id]
-    return _expanded_kl(posterior, prior).mean(0).cpu()
-
-
-def _expanded_kl(posterior: Distribution, prior: Distribution) -> Tensor:
-    return kl_divergence(posterior, prior.expand(posterior.batch_shape))
+    return kl_divergence(posterior, prior.expand(posterior.batch_shape)).mean(0).cpu()
 
 
 def _as_lists(codes: Sequence[Tensor]) -> list[list[list[float]]]:
     return [part.tolist() for part in codes]
-
-
-def _fill_rows(images: Tensor, shown: int, row_size: int) -> Tensor:
-    """Pairs of rows, the last pair filled with white where it is not complete: (even multiple of row_size, C, H, W)."""
-    missing = -shown % row_size
-    if not missing:
-        return images
-    blank = images.new_ones(missing, *images.shape[1:])
-    last = shown % row_size
-    return torch.cat([images[:-last], blank, images[-last:], blank])
