@@ -15,7 +15,14 @@ from vae_runner.experiment.check import check
 
 TESTS = Path(__file__).parent
 OWN_CONFIGS = f"--config-dir={TESTS / 'conf'}"
-TOY = ("dataset=toy", "engine.steps=12", "engine.batch_size=16", "engine.device=cpu", "engine.precision=fp32")
+TOY = (
+    "dataset=toy",
+    "divergence=beta",
+    "engine.steps=12",
+    "engine.batch_size=16",
+    "engine.device=cpu",
+    "engine.precision=fp32",
+)
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits
 

@@ -302,5 +302,5 @@ def test_tab_completion_completes_groups_and_settings(tmp_path: Path) -> None:
         return sorted(done.stdout.split())
 
     assert complete("diverg") == ["divergence.", "divergence="]
-    assert complete("divergence=") == ["divergence=beta", "divergence=capacity", "divergence=kl"]
+    assert complete("divergence=") == [f"divergence={name}" for name in ("beta", "beta_annealed", "capacity", "kl")]
     assert "engine.batch_size=" in complete("engine.")

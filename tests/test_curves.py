@@ -38,7 +38,7 @@ def train(engine: Engine, steps: int) -> dict:
 
 @pytest.mark.slow
 def test_beta_4_follows_the_reference(dsprites: Callable[..., Engine]) -> None:
-    engine = dsprites("divergence.beta=4", "engine.precision=fp32")
+    engine = dsprites("divergence=beta", "divergence.beta=4", "engine.precision=fp32")
     start = engine.validate()
     assert start["recon"] == pytest.approx(2839, rel=0.15)  # 4096 ln 2: logits start near 0
     at_200 = train(engine, 200)

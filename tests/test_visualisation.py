@@ -73,6 +73,11 @@ def test_linspace_walks_each_dimension_from_the_encoded_images() -> None:
     assert list(grid.column_labels) == ["-1.00", "-0.50", "+0.00", "+0.50", "+1.00"]
 
 
+def test_a_rounded_zero_has_no_minus() -> None:
+    # linspace(-2, 2, 11) passes zero at -6e-8
+    assert run(LinSpaceWalker(-2, 2, 11), make_state()).column_labels[5] == "+0.00"
+
+
 def test_linspace_same_image_and_zero_init() -> None:
     state = make_state()
     same = run(LinSpaceWalker(dims_to_walk=[0, 1], same_image=True), state).images.view(2, 8, 4)

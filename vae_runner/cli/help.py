@@ -15,7 +15,7 @@ usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-train resume=RUN
 
 examples:
-  vae-train                                                dSprites, beta 4, about ten minutes on 2 cores
+  vae-train                                                dSprites, beta 30 falling to 4, about ten minutes on 2 cores
   vae-train experiment=smoke                               everything once, in under a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
   vae-train --multirun divergence=beta,capacity seed=0,1,2

@@ -74,7 +74,7 @@ class LinSpaceWalker(LatentWalker):
             title=f"latent traversal, step {state[STEP]:,}",
             caption="each row moves one latent, all others stay; nats: its KL, the information it carries",
             row_labels=[f"z{dim}   {kl[dim]:.2f} nats" for dim in dims],
-            column_labels=[f"{value:+.2f}" for value in (values + 0.0).tolist()],
+            column_labels=[f"{round(value, 2) + 0.0:+.2f}" for value in values.tolist()],
             details={"dims": dims, "values": values.tolist(), "kl_nats": kl.tolist(), "codes": _as_lists(codes)},
         )
 
