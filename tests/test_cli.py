@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import OWN_CONFIGS, TESTS, TOY
 
 from vae_runner import __version__, cli
+from vae_runner.checkpoint import load_checkpoint
 from vae_runner.paths import config_dir
 
 Run = Callable[..., tuple[int, str, str]]
@@ -280,6 +282,11 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
     code, output, _ = vae_train("resume=mine", f"engine.steps={step + 3}", "trust=true")
     assert code == 0
     assert f"going on from step {step:,}" in output
+    vae_train(*toy(*LONG, f"engine.steps={step + 3}", "hydra.run.dir=unbroken"))
+    resumed, unbroken = (load_checkpoint(tmp_path / run / "checkpoints/last.pt") for run in ("mine", "unbroken"))
+    assert resumed["step"] == unbroken["step"] == step + 3
+    for name, weights in unbroken["objective"].items():
+        assert torch.equal(resumed["objective"][name], weights), name
 
 
 def test_two_processes_never_write_into_one_folder(tmp_path: Path, vae_train: Run) -> None:
