@@ -55,6 +55,10 @@ def test_a_broken_last_falls_back_to_previous(tmp_path: Path, caplog: pytest.Log
     assert load_latest(tmp_path)["step"] == 5000
     (tmp_path / "last.pt").write_bytes(b"nonsense")
     assert load_latest(tmp_path)["step"] == 4000
+    save_latest(tmp_path, {"step": 6000})  # must not put the broken file in the place of the whole one
+    assert load_checkpoint(tmp_path / "previous.pt")["step"] == 4000
+    assert load_checkpoint(tmp_path / "last.pt")["step"] == 6000
+    assert (tmp_path / "last.broken.pt").read_bytes() == b"nonsense"
     assert "last.pt is not a complete checkpoint; going on from previous.pt (step 4,000)" in caplog.text
 
 

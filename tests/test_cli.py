@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from conftest import OWN_CONFIGS, TESTS, TOY
 
 from vae_runner import __version__, cli
 from vae_runner.checkpoint import load_checkpoint
+from vae_runner.engine import Engine
+from vae_runner.errors import RunError
 from vae_runner.paths import config_dir
+from vae_runner.state import State
 
 Run = Callable[..., tuple[int, str, str]]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": ""}
@@ -83,6 +87,19 @@ def test_version(vae_train: Run) -> None:
         (["+experiment=smoke"], "experiment is chosen without +: experiment=smoke"),
         (["+engine.steps=3"], "engine.steps is there already; write it without +"),
         (["~engine.nothing"], "no setting called 'engine.nothing'."),
+        (["=3"], "cannot read '=3': settings are written NAME=VALUE."),
+        (["seed="], "seed= has no value; null stands for none"),
+        (["hydra.run.dir="], "hydra.run.dir= has no value"),
+        (["resume="], "resume= has no value"),
+        (["dataset.root='a b"], "cannot read \"dataset.root='a b\": its quotes do not match"),
+        (["+hydra.run.dirr=x"], "no setting called 'hydra.run.dirr'. Did you mean hydra.run.dir?"),
+        (["hydra.foo=3"], "no setting called 'hydra.foo'."),
+        (["hydra.sweep.dir=x"], "hydra.sweep.dir is for --multirun; the folder of a single run is hydra.run.dir"),
+        (["visualisation=null"], "visualisation=null chooses nothing. Choices: data, "),
+        (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
+        (["dataset.validation=inf"], "dataset.validation must be a part below 1 or a count of images, got inf"),
+        (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+        (["--multirun", "resume=a,b"], "resume takes one run, without --multirun"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
         (["resume=nowhere"], "resume=nowhere: no run there (no config.yaml)."),
         (["dataset.source=file"], "no dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz and no imgs.npy in"),
@@ -218,8 +235,60 @@ def test_a_folder_that_holds_a_run_is_refused(vae_train: Run, inside: Path) -> N
     before = (inside / "mine/metrics.jsonl").read_bytes()
     code, _, errors = vae_train(*toy("hydra.run.dir=mine"))
     assert code == 2
-    assert "mine holds a run already; go on with it by resume=mine" in errors
+    assert "mine holds a run already; go on with it by vae-train resume=mine" in errors
     assert (inside / "mine/metrics.jsonl").read_bytes() == before
+
+
+def test_a_folder_of_the_users_is_never_removed(vae_train: Run, inside: Path) -> None:
+    (inside / "keep").mkdir()
+    (inside / "keep/thesis.txt").write_text("precious")
+    code, _, errors = vae_train(*toy("hydra.run.dir=keep", "engine.batch_size=999"))
+    assert (code, errors.count("\n")) == (2, 1)
+    assert (inside / "keep/thesis.txt").read_text() == "precious"
+
+
+def test_any_seed_and_any_folder_will_do(vae_train: Run, inside: Path) -> None:
+    name = "mine {é} $x, [1]"
+    code, _, errors = vae_train(*toy(f'hydra.run.dir="{name}"', "seed=99999999999999999999999"))
+    assert (code, errors) == (0, "")
+    command = json.loads((inside / name / "status.json").read_text())["resume"]
+    arguments = shlex.split(command)[1:]
+    assert vae_train(*arguments, "trust=true", "engine.steps=15")[0] == 0
+    assert json.loads((inside / name / "status.json").read_text())["step"] == 15
+
+
+def test_a_refused_resume_changes_nothing(vae_train: Run, inside: Path) -> None:
+    vae_train(*toy())
+    folder = inside / "outputs/latest"
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert vae_train("resume=outputs/latest", "trust=true")[0] == 2  # it is complete
+    assert vae_train("resume=outputs/latest", "trust=true", "engine.device=cpu", "engine.steps=11")[0] == 2
+    after = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert {path.name for path in before if before[path] != after[path]} <= {"train.log"}
+    assert "Traceback" not in (folder / "train.log").read_text()
+
+
+def test_a_longer_run_keeps_the_schedule_that_it_began_with(vae_train: Run, inside: Path) -> None:
+    vae_train(*toy("lr_schedule=cosine", "engine.log_every=1"))
+    assert vae_train("resume=outputs/latest", "trust=true", "engine.steps=14")[0] == 0
+    records = map(json.loads, (inside / "outputs/latest/metrics.jsonl").read_text().splitlines())
+    rates = {record["step"]: record["lr"] for record in records if record["split"] == "train"}
+    assert rates[12] < 1e-4
+    assert rates[13] == rates[14] == 0
+
+
+def test_a_failure_under_way_names_the_last_good_checkpoint(vae_train: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Engine.train_step
+
+    def broken(engine: Engine) -> State:
+        if engine.step == 9:
+            raise RunError("loss is nan at step 9")
+        return step(engine)
+
+    monkeypatch.setattr(Engine, "train_step", broken)
+    code, _, errors = vae_train(*toy("engine.checkpoint_every=4"))
+    assert code == 1
+    assert errors == "vae-train: error: loss is nan at step 9; last good checkpoint: step 8\n"
 
 
 def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:

@@ -207,6 +207,20 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(experiment: Make) -> 
     assert_equal(weights(engine), before)
 
 
+def test_weights_that_are_lost_are_never_saved(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("engine.steps=8", "engine.checkpoint_every=4", folder=tmp_path)
+
+    class Poison(Callback):
+        def on_step(self, engine: Engine, state: dict) -> None:
+            if engine.step == 8:  # as a gradient that is not finite behind a loss that is
+                engine.objective.model.head.weight.data[0, 0] = math.nan
+
+    engine.callbacks.insert(0, Poison())
+    with pytest.raises(RunError, match=r"model\.head\.weight is not finite at step 8"):
+        engine.run()
+    assert torch.load(tmp_path / "checkpoints/last.pt", weights_only=True)["step"] == 4
+
+
 def test_epochs_are_as_many_steps_as_whole_batches_fit(experiment: Make) -> None:
     engine = experiment("engine.steps=null", "engine.epochs=2", "engine.batch_size=50")
     assert engine.total_steps == 2 * (160 // 50)

@@ -4,6 +4,7 @@ A checkpoint is what `torch.save` writes, a zip archive, with the SHA-256 of all
 comment: so `torch.load(file, weights_only=True)` reads it like any other, and one flipped bit is noticed.
 """
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -62,6 +63,8 @@ def save_latest(folder: Path, content: dict[str, Any]) -> None:
 def load_latest(folder: Path) -> dict[str, Any]:
     """Returns `last.pt`, or `previous.pt`, with a warning, where the former is broken.
 
+    A broken file is kept as `last.broken.pt`, so that it never takes the place of the whole one.
+
     Raises `UserError` where neither is whole.
     """
     try:
@@ -71,6 +74,8 @@ def load_latest(folder: Path) -> dict[str, Any]:
             content = load_checkpoint(folder / "previous.pt")
         except BrokenCheckpointError:
             raise UserError(f"{broken}, and there is no complete previous.pt: nothing to resume from") from broken
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(folder / "last.pt", folder / "last.broken.pt")
         log.warning("%s; going on from previous.pt (step %s)", broken, f"{content['step']:,}")
         return content
 

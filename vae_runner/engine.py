@@ -143,7 +143,7 @@ class Engine:
     def train_step(self) -> State:
         """Make one optimiser step; returns its state. Raises `RunError` before the update if the loss is not finite.
 
-        On a GPU that is looked at only when metrics are logged, since the host would have to wait for it.
+        On a GPU the loss is looked at only where something is written, since the host has to wait for it.
         """
         config = self.config
         self._set_rate()
@@ -157,8 +157,7 @@ class Engine:
         state[LOSS].backward()
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.objective.parameters(), config.clip_norm)
-        if self.device.type == "cpu" or (self.step + 1) % config.log_every == 0:
-            self._check_finite(state)
+        self._check_finite(state)
         self.optimizer.step()
         self.objective.on_step_training(state)
         state[SCHEDULED]["lr"] = self.optimizer.param_groups[0]["lr"]
@@ -217,6 +216,10 @@ class Engine:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _check_finite(self, state: State) -> None:
+        """On a GPU only where the host waits for it anyway: before a record, a checkpoint and the end."""
+        due = (self.config.log_every, self.config.checkpoint_every, self.total_steps)
+        if self.device.type != "cpu" and all((self.step + 1) % every for every in due):
+            return
         if not math.isfinite(loss := float(state[LOSS].detach())):
             parts = ", ".join(
                 f"{name} {float(value):.6g}"
@@ -236,7 +239,7 @@ class Engine:
     def _own_globals(self) -> Iterator[None]:
         """Threads, generators and cuDNN's choice of kernels are the run's own, and go back to what they were."""
         threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
-        with isolated(self.config.seed, self.device):
+        with isolated(seed_for(self.config.seed, "run"), self.device):
             try:
                 torch.set_num_threads(self.config.threads or threads)
                 torch.backends.cudnn.deterministic = True  # else a resumed run differs in the last digits

@@ -7,6 +7,7 @@ from typing import Any
 
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.checkpoint import save_checkpoint, save_latest
+from vae_runner.errors import RunError
 from vae_runner.state import State
 
 __all__ = ["Checkpoints"]
@@ -48,4 +49,8 @@ class Checkpoints(Callback):
         self.saved_step = engine.step
 
     def _content(self, engine: Training) -> dict[str, Any]:
+        """Raises `RunError` rather than keep weights that are lost."""
+        for name, weights in engine.objective.named_parameters():
+            if not weights.isfinite().all():
+                raise RunError(f"{name} is not finite at step {engine.step:,}")
         return {**self.extra, **engine.state_dict()}

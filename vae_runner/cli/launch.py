@@ -40,6 +40,8 @@ def launch(arguments: list[str]) -> int:
     if "--cfg" in request.flags:
         _hydra_main([*request.flag_arguments(), *request.overrides])
         return 0
+    if request.multirun and {"resume", "engine.resume"} & _names(request):
+        raise UserError("resume takes one run, without --multirun")
     if request.multirun:
         return _sweep(request, cfg)
     if cfg.engine.resume is not None:
@@ -70,7 +72,7 @@ def task(cfg: DictConfig) -> float:
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
-    folder = _new_folder(cfg, "hydra.run.dir", request)
+    folder, is_ours = _new_folder(cfg, "hydra.run.dir", request)
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> float | None:
@@ -82,7 +84,7 @@ def _single(request: Request, cfg: DictConfig) -> int:
 
     _hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={_quoted(folder)}"], job)
     for failure in failures:
-        if isinstance(failure, UserError) and not (folder / "environment.json").exists():
+        if is_ours and isinstance(failure, UserError) and not (folder / "environment.json").exists():
             _remove(folder)  # nothing was begun: nothing is left behind
         raise failure
     return 0
@@ -91,7 +93,7 @@ def _single(request: Request, cfg: DictConfig) -> int:
 def _sweep(request: Request, cfg: DictConfig) -> int:
     from vae_runner.cli.summary import link_sweep, sweep_summary
 
-    folder = _new_folder(cfg, "hydra.sweep.dir", request)
+    folder, _ = _new_folder(cfg, "hydra.sweep.dir", request)
     link_sweep(folder)
     _hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={_quoted(folder)}"])
     lines, all_done = sweep_summary(folder)
@@ -120,12 +122,12 @@ def _resume(request: Request, cfg: DictConfig) -> int:
 
 def _told(run: Callable[[], float], path: Path) -> float:
     """Run; where it is stopped, say how to go on."""
-    from vae_runner.experiment.folder import shown
+    from vae_runner.experiment.folder import resume_command
 
     try:
         return run()
     except KeyboardInterrupt as stop:
-        again = f"go on with: vae-train resume={shown(path)}"
+        again = f"go on with: {resume_command(path)}"
         if step := getattr(stop, "step", 0):
             _say(f"saved step {step:,}; {again}")
         elif (path / "checkpoints" / "last.pt").exists():
@@ -135,30 +137,42 @@ def _told(run: Callable[[], float], path: Path) -> float:
         raise
 
 
-def _new_folder(cfg: DictConfig, key: str, request: Request) -> Path:
-    """Make the folder of a new run or sweep; no other process gets the same one. A folder that the user named is taken
-    as it is: whether it holds a run already is looked at when the run claims it.
+def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, bool]:
+    """Make the folder of a new run or sweep, which no other process gets; returns it, and whether it was made here.
+
+    A folder that the user named may be there already, and is then not ours to remove.
     """
-    named = any(argument.lstrip("+").startswith(f"{key}=") for argument in request.overrides)
+    named = key in _names(request)
+    from vae_runner.experiment.folder import holds_a_run
+
     HydraConfig.instance().set_config(cfg)
     while True:
         os.environ[SUFFIX] = secrets.token_hex(2)
         folder = Path(str(OmegaConf.select(cfg, key))).absolute()
         try:
-            folder.mkdir(parents=True, exist_ok=named)
-            return folder
+            folder.mkdir(parents=True)
+            return folder, True
         except FileExistsError:
-            if named:
+            if named and not folder.is_dir():
                 raise UserError(f"{key}={folder} is not a folder") from None
+            if named and (folder / "config.yaml").exists():  # said here, before Hydra writes its part over the old one
+                raise UserError(holds_a_run(folder)) from None
+            if named:
+                return folder, False
         except OSError as error:
             raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _epochs_instead_of_steps(request: Request) -> None:
     """engine.epochs=N alone means: instead of the default number of steps."""
-    names = {argument.lstrip("+").partition("=")[0] for argument in request.overrides}
+    names = _names(request)
     if "engine.epochs" in names and "engine.steps" not in names and "engine.epochs=null" not in request.overrides:
         request.overrides.append("engine.steps=null")
+
+
+def _names(request: Request) -> set[str]:
+    """The names of all settings that were given."""
+    return {argument.lstrip("+").partition("=")[0] for argument in request.overrides}
 
 
 def _hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] = task) -> None:

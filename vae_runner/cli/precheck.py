@@ -28,6 +28,8 @@ from vae_runner.paths import config_dir
 
 __all__ = ["Composer", "composer", "precheck", "without_hydra"]
 
+OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
+NULLABLE = ("experiment",)  # groups of which nothing need be chosen
 COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehand; each job checks its own again
 
 
@@ -87,8 +89,9 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     choices = [override for override in parsed if _group(override, composer)]
     usable = [override for override in choices if not _report(_judge_choice(override, composer), problems)]
     base = composer.compose(_first_values(usable))
-    known = nodes(OmegaConf.to_container(without_hydra(base), resolve=False))
-    names = {name for name in known if name.replace(".", "/") not in composer.groups} | composer.groups
+    known = nodes(OmegaConf.to_container(base, resolve=False))
+    own = (name for name in known if not name.startswith("hydra"))
+    names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
     problems += [_about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
         if override not in choices and not _report(_judge_setting(override, known, names, composer.groups), problems):
@@ -119,11 +122,15 @@ def _report(problem: str | None, problems: list[str]) -> bool:
 def _parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
     name, equals, value = argument.partition("=")
     try:
-        if equals or argument.startswith("~"):
+        if (equals and name.strip("+~")) or argument.startswith("~"):
             return composer.parse(argument)
     except HydraException:
-        quoted = value.replace('"', '\\"')
-        problems.append(f"cannot read {argument!r}; put quotes around the value: '{name}=\"{quoted}\"'")
+        if set(value) & set("\"'\\"):
+            problems.append(
+                f"cannot read {argument!r}: its quotes do not match; two kinds are needed: 'NAME=\"VALUE\"'"
+            )
+        else:
+            problems.append(f"cannot read {argument!r}; put quotes around the value: '{name}=\"{value}\"'")
         return None
     homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
     hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
@@ -146,6 +153,8 @@ def _judge_choice(override: Override, composer: Composer) -> str | None:
     options = composer.options(group)
     for value in _values(override):
         for name in value if isinstance(value, list) else [value]:
+            if name is None and group not in NULLABLE:
+                return f"{group}=null chooses nothing. Choices: {', '.join(options)}"
             if name is not None and name not in options:
                 close = difflib.get_close_matches(str(name), options, 1)
                 hint = f" Did you mean {group}={close[0]}?" if close else ""
@@ -155,19 +164,24 @@ def _judge_choice(override: Override, composer: Composer) -> str | None:
 
 def _judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
     key = override.key_or_group
+    if override.value() == "":
+        return f"{key}= has no value; null stands for none"
     if key.startswith("hydra."):
-        return None
+        names = {name for name in known if name.startswith("hydra.")}
     if key.replace(".", "/") in groups and not override.is_delete():
         return f"{key} is a group, set it by {key.replace('.', '/')}=OPTION"
     if key in known:
         return f"{key} is there already; write it without +" if override.is_add() else None
     if override.is_add() or override.is_force_add():
         parent = key.rpartition(".")[0]
-        return None if parent in known else _unknown(key, names)
+        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known
+        return None if is_open else _unknown(key, names)
     return _unknown(key, names)
 
 
 def _judge_single(override: Override) -> str | None:
+    if override.key_or_group.startswith("hydra.sweep."):
+        return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
     if not override.is_sweep_override():
         return None
     return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"

@@ -216,9 +216,9 @@ class dSprites(Dataset[tuple[Any, Any]]):
         if path.suffix == ".npz":
             blob = git_blob_id(path)
             about |= {"git_blob": blob, "published": blob == PUBLISHED_BLOB}
+            bits = cache.cached_array(self._cache, f"dsprites-file-{blob}.npy.xz", lambda: _read(path))
             if blob != PUBLISHED_BLOB:
                 logger.warning("%s is not the published file (git blob %s); its images are used", path, blob)
-            bits = cache.cached_array(self._cache, f"dsprites-file-{blob}.npy.xz", lambda: _read(path))
         else:
             bits = _read(path)
         return bits, about | {"sha256": cache.digest(bits)}

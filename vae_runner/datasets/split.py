@@ -1,5 +1,6 @@
 """Which images a run trains on, and which are held back for validation."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -13,7 +14,8 @@ from vae_runner.signature import Limit, enforced, positive
 __all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "split"]
 
 part_or_count = Limit(
-    "must be a part below 1 or a count of images", lambda value: 0 < value < 1 or value == int(value) > 0
+    "must be a part below 1 or a count of images",
+    lambda value: math.isfinite(value) and (0 < value < 1 or value == int(value) > 0),
 )
 
 

@@ -38,17 +38,20 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
 
 
 def assemble(
-    config: Mapping[str, Any], folder: Path | None = None, stop_signal: Callable[[], int | None] = lambda: None
+    config: dict[str, Any], folder: Path | None = None, stop_signal: Callable[[], int | None] = lambda: None
 ) -> Engine:
-    """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there."""
+    """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there.
+
+    What the config leaves to the data is filled in: the length of the learning rate's schedule.
+    """
     settings = EngineConfig(**config["engine"])
     train, validation = build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, settings.seed)
     optimizer = build(config["optimizer"], params=list(objective.parameters()))
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal)
-    schedule = config["lr_schedule"]
-    length = {"steps": engine.total_steps} if schedule.get("steps", 0) is None else {}
-    engine.lr_schedule = build(schedule, **length)
+    if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
+        config["lr_schedule"]["steps"] = engine.total_steps
+    engine.lr_schedule = build(config["lr_schedule"])
     if folder is not None:
         engine.callbacks = build_callbacks(config, settings, folder, objective.model.latent_dims)
     return engine

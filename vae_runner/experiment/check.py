@@ -11,6 +11,8 @@ from dataclasses import fields
 from inspect import Parameter
 from typing import Any
 
+import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -62,6 +64,8 @@ def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     problems += _check_engine(config)
     for group in GROUPS:
         problems += _check_group(config, group)
+    if not problems:
+        problems += _check_optimizer(config["optimizer"])
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")
     return config, problems
@@ -115,6 +119,15 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
         choose_device(node["device"])
     except (ValueError, UserError) as error:
         return [str(error)]
+    return []
+
+
+def _check_optimizer(node: Mapping[str, Any]) -> list[str]:
+    """torch's optimisers judge their arguments only when they are made: make one of a single number."""
+    try:
+        instantiate(dict(node), params=[torch.nn.Parameter(torch.zeros(1))], _convert_="all")
+    except Exception as error:
+        return [f"optimizer: {error.__cause__ or error}"]
     return []
 
 

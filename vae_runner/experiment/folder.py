@@ -3,6 +3,8 @@
 import contextlib
 import os
 import platform
+import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,13 +18,27 @@ from vae_runner.errors import UserError
 from vae_runner.files import locked, read_json, write_atomically, write_json
 from vae_runner.state import State
 
-__all__ = ["RunFolder", "Status", "duration", "shown"]
+__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "resume_command", "shown"]
 
 
 def shown(folder: Path) -> str:
     """The folder as a user would type it: relative to where he is, where that is shorter."""
     relative = os.path.relpath(folder)
     return relative if not relative.startswith("..") else str(folder)
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to go on with the run, quoted for Hydra and for the shell where its name needs it."""
+    name = shown(folder)
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", name):
+        return f"vae-train resume={name}"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return "vae-train " + shlex.quote(f'resume="{quoted}"')
+
+
+def holds_a_run(folder: Path) -> str:
+    """The line for a new run that was to go where another one is."""
+    return f"{shown(folder)} holds a run already; go on with it by {resume_command(folder)}, or choose another folder"
 
 
 def duration(seconds: float) -> str:
@@ -48,10 +64,7 @@ class RunFolder:
                     f"{shown(self.path)} is being written by process {status.get('pid')} on {status.get('host')}"
                 )
             if not resuming and (self.path / "config.yaml").exists():
-                raise UserError(
-                    f"{shown(self.path)} holds a run already; go on with it by resume={shown(self.path)}, "
-                    "or choose another folder"
-                )
+                raise UserError(holds_a_run(self.path))
             yield self
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -78,7 +91,8 @@ class Status(Callback):
         self.file = folder / "status.json"
         self.folder = folder
         self._started, self._clock = datetime.now(UTC), time.monotonic()
-        self._step, self._total = 0, 0
+        before = read_json(self.file)  # of a run that is resumed
+        self._step, self._total = before.get("step", 0), before.get("total_steps", 0)
 
     @property
     def seconds(self) -> float:
@@ -97,7 +111,7 @@ class Status(Callback):
                 "started": self._started.isoformat(timespec="seconds"),
                 "updated": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(self.seconds, 1),
-                "resume": f"vae-train resume={shown(self.folder)}",
+                "resume": resume_command(self.folder),
                 "pid": os.getpid(),
                 "host": platform.node(),
             },

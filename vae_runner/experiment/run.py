@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from vae_runner.callbacks import Checkpoints
 from vae_runner.checkpoint import load_latest
 from vae_runner.engine import Engine
-from vae_runner.errors import UserError
+from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.folder import RunFolder, Status, duration, shown
@@ -33,6 +34,8 @@ def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str,
     `Interrupted` where the run was asked to stop.
     """
     config = _checked(cfg)
+    if config["engine"]["resume"] is not None:
+        raise UserError("resume takes a run's folder at the front door; a new run starts from nothing")
     folder = RunFolder(path)
     with folder.claim(resuming=False):
         folder.write_config(config)
@@ -66,14 +69,18 @@ def _train(
     """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
     path, status, signals = folder.path, Status(folder.path), StopSignals()
     engine: Engine | None = None
+    begun = not resuming  # a resumed run that is refused stays as it was
     try:
         with signals.listening():
             log.info("run   %s", shown(path))
+            if not resuming:
+                status.write("running")
             engine = assemble(config, path, lambda: signals.number)
             engine.callbacks.insert(0, status)
             if resuming:
                 _go_on(engine, path, config)
-                folder.write_config(config)
+            begun = True
+            folder.write_config(config)  # with what the data have filled in
             record = environment(engine, known["name"], known["choices"], known["commands"])
             write_json(path / "environment.json", record)
             log.info("%s", describe_run(record))
@@ -81,8 +88,13 @@ def _train(
                 folder.link_as_latest(latest)
             with signals.deferred():
                 validated = engine.run()
-    except BaseException as error:
+    except RunError as error:
+        error = RunError(f"{error}{_last_good(engine)}")
         _tell_failure(error, path, status)
+        raise error from None
+    except BaseException as error:
+        if begun:
+            _tell_failure(error, path, status)
         raise
     finally:
         for callback in engine.callbacks if engine else ():
@@ -110,6 +122,14 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any]) -> None:
             "engine.steps=N trains it longer"
         )
     log.info("going on from step %s", f"{engine.step:,}")
+
+
+def _last_good(engine: Engine | None) -> str:
+    """'; last good checkpoint: step N', where this process has written one."""
+    for callback in engine.callbacks if engine else ():
+        if isinstance(callback, Checkpoints) and callback.saved_step is not None:
+            return f"; last good checkpoint: step {callback.saved_step:,}"
+    return ""
 
 
 def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
