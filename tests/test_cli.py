@@ -160,6 +160,13 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     assert (folder / "train.log").read_text().count("\n") == len(lines)
 
 
+def test_the_front_door_leaves_the_environment_as_it_was(vae_train: Run) -> None:
+    before = dict(os.environ)
+    vae_train(*toy())
+    vae_train("dataset=dspritez")
+    assert dict(os.environ) == before
+
+
 def test_cfg_prints_the_config_and_trains_nothing(vae_train: Run, inside: Path) -> None:
     code, output, _ = vae_train("--cfg", "job", "divergence.beta=7")
     assert code == 0

@@ -21,13 +21,26 @@ from vae_runner.paths import config_dir
 __all__ = ["launch", "task"]
 
 SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's name, which the config refers to
+HYDRA = "HYDRA_FULL_ERROR"  # Hydra lets exceptions through, and the front door says them in one line
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
 
 
 def launch(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. Raises `UserError` with all mistakes in it."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through; the front door says them in one line
+    before = {name: os.environ.get(name) for name in (HYDRA, COMMAND, SUFFIX)}
+    os.environ[HYDRA] = "1"
     os.environ[COMMAND] = shlex.join(["vae-train", *arguments])
+    try:
+        return _launch(arguments)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _launch(arguments: list[str]) -> int:
     request = read_arguments(arguments)
     if request.is_for_hydra_alone:
         _hydra_main(arguments)
