@@ -38,7 +38,7 @@ class Progress(Callback):
             disable=None if self.enabled else True,
             dynamic_ncols=True,
             mininterval=0.2,
-            bar_format="{percentage:3.0f}% |{bar:12}| {n_fmt}/{total_fmt} steps  {remaining} left  {postfix}",
+            bar_format="{percentage:3.0f}% |{bar:12}| {n_fmt}/{total_fmt} steps  {remaining} left{postfix}",
         )
 
     def on_step(self, engine: Training, state: State) -> None:
