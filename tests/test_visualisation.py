@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE
-from vae_runner.callbacks.pictures import picture_images
+from vae_runner.callbacks.pictures import Pictures, picture_images
 from vae_runner.datasets.split import Subset
 from vae_runner.errors import UserError
 from vae_runner.latent_space import NormalSpace
@@ -237,6 +237,24 @@ def test_pictures_come_with_their_details(tmp_path: Path, experiment) -> None:
     assert (tmp_path / "grids/traversal.png").read_bytes() == (
         tmp_path / "grids/history/traversal-0000012.png"
     ).read_bytes()
+
+
+def test_a_walker_that_draws_at_random_disturbs_nothing_and_draws_the_same_again(tmp_path: Path, experiment) -> None:
+    class Noise(LatentWalker):
+        def vis(self, state: State) -> Tensor:
+            assert not state[MODEL].training
+            return torch.rand(4, 1, 8, 8)
+
+    engine = experiment()
+    pictures = Pictures(tmp_path, {"noise": Noise(False, 4)}, every=1)
+    before = torch.random.get_rng_state()
+    pictures.write(engine)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert engine.objective.model.training
+    first = (tmp_path / "noise.png").read_bytes()
+    torch.rand(3)
+    pictures.write(engine)
+    assert (tmp_path / "noise.png").read_bytes() == first
 
 
 def test_pictures_show_the_showcase_first_and_then_the_split(experiment) -> None:

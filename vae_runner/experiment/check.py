@@ -21,7 +21,7 @@ from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
 from vae_runner.signature import coerced, fault, locate, parameters
 
-__all__ = ["FILLED", "GIVEN", "GROUPS", "check", "did_you_mean", "leaves", "nearest"]
+__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest"]
 
 GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
 GROUPS += ("optimizer", "lr_schedule")
