@@ -18,6 +18,12 @@ def cases(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "dtype"), both)
 
 
+def all_cases(*names: str) -> pytest.MarkDecorator:
+    """Parametrise a test by the cases of several formulas, in both precisions."""
+    every = [(name, case, dtype) for name in names for dtype in TOLERANCES for case in FORMULAS[name]["cases"]]
+    return pytest.mark.parametrize(("name", "case", "dtype"), every)
+
+
 def compare(function: Callable[..., Tensor], name: str, case: dict, dtype: torch.dtype) -> None:
     """Check value and gradients of function(*parameters)."""
     arguments = {
@@ -26,7 +32,7 @@ def compare(function: Callable[..., Tensor], name: str, case: dict, dtype: torch
     value = function(*arguments.values())
     of_value, of_gradient = TOLERANCES[dtype]
     assert value.dtype == dtype
-    assert value.item() == pytest.approx(case["value"], rel=of_value, abs=of_value)
+    assert value.item() == pytest.approx(float(case["value"]), rel=of_value, abs=of_value)
     value.backward()
     for key, expected in case.get("grad", {}).items():
         gradient = 0.0 if arguments[key].grad is None else arguments[key].grad.item()

@@ -1,0 +1,68 @@
+"""The exponential distribution, with lr the log rate.
+
+log p(x) = lr - e^lr x for x >= 0, else -inf
+H        = 1 - lr
+"""
+
+import math
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import constraints
+from torch.distributions.utils import broadcast_all
+
+from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.special import log_standard_exponential, sample_exp
+
+__all__ = ["SimpleExponential"]
+
+
+class SimpleExponential(SimpleDistribution):
+    """Exponential distribution with log rate `lograte` (a tensor or a number)."""
+
+    arg_constraints = {"lograte": constraints.real}  # noqa: RUF012 - torch's own declaration
+    support = constraints.nonnegative
+    parameter_names = ("lograte",)
+
+    def __init__(self, lograte: Tensor | float, validate_args: bool = False) -> None:
+        (self.lograte,) = broadcast_all(lograte)
+        super().__init__(self.lograte.shape, validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        return (-self.lograte).exp()
+
+    @property
+    def mode(self) -> Tensor:
+        return torch.zeros_like(self.lograte)
+
+    @property
+    def variance(self) -> Tensor:
+        return (-2 * self.lograte).exp()
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.mean
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+        """Returns e^(ln E - lr) with E ~ Exp(1), `sample_shape + batch_shape`, finite and positive."""
+        shape = self._extended_shape(Size(sample_shape))
+        return sample_exp(log_standard_exponential(shape, self.lograte) - self.lograte)
+
+    def log_prob(self, value: Tensor | float) -> Tensor:
+        """Returns the log density at `value`, nats; -inf below 0."""
+        value = self._value(value)
+        outside = value < 0
+        inside = self.lograte - self.lograte.exp() * torch.where(outside, 0.0, value)
+        return torch.where(outside, -math.inf, inside)
+
+    def cdf(self, value: Tensor | float) -> Tensor:
+        return -torch.expm1(-self.lograte.exp() * self._value(value).clamp(min=0))
+
+    def icdf(self, value: Tensor | float) -> Tensor:
+        """Returns the quantile of the probability `value`."""
+        return -torch.log1p(-self._probability(value)) * self.mean
+
+    def entropy(self) -> Tensor:
+        """Returns the differential entropy, nats."""
+        return 1 - self.lograte
