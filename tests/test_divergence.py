@@ -1,4 +1,6 @@
+import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,12 +8,17 @@ from oracles import cases, compare
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from vae_runner.distributions import SimpleNormal
+from vae_runner.distributions import SimpleExponential, SimpleLaplace, SimpleNormal, SimpleUniform, SimpleWeibull
 from vae_runner.divergence import (
     ClosedFormKL,
     DivergenceBase,
+    MonteCarloKL,
+    SimpleExponentialSimpleExponentialKL,
     SimpleNormalSimpleNormalKL,
     SimpleNormalUnitNormalKL,
+    SimpleUniformSimpleNormalKL,
+    SimpleUniformSimpleUniformKL,
+    SimpleWeibullSimpleWeibullKL,
     beta_kl,
     capacity_kl,
     plain_kl,
@@ -55,6 +62,94 @@ def test_normal_normal_kl(case: dict, dtype: torch.dtype) -> None:
     compare(kl, "kl_normal_normal", case, dtype)
 
 
+def similar(**parameters: Tensor | float) -> SimpleNamespace:
+    """Anything that has the parameters: the documented divergences ask for no more."""
+    return SimpleNamespace(**parameters)
+
+
+@cases("kl_exponential_exponential")
+def test_exponential_exponential_kl(case: dict, dtype: torch.dtype) -> None:
+    def kl(lr1: Tensor, lr2: Tensor) -> Tensor:
+        return SimpleExponentialSimpleExponentialKL(P, Q).compute(similar(lograte=lr1), similar(lograte=lr2))
+
+    compare(kl, "kl_exponential_exponential", case, dtype)
+
+
+@cases("kl_weibull_weibull")
+def test_weibull_weibull_kl(case: dict, dtype: torch.dtype) -> None:
+    def kl(l1: Tensor, k1: Tensor, l2: Tensor, k2: Tensor) -> Tensor:
+        return SimpleWeibullSimpleWeibullKL(P, Q).compute(similar(l=l1, k=k1), similar(l=l2, k=k2))
+
+    compare(kl, "kl_weibull_weibull", case, dtype)
+
+
+@cases("kl_uniform_normal")
+def test_uniform_normal_kl(case: dict, dtype: torch.dtype) -> None:
+    def kl(low: Tensor, high: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return SimpleUniformSimpleNormalKL(P, Q).compute(similar(low=low, high=high), similar(mu=mu, logvar=logvar))
+
+    compare(kl, "kl_uniform_normal", case, dtype)
+
+
+def test_uniform_uniform_kl_is_the_part_taken_or_infinite() -> None:
+    # V7
+    inner = similar(low=torch.tensor([0.0, 0.0, -1.0]), high=torch.tensor([1.0, 2.0, 3.0]))
+    outer = similar(low=torch.tensor([-1.0, 0.5, -1.0]), high=torch.tensor([3.0, 3.0, 3.0]))
+    kl = SimpleUniformSimpleUniformKL(P, Q).compute(inner, outer)
+    assert kl.tolist() == pytest.approx([math.log(4), math.inf, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "p", "q"),
+    [
+        (SimpleExponentialSimpleExponentialKL, SimpleExponential, (0.3,)),
+        (SimpleWeibullSimpleWeibullKL, SimpleWeibull, (0.7, 1.4)),
+        (SimpleNormalSimpleNormalKL, SimpleNormal, (0.3, -0.5)),
+    ],
+)
+def test_documented_kls_keep_batch_and_dimensions(
+    make: Callable[..., DivergenceBase], p: Callable[..., torch.distributions.Distribution], q: tuple[float, ...]
+) -> None:
+    # V4: the original's Weibull KL was a mean over everything; V8: (B, D) is kept
+    torch.manual_seed(0)
+    first = p(*(torch.rand(8, 3) + 0.5 for _ in q))
+    state = {P: first, Q: p(*q), LOSS: torch.zeros(()), METRICS: {}}
+    make(P, Q, state_key=OUT).on_criterion(state)
+    assert state[OUT].shape == (8, 3)
+    torch.testing.assert_close(state[OUT], kl_divergence(first, p(*q)))
+    torch.testing.assert_close(state[METRICS]["kl_dims"], state[OUT].mean(0))
+
+
+def test_the_monte_carlo_kl_agrees_with_an_integral_of_a_pair_without_closed_form() -> None:
+    p, q = SimpleLaplace(torch.full((1, 1), 0.5), 0.8), torch.distributions.Gumbel(0.0, 1.0)
+    x = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
+    density = -(x - 0.5).abs() / 0.8 - math.log(1.6)
+    exact = torch.trapezoid(density.exp() * (density - (-x - (-x).exp())), x)  # Gumbel: log q = -x - e^-x
+    torch.manual_seed(0)
+    z = p.rsample((200_000,))
+    error = 4 * (p.log_prob(z) - q.log_prob(z)).std() / math.sqrt(200_000)
+    estimate = MonteCarloKL(P, Q, samples=200_000).compute(p, q)
+    assert estimate.shape == (1, 1)
+    assert abs(estimate.item() - exact.item()) < error
+
+
+def test_more_samples_make_the_estimate_sharper() -> None:
+    torch.manual_seed(0)
+    p, q = SimpleNormal(torch.ones(4000, 1), 0.0), SimpleNormal(0.0, 0.0)
+    spread = {k: MonteCarloKL(P, Q, samples=k).compute(p, q).std().item() for k in (1, 16)}
+    assert spread[1] / spread[16] == pytest.approx(4, rel=0.1)  # the square root of 16
+    with pytest.raises(ValueError, match="samples must be positive"):
+        MonteCarloKL(P, Q, samples=0)
+
+
+def test_the_estimate_has_the_gradient_of_the_kl() -> None:
+    torch.manual_seed(0)
+    mu = torch.tensor(0.7, requires_grad=True)
+    p, q = SimpleNormal(mu.expand(1, 200), 0.0), SimpleNormal(0.0, 0.0)
+    MonteCarloKL(P, Q, samples=1000).compute(p, q).mean().backward()
+    assert mu.grad.item() == pytest.approx(0.7, abs=4 * math.sqrt(1 / 200_000))  # d/dmu mu^2 / 2; each sample adds eps
+
+
 @pytest.mark.parametrize("make", [ClosedFormKL, SimpleNormalSimpleNormalKL, plain_kl])
 def test_loss_is_the_batch_mean_of_the_sum_over_dimensions(make: Callable[..., DivergenceBase]) -> None:
     state = given()
@@ -92,6 +187,22 @@ def test_the_order_of_beta_and_capacity_does_not_matter() -> None:
     second = plain_kl(P, Q).with_capacity(3, gamma=10).with_beta(2)
     torch.testing.assert_close(first.loss(state), expected)
     torch.testing.assert_close(second.loss(state), expected)
+
+
+def test_capacity_is_weighted_by_1000_unless_told() -> None:
+    # Burgess et al. 2018, appendix A
+    state = given()
+    kl = reference(state).sum(1).mean()
+    torch.testing.assert_close(plain_kl(P, Q).with_capacity(3).loss(state), 1000 * (kl - 3).abs())
+    torch.testing.assert_close(capacity_kl(P, Q, 3.0).loss(state), 1000 * (kl - 3).abs())
+
+
+def test_terms_add_up_in_the_loss() -> None:
+    state = given()
+    state[LOSS] = torch.tensor(5.0)
+    plain_kl(P, Q).on_criterion(state)
+    plain_kl(P, Q).with_beta(2).on_criterion_validation(state)
+    torch.testing.assert_close(state[LOSS], 5 + 3 * reference(state).sum(1).mean())
 
 
 def test_post_functions_come_last_in_their_order() -> None:
@@ -159,6 +270,46 @@ def test_a_new_divergence_overrides_compute() -> None:
     torch.testing.assert_close(divergence.loss(state), 2 * state[P].mu.square().sum(1).mean())
     with pytest.raises(NotImplementedError):
         DivergenceBase({}).loss(state)
+
+
+def test_a_missing_closed_form_is_an_error_not_an_estimate() -> None:
+    with pytest.raises(NotImplementedError):
+        ClosedFormKL(P, Q).compute(SimpleLaplace(0.0, 1.0), torch.distributions.Gumbel(0.0, 1.0))
+
+
+@pytest.mark.parametrize("make", [plain_kl, beta_kl, lambda *keys, **more: capacity_kl(*keys, capacity=0.0, **more)])
+def test_named_divergences_take_samples_and_reduction(make: Callable[..., DivergenceBase]) -> None:
+    estimated = make(P, Q, samples=3)
+    assert isinstance(estimated, MonteCarloKL)
+    assert estimated.samples == 3
+    state = given()
+    torch.testing.assert_close(make(P, Q, reduction="sum_sum").loss(state), 8 * make(P, Q).loss(state))
+
+
+PAIRS = {
+    "normal": lambda raw: (SimpleNormal(raw, raw), SimpleNormal(0.0, 0.0)),
+    "exponential": lambda raw: (SimpleExponential(raw), SimpleExponential(0.0)),
+    "weibull": lambda raw: (SimpleWeibull(raw.exp(), raw.exp()), SimpleWeibull(1.0, 1.0)),
+    "uniform": lambda raw: (SimpleUniform(raw, raw + 1), SimpleNormal(0.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize("make", [plain_kl, lambda *keys: plain_kl(*keys, samples=2)], ids=["closed", "estimated"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_divergence_compiles_as_one_graph(pair: str, make: Callable[..., DivergenceBase]) -> None:
+    divergence = make(P, Q).with_beta(Linear(0.0, 4.0, 10)).with_linear_capacity(0, 2, 10, gamma=3)
+
+    def loss(raw: Tensor) -> Tensor:
+        first, second = PAIRS[pair](raw)
+        return divergence.loss({P: first, Q: second})
+
+    raw = torch.randn(8, 3)
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    values = []
+    for function in (loss, compiled):
+        torch.manual_seed(1)
+        values.append(function(raw))
+    torch.testing.assert_close(*values)
 
 
 def test_divergences_compile_as_one_graph_and_only_once() -> None:

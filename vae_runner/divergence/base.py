@@ -1,6 +1,6 @@
-"""Divergences of latent distributions, weighted and scheduled.
+"""What all divergences have: a weight, a capacity, a reduction, and the step that they are at.
 
-Each is a module that reads distributions from the state, and adds to its loss
+A divergence is a module that reads distributions from the state, and adds to its loss
 
     post( beta(t) gamma |KL - C(t)| ),     KL = reduce(compute(...)),
 
@@ -15,28 +15,15 @@ no special code.
 """
 
 from collections.abc import Callable
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
-from vae_runner.distributions import SimpleNormal
 from vae_runner.schedule import Linear, Schedule, as_schedule
-from vae_runner.signature import non_negative
 from vae_runner.state import LOSS, METRICS, SCHEDULED, State, StateKey
 
-__all__ = [
-    "ClosedFormKL",
-    "DivergenceBase",
-    "SimpleNormalSimpleNormalKL",
-    "SimpleNormalUnitNormalKL",
-    "beta_kl",
-    "capacity_kl",
-    "plain_kl",
-    "sum_mean",
-    "sum_sum",
-]
+__all__ = ["DivergenceBase", "sum_mean", "sum_sum"]
 
 
 def sum_mean(divergence: Tensor) -> Tensor:
@@ -77,14 +64,15 @@ class DivergenceBase(nn.Module):
     def loss(self, state: State) -> Tensor:
         """Returns the weighted, scheduled term (), nats; its parts go to the state's metrics, where it has them.
 
-        Metrics (name before them): `kl` (), `kl_dims` (D,), `divergence` () the term itself.
+        Metrics (name before them): `kl` () and `kl_dims` (D,), nats per image whatever the reduction; `divergence` ()
+        the term itself.
         """
         divergence = self.compute(**{name: state[key] for name, key in self.keys.items()})
         if self.state_key is not None:
             state[self.state_key] = divergence
         reduced = self._reduction(divergence)
         term = self.weighted(reduced)
-        self._report(state, divergence.detach(), reduced.detach(), term.detach())
+        self._report(state, divergence.detach(), term.detach())
         return term
 
     def weighted(self, reduced: Tensor) -> Tensor:
@@ -148,62 +136,11 @@ class DivergenceBase(nn.Module):
         """`with_capacity` with C going linearly from `min_c` to `max_c` nats over `steps` steps; returns self."""
         return self.with_capacity(Linear(float(min_c), float(max_c), steps), gamma)
 
-    def _report(self, state: State, divergence: Tensor, reduced: Tensor, term: Tensor) -> None:
+    def _report(self, state: State, divergence: Tensor, term: Tensor) -> None:
         if METRICS in state:
-            state[METRICS][f"{self.name}kl"] = reduced
-            state[METRICS][f"{self.name}kl_dims"] = divergence.flatten(1).mean(0)
+            each = divergence.reshape(len(divergence), -1) if divergence.dim() else divergence.reshape(1, 1)
+            state[METRICS][f"{self.name}kl"] = each.sum(1).mean()
+            state[METRICS][f"{self.name}kl_dims"] = each.mean(0)
             state[METRICS][f"{self.name}divergence"] = term
         if SCHEDULED in state:
             state[SCHEDULED].update(self.scheduled())
-
-
-class ClosedFormKL(DivergenceBase):
-    """KL(input || target) in closed form, by the pair of the distributions' types.
-
-    Whatever pair `torch.distributions.kl_divergence` knows, ours among them; `NotImplementedError` for others.
-    """
-
-    def __init__(self, input_key: StateKey, target_key: StateKey, state_key: StateKey | None = None) -> None:
-        super().__init__({"input": input_key, "target": target_key}, state_key)
-
-    def compute(self, input: Distribution, target: Distribution) -> Tensor:
-        return kl_divergence(input, target)
-
-
-class SimpleNormalSimpleNormalKL(ClosedFormKL):
-    """KL between two distributions that have `mu` and `logvar`."""
-
-    def compute(self, input: SimpleNormal, target: SimpleNormal) -> Tensor:
-        return kl_divergence(SimpleNormal(input.mu, input.logvar), SimpleNormal(target.mu, target.logvar))
-
-
-class SimpleNormalUnitNormalKL(DivergenceBase):
-    """KL between a distribution that has `mu` and `logvar`, and N(0, 1): [mu^2 + expm1(lv) - lv] / 2."""
-
-    def __init__(self, input_key: StateKey, state_key: StateKey | None = None) -> None:
-        super().__init__({"input": input_key}, state_key)
-
-    def compute(self, input: SimpleNormal) -> Tensor:
-        return (input.mu.square() + torch.expm1(input.logvar) - input.logvar) / 2
-
-
-def plain_kl(input_key: StateKey, target_key: StateKey) -> DivergenceBase:
-    """The evidence lower bound's own KL term (Kingma & Welling 2014)."""
-    return ClosedFormKL(input_key, target_key)
-
-
-def beta_kl(
-    input_key: StateKey, target_key: StateKey, beta: Annotated[float, non_negative] | Schedule = 4.0
-) -> DivergenceBase:
-    """beta KL (Higgins et al. 2017); `beta` may be a schedule."""
-    return ClosedFormKL(input_key, target_key).with_beta(beta)
-
-
-def capacity_kl(
-    input_key: StateKey,
-    target_key: StateKey,
-    capacity: Annotated[float, non_negative] | Schedule,
-    gamma: Annotated[float, non_negative] = 1000.0,
-) -> DivergenceBase:
-    """gamma |KL - C(t)|, C in nats (Burgess et al. 2018)."""
-    return ClosedFormKL(input_key, target_key).with_capacity(capacity, gamma)

@@ -1,0 +1,112 @@
+"""KL divergences: the documented ones for a named pair, one for any pair with a closed form, one for any pair at all.
+
+The formulas stand in `vae_runner.distributions`; here they meet the state. Kingma & Welling 2014, appendix B, for the
+normal; Bauckhage 2014 for the Weibull.
+"""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from vae_runner.distributions import (
+    SimpleExponential,
+    SimpleNormal,
+    SimpleUniform,
+    SimpleWeibull,
+    monte_carlo_kl,
+)
+from vae_runner.divergence.base import DivergenceBase
+from vae_runner.signature import enforced, positive
+from vae_runner.state import StateKey
+
+__all__ = [
+    "ClosedFormKL",
+    "MonteCarloKL",
+    "SimpleExponentialSimpleExponentialKL",
+    "SimpleNormalSimpleNormalKL",
+    "SimpleNormalUnitNormalKL",
+    "SimpleUniformSimpleNormalKL",
+    "SimpleUniformSimpleUniformKL",
+    "SimpleWeibullSimpleWeibullKL",
+]
+
+
+class ClosedFormKL(DivergenceBase):
+    """KL(input || target) in closed form, by the pair of the distributions' types.
+
+    Whatever pair `torch.distributions.kl_divergence` knows, ours among them; `NotImplementedError` for others.
+    """
+
+    def __init__(self, input_key: StateKey, target_key: StateKey, state_key: StateKey | None = None) -> None:
+        super().__init__({"input": input_key, "target": target_key}, state_key)
+
+    def compute(self, input: Distribution, target: Distribution) -> Tensor:
+        return kl_divergence(input, target)
+
+
+@enforced
+class MonteCarloKL(DivergenceBase):
+    """KL(input || target) of any pair: the mean of log input(z) - log target(z) over `samples` draws z of the input.
+
+    Unbiased; its standard error falls with the square root of `samples`. Single values may be negative.
+    """
+
+    def __init__(
+        self,
+        input_key: StateKey,
+        target_key: StateKey,
+        samples: Annotated[int, positive] = 1,
+        state_key: StateKey | None = None,
+    ) -> None:
+        super().__init__({"input": input_key, "target": target_key}, state_key)
+        self.samples = samples
+
+    def compute(self, input: Distribution, target: Distribution) -> Tensor:
+        return monte_carlo_kl(input, target, self.samples)
+
+
+class SimpleNormalSimpleNormalKL(ClosedFormKL):
+    """KL between two distributions that have `mu` and `logvar`."""
+
+    def compute(self, input: SimpleNormal, target: SimpleNormal) -> Tensor:
+        return kl_divergence(SimpleNormal(input.mu, input.logvar), SimpleNormal(target.mu, target.logvar))
+
+
+class SimpleNormalUnitNormalKL(DivergenceBase):
+    """KL between a distribution that has `mu` and `logvar`, and N(0, 1): [mu^2 + expm1(lv) - lv] / 2."""
+
+    def __init__(self, input_key: StateKey, state_key: StateKey | None = None) -> None:
+        super().__init__({"input": input_key}, state_key)
+
+    def compute(self, input: SimpleNormal) -> Tensor:
+        return (input.mu.square() + torch.expm1(input.logvar) - input.logvar) / 2
+
+
+class SimpleExponentialSimpleExponentialKL(ClosedFormKL):
+    """KL between two distributions that have `lograte`."""
+
+    def compute(self, input: SimpleExponential, target: SimpleExponential) -> Tensor:
+        return kl_divergence(SimpleExponential(input.lograte), SimpleExponential(target.lograte))
+
+
+class SimpleWeibullSimpleWeibullKL(ClosedFormKL):
+    """KL between two distributions that have `l` (scale) and `k` (shape) (Bauckhage 2014)."""
+
+    def compute(self, input: SimpleWeibull, target: SimpleWeibull) -> Tensor:
+        return kl_divergence(SimpleWeibull(input.l, input.k), SimpleWeibull(target.l, target.k))
+
+
+class SimpleUniformSimpleUniformKL(ClosedFormKL):
+    """KL between two distributions that have `low` and `high`: infinite where the input reaches beyond the target."""
+
+    def compute(self, input: SimpleUniform, target: SimpleUniform) -> Tensor:
+        return kl_divergence(SimpleUniform(input.low, input.high), SimpleUniform(target.low, target.high))
+
+
+class SimpleUniformSimpleNormalKL(ClosedFormKL):
+    """KL between a distribution that has `low` and `high`, and one that has `mu` and `logvar`."""
+
+    def compute(self, input: SimpleUniform, target: SimpleNormal) -> Tensor:
+        return kl_divergence(SimpleUniform(input.low, input.high), SimpleNormal(target.mu, target.logvar))
