@@ -4,6 +4,11 @@ Training does not go through items. A set that stays in memory has `gather(indic
 device of the data, `to(device)`, and `fingerprint()`, which tells one content from another.
 """
 
+from vae_runner.datasets.celeba import CelebA
+from vae_runner.datasets.celeba_hq import CelebA_HQ
 from vae_runner.datasets.dsprites import dSprites
+from vae_runner.datasets.folder import SimpleImageFolder
+from vae_runner.datasets.listing import make_dataset
+from vae_runner.datasets.split import SplitConfig, Subset, split
 
-__all__ = ["dSprites"]
+__all__ = ["CelebA", "CelebA_HQ", "SimpleImageFolder", "SplitConfig", "Subset", "dSprites", "make_dataset", "split"]
