@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
-from vae_runner.architectures import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae_runner.architectures import ConvDecoder, ConvEncoder, LinearDecoder, MLPDecoder, MLPEncoder
 from vae_runner.auto_encoder import VAE
+from vae_runner.engine import Engine
 from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Bernoulli
 
@@ -47,6 +50,7 @@ def test_conv_higgins_has_the_channels_of_higgins_2017() -> None:
         (ConvEncoder, ConvDecoder, HIGGINS, {"channels": [64, 64, 32, 32], "hidden": [256]}),
         (MLPEncoder, MLPDecoder, {"hidden": [32]}, {"hidden": [32, 16]}),
         (ConvEncoder, MLPDecoder, {}, {"hidden": [32]}),
+        (MLPEncoder, LinearDecoder, {"hidden": [32]}, {"bias": True}),
     ],
 )
 def test_any_size_and_channel_count(
@@ -75,3 +79,36 @@ def test_widths_must_be_given() -> None:
         MLPEncoder((1, 16, 16), hidden=[])
     with pytest.raises(ValueError, match="channels must list one positive width or more"):
         ConvEncoder((1, 16, 16), channels=[32, 0])
+
+
+def test_the_linear_decoder_adds_parts() -> None:
+    decoder = LinearDecoder(3, (2, 4, 5))
+    z = torch.rand(6, 3)
+    parts = decoder.layer.weight.unflatten(0, (2, 4, 5))  # (2, 4, 5, 3)
+    assert (parts >= 0).all()
+    torch.testing.assert_close(decoder(z), torch.einsum("chwd,bd->bchw", parts, z))
+    assert decoder.layer.bias is None
+
+
+def test_weights_of_the_linear_decoder_are_non_negative_after_every_step(experiment: Callable[..., Engine]) -> None:
+    # Squires et al. 2019
+    overrides = ["experiment=squires2019_weibull", "dataset=toy", "engine.steps=5", "optimizer.lr=0.1"]
+    engine = experiment(*overrides)
+    decoder = engine.objective.model.decoder
+    for _ in range(5):
+        before = decoder.layer.weight.clone()
+        engine.train_step()
+        assert not torch.equal(decoder.layer.weight, before)
+        assert decoder.layer.weight.min() == 0  # some have fallen below and been set to it
+    free = experiment(*overrides, "architecture.decoder.non_negative=false").objective.model.decoder
+    assert free.layer.weight.min() < 0
+
+
+def test_the_weibull_preset_is_the_papers(experiment: Callable[..., Engine]) -> None:
+    model = experiment("experiment=squires2019_weibull", "dataset=toy").objective.model
+    x, target = torch.rand(2, 3, 1, 16, 16).unbind()
+    half_squares = (x - target).square().flatten(1).sum(1) / 2
+    torch.testing.assert_close(model.likelihood.nll(x, target) - half_squares, torch.full((3,), 256 * 0.918938533))
+    prior = model.priors()[0]
+    assert (prior.l == 1).all()
+    assert (prior.k == 1).all()

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE, AutoEncoderBase
 from vae_runner.divergence import plain_kl
-from vae_runner.latent_space import NormalSpace
+from vae_runner.latent_space import NormalSpace, limited
 from vae_runner.likelihood import Bernoulli
 from vae_runner.objective import Objective
 from vae_runner.state import LOSS, METRICS, Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key
@@ -71,14 +71,8 @@ def test_the_head_is_split_among_the_spaces() -> None:
     vae = make(3, 2)
     raw = vae.head(X.flatten(1))
     torch.testing.assert_close(vae.posteriors(X)[0].mu, raw[:, :3])
-    torch.testing.assert_close(vae.posteriors(X)[0].logvar, raw[:, 3:6])
+    torch.testing.assert_close(vae.posteriors(X)[0].logvar, limited(raw[:, 3:6], -20, 20))
     torch.testing.assert_close(vae.posteriors(X)[1].mu, raw[:, 6:8])
-
-
-def test_the_prior_moves_with_its_arguments() -> None:
-    prior = NormalSpace(2, prior_mu=1.0, prior_logvar=-1.0).prior()
-    assert prior.mean.tolist() == [1, 1]
-    assert prior.variance.tolist() == pytest.approx([0.36787944] * 2)
 
 
 def test_the_objective_is_minus_the_elbo() -> None:

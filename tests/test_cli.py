@@ -65,7 +65,10 @@ def test_version(vae_train: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["dataset=dspritez"], "no dataset called 'dspritez'. Did you mean dataset=dsprites? Choices: dsprites"),
+        (
+            ["dataset=dspritez"],
+            "no dataset called 'dspritez'. Did you mean dataset=dsprites? Choices: celeba, celeba_hq, dsprites, folder",
+        ),
         (["architecture/encoder=mpl"], "no architecture/encoder called 'mpl'. Did you mean architecture/encoder=mlp?"),
         (["visualisation=[data,travesal]"], "no visualisation called 'travesal'. Did you mean visualisation="),
         (["epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
@@ -95,7 +98,7 @@ def test_version(vae_train: Run) -> None:
         (["+hydra.run.dirr=x"], "no setting called 'hydra.run.dirr'. Did you mean hydra.run.dir?"),
         (["hydra.foo=3"], "no setting called 'hydra.foo'."),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir is for --multirun; the folder of a single run is hydra.run.dir"),
-        (["visualisation=null"], "visualisation=null chooses nothing. Choices: data, "),
+        (["visualisation=null"], "visualisation=null chooses nothing. Choices: codes, data, "),
         (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
         (["dataset.validation=inf"], "dataset.validation must be a part below 1 or a count of images, got inf"),
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
@@ -105,7 +108,10 @@ def test_version(vae_train: Run) -> None:
         (["dataset.source=file"], "no dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz and no imgs.npy in"),
         (toy("engine.batch_size=999"), "engine.batch_size=999 but only 160 images to train on"),
         (toy("dataset.size=8"), "vae_runner.architectures.ConvEncoder: images of 8x8 pixels are too small"),
-        (toy("visualisation.traversal.dims_to_walk=[77]"), "dims_to_walk: 77 is not one of the 10 latent dimensions"),
+        (
+            toy("visualisation.traversal.dims_to_walk=[77]"),
+            "visualisation.traversal.dims_to_walk: 77 is not one of the 10 latent dimensions",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_gets_one_line_and_leaves_nothing(
@@ -385,5 +391,6 @@ def test_tab_completion_completes_groups_and_settings(tmp_path: Path) -> None:
         return sorted(done.stdout.split())
 
     assert complete("diverg") == ["divergence.", "divergence="]
-    assert complete("divergence=") == [f"divergence={name}" for name in ("beta", "beta_annealed", "capacity", "kl")]
+    options = ("beta", "beta_annealed", "capacity", "kl", "per_space")
+    assert complete("divergence=") == [f"divergence={name}" for name in options]
     assert "engine.batch_size=" in complete("engine.")

@@ -9,13 +9,15 @@ import pytest
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from photos import write_photos
 
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
+from vae_runner.errors import UserError
 from vae_runner.experiment.check import FILLED, GIVEN, check, nearest
 from vae_runner.paths import config_dir
 from vae_runner.signature import locate, parameters
-from vae_runner.state import LOSS
+from vae_runner.state import LOSS, METRICS
 
 FILES = [file for file in sorted(config_dir().rglob("*.yaml")) if file.parent != config_dir()]
 OPTIONS = [(file.parent.relative_to(config_dir()).as_posix(), file.stem) for file in FILES]
@@ -37,11 +39,13 @@ def test_every_yaml_lists_every_argument_of_its_target(file: Path) -> None:
         accepted = parameters(locate(node["_target_"])).items()
         names = {name for name, (parameter, _) in accepted if parameter.kind < parameter.VAR_KEYWORD}
         names -= {name for name, (parameter, _) in accepted if parameter.kind == parameter.VAR_POSITIONAL}
+        names -= {"validate_args"}  # of a prior: its latent space checks it
+        names -= {"prior"} if group == "distribution" else set()  # a group of its own
         if key == "":
             names -= GIVEN.get(group, frozenset())
         if group == "dataset" and key == "":
             names |= {field.name for field in fields(SplitConfig)}
-        assert set(node) - {"_target_"} == names, key
+        assert set(node) - {"_target_", "defaults"} == names, key
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(config_dir()).as_posix())
@@ -63,7 +67,12 @@ def test_every_option_trains_two_steps_with_finite_gradients(
 ) -> None:
     overrides = ["dataset=dsprites"] if group in ("experiment", "dataset") else []
     overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}={option}")
-    if overrides[0] == "dataset=dsprites":
+    overrides += ["distribution=mixed"] if option == "per_space" else []
+    overrides += [f"distribution={option}"] if group == "distribution/prior" else []
+    if group == "dataset" and option != "dsprites":
+        photos = write_photos(tmp_path / "photos", count=24, size=(178, 218))
+        overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
+    elif overrides[0] == "dataset=dsprites":
         overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
     overrides += ["engine.steps=2", "engine.epochs=null", "engine.batch_size=16", "engine.device=cpu"]
     engine = experiment(*overrides, folder=tmp_path)
@@ -104,12 +113,19 @@ def test_the_burgess_preset_is_the_paper_s(compose: Compose) -> None:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
+        (["divergence=per_space"], "divergence has 2 parts, but distribution has 1: each latent space needs one"),
+        (["distribution=mixed", "distribution.space0.dims=0"], "distribution.space0.dims must be positive, got 0"),
+        (["distribution=mixed", "++distribution.space0.dimz=1"],
+         "no setting called 'distribution.space0.dimz'. Did you mean distribution.space0.dims?"),
+        (["distribution.prior.mu=x"], "distribution.prior.mu: expected float, got 'x'"),
+        (["distribution.prior=normal"], "distribution.prior: expected Distribution or null, got 'normal'"),
+        (["divergence.samples=0"], "divergence.samples must be positive, got 0"),
         (["++engine.stepz=3"], "no setting called 'engine.stepz'. Did you mean engine.steps?"),
         (["++epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
         (["++optimizer.learning_rate=3"], "no setting called 'optimizer.learning_rate'."),
         (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'"),
         (["divergence.beta=-1"], "divergence.beta must not be negative, got -1"),
-        (["optimizer.betas=[0.9]"], "optimizer.betas: expected [float or Tensor, float or Tensor], got [0.9]"),
+        (["optimizer.betas=[0.9]"], "optimizer.betas: expected [float, float], got [0.9]"),
         (["distribution.dims=2.5"], "distribution.dims: expected int, got 2.5"),
         (["dataset.validation=0"], "dataset.validation must be a part below 1 or a count of images, got 0"),
         (["architecture.encoder._target_=no.Such"], "architecture.encoder._target_: cannot import 'no.Such'"),
@@ -154,6 +170,57 @@ def test_the_learning_rate_schedule_fills_the_run(experiment: Callable[..., Engi
     assert experiment("lr_schedule=cosine", "engine.steps=null", "engine.epochs=3").lr_schedule.steps == 30
     assert experiment("lr_schedule=cosine", "lr_schedule.steps=5").lr_schedule.steps == 5
     assert FILLED.keys() == {"lr_schedule"}
+
+
+def test_each_latent_space_can_have_its_own_family_and_divergence(experiment: Callable[..., Engine]) -> None:
+    engine = experiment(
+        "distribution=mixed",
+        "distribution@distribution.space1=weibull",
+        "distribution.space1.dims=3",
+        "divergence=per_space",
+        "divergence@divergence.space0=kl",
+        "divergence.space1.gamma=10",
+    )
+    assert [type(space).__name__ for space in engine.objective.model.spaces] == ["NormalSpace", "WeibullSpace"]
+    assert engine.objective.model.latent_dims == [6, 3]
+    metrics = engine.train_step()[METRICS]
+    assert metrics["space0/divergence"] == metrics["space0/kl"]
+    assert float(metrics["space1/divergence"]) == pytest.approx(10 * float(metrics["space1/kl"]))  # C is 0
+    first, second = engine.objective.divergences
+    assert (first.scheduled().keys(), second.scheduled().keys()) == (
+        {"space0/beta"}, {"space1/beta", "space1/capacity"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["distribution=laplace", "distribution.prior={_target_: torch.distributions.Gumbel, loc: 0.0, scale: 1.0}"],
+         r"KL\(SimpleLaplace \|\| Gumbel\) has no closed form; divergence.samples=16 estimates it from 16 samples"),
+        (["distribution=normal", "distribution/prior=exponential"],
+         r"KL\(SimpleNormal \|\| SimpleExponential\) is infinite: the prior has to cover"),
+        (["distribution=weibull", "distribution.prior.k=-1"], r"prior: SimpleWeibull's k must be positive, got -1.0"),
+    ],
+)  # fmt: skip
+def test_a_prior_that_does_not_fit_is_refused_before_training(
+    overrides: list[str], line: str, experiment: Callable[..., Engine]
+) -> None:
+    with pytest.raises(UserError, match=line):
+        experiment(*overrides)
+
+
+def test_a_pair_without_a_closed_form_is_estimated_when_asked(experiment: Callable[..., Engine]) -> None:
+    engine = experiment(
+        "distribution=laplace",
+        "distribution.prior={_target_: torch.distributions.Gumbel, loc: 0.0, scale: 1.0}",
+        "divergence.samples=4",
+    )
+    assert torch.isfinite(engine.train_step()[LOSS])
+
+
+def test_the_sum_over_the_batch_is_reported_per_image(experiment: Callable[..., Engine]) -> None:
+    metrics = experiment("divergence=kl", "divergence.reduction=sum_sum").train_step()[METRICS]
+    assert float(metrics["divergence"]) == pytest.approx(16 * float(metrics["kl"]))
 
 
 def test_nearest_judges_by_the_last_part_first() -> None:

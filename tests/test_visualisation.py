@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 from pathlib import Path
@@ -5,22 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from copying import make_state, run
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from vae_runner.auto_encoder import VAE
 from vae_runner.callbacks.pictures import Pictures, picture_images
 from vae_runner.datasets.split import Subset
-from vae_runner.errors import UserError
-from vae_runner.latent_space import NormalSpace
-from vae_runner.likelihood import Gaussian
-from vae_runner.state import MODEL, STEP, Y_PRED, State, X, state_key
+from vae_runner.paths import config_dir
+from vae_runner.state import MODEL, Y_PRED, State, X, state_key
 from vae_runner.visualisation import (
+    CodePathWalker,
     DataViewer,
     Grid,
+    ImagePathWalker,
     LatentWalker,
     LinSpaceWalker,
-    PriorSampler,
     RandomWalker,
     ReconstructionPairs,
     ReconstructionViewer,
@@ -29,121 +29,28 @@ from vae_runner.visualisation import (
 from vae_runner.visualisation.grid import GAP, LARGEST, MARGIN, png
 
 
-class Copy(nn.Module):
-    """An encoder whose features are the first four pixels."""
-
-    num_features = 4
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1)[:, :4]
-
-
-def make_state(*dims: int, images: int = 6) -> State:
-    """A model whose posterior means are the pixels (1, 2, 2), and whose decoder puts the first four latents back."""
-    dims = dims or (4,)
-    vae = VAE(Copy(), [NormalSpace(size) for size in dims], nn.Identity(), Gaussian())
-    with torch.no_grad():
-        vae.head.weight.zero_()
-        vae.head.bias.fill_(0.0)
-        row = column = 0
-        for size in dims:
-            vae.head.weight[row : row + size, column : column + size] = torch.eye(size)
-            row, column = row + 2 * size, column + size
-    vae.decoder = nn.Unflatten(1, (1, 2, 2))
-    x = torch.rand(images, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    return {X: x, MODEL: vae.eval(), STEP: 7}
-
-
-@torch.no_grad()
-def run(walker: LatentWalker, state: State) -> Grid:
-    return walker(state)
-
-
-def test_linspace_walks_each_dimension_from_the_encoded_images() -> None:
-    state = make_state()
-    grid = run(LinSpaceWalker(-1, 1, 5, dims_to_walk=[2, 0]), state)
-    images = grid.images.view(2, 5, 4)  # dims, steps, pixels: the decoder copies the code
-    for row, dim in enumerate([2, 0]):
-        assert images[row, :, dim].tolist() == [-1, -0.5, 0, 0.5, 1]
-        others = [other for other in range(4) if other != dim]
-        expected = state[X][row].flatten()[others].expand(5, -1)  # each dimension has its own image
-        torch.testing.assert_close(images[row][:, others], expected)
-    assert grid.columns == 5
-    assert [label.split()[0] for label in grid.row_labels] == ["z2", "z0"]
-    assert list(grid.column_labels) == ["-1.00", "-0.50", "+0.00", "+0.50", "+1.00"]
-
-
-def test_a_rounded_zero_has_no_minus() -> None:
-    # linspace(-2, 2, 11) passes zero at -6e-8
-    assert run(LinSpaceWalker(-2, 2, 11), make_state()).column_labels[5] == "+0.00"
-
-
-def test_linspace_same_image_and_zero_init() -> None:
-    state = make_state()
-    same = run(LinSpaceWalker(dims_to_walk=[0, 1], same_image=True), state).images.view(2, 8, 4)
-    torch.testing.assert_close(same[1, :, 0], state[X][0, 0, 0, 0].expand(8))
-    zero = run(LinSpaceWalker(dims_to_walk=[0, 1], zero_init=True), state).images.view(2, 8, 4)
-    assert zero[0, :, 1:].abs().max() == 0
-    assert zero[1, :, [0, 2, 3]].abs().max() == 0
-
-
-@pytest.mark.parametrize("images", [1, 2, 6])
-@pytest.mark.parametrize("same_image", [False, True])
-def test_linspace_works_for_any_number_of_images(images: int, same_image: bool) -> None:
-    # W4: the original failed for a batch smaller than the number of dimensions
-    grid = run(LinSpaceWalker(dims_to_walk=[0, 1, 2, 3], same_image=same_image), make_state(images=images))
-    assert grid.images.shape == (32, 1, 2, 2)
-
-
-def test_linspace_of_all_dimensions_puts_the_most_informative_first() -> None:
-    state = make_state()
-    state[X] = torch.tensor([0.1, 3.0, 0.5, 2.0]).view(1, 1, 2, 2)
-    grid = run(LinSpaceWalker(dims_to_walk=None), state)
-    assert grid.details["dims"] == [1, 3, 2, 0]
-    # KL(N(m, 1) || N(0, 1)) = m^2 / 2
-    assert grid.details["kl_nats"] == pytest.approx([0.005, 4.5, 0.125, 2.0])
-    assert grid.row_labels[0].endswith("4.50 nats")
-
-
-def test_linspace_refuses_a_dimension_that_is_not_there() -> None:
-    with pytest.raises(UserError, match="4 is not one of the 4 latent dimensions"):
-        run(LinSpaceWalker(dims_to_walk=[4]), make_state())
-
-
-def test_linspace_refuses_a_space_that_is_not_there() -> None:
-    with pytest.raises(UserError, match="there is no latent space 1, the model has 1"):
-        run(LinSpaceWalker().for_space(1), make_state())
-
-
-def test_walkers_vary_the_chosen_space_of_several() -> None:
-    state = make_state(3, 1)
-    grid = run(LinSpaceWalker(-1, 1, 2, dims_to_walk=[0]).for_space(1), state)
-    images = grid.images.view(2, 4)
-    assert images[:, 3].tolist() == [-1, 1]
-    torch.testing.assert_close(images[:, :3], state[X][0].flatten()[:3].expand(2, -1))
-
-
-def test_random_codes_have_the_variance_and_are_the_same_at_every_call() -> None:
-    state = make_state()
-    codes = run(RandomWalker(var=4, num_images=5000), state).images
-    assert codes.var().item() == pytest.approx(4, rel=0.05)  # W5: the original's were (randn * 2 - 1) * var
-    assert codes.mean().item() == pytest.approx(0, abs=0.05)
-    assert torch.equal(codes, run(RandomWalker(var=4, num_images=5000), state).images)
-    uniform = run(RandomWalker(var=4, num_images=5000, uniform=True), state).images
-    assert uniform.min() >= -4
-    assert uniform.max() < 4
-    assert uniform.var().item() == pytest.approx(16 / 3, rel=0.05)
-    per_dimension = run(RandomWalker(var=torch.tensor([1.0, 4.0, 9.0, 16.0]), num_images=20_000), state).images
-    assert per_dimension.flatten(1).std(0).tolist() == pytest.approx([1, 2, 3, 4], rel=0.05)
-
-
-def test_prior_samples_are_the_priors_and_the_same_at_every_call() -> None:
-    state = make_state()
-    state[MODEL].spaces[0].prior_mu.fill_(5.0)
-    torch.manual_seed(1)
-    first = run(PriorSampler(num_images=5000), state).images
-    assert first.mean().item() == pytest.approx(5, abs=0.05)
-    assert torch.equal(first, run(PriorSampler(num_images=5000), state).images)
+@pytest.mark.parametrize(
+    ("walker", "documented"),
+    [
+        (LatentWalker, {"same_image": ..., "row_size": ...}),
+        (ReconstructionViewer, {"row_size": 8, "recon_key": Y_PRED}),
+        (LinSpaceWalker, {"lin_start": -1, "lin_end": 1, "lin_steps": 8, "dims_to_walk": (0,), "zero_init": False,
+                          "same_image": False}),
+        (RandomWalker, {"var": 1, "num_images": 32, "uniform": False, "row_size": 8}),
+        (CodePathWalker, {"num_steps": ..., "p1": ..., "p2": ...}),
+        (ImagePathWalker, {"num_steps": ..., "im1": ..., "im2": ...}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_the_documented_arguments_come_first_in_their_order_with_their_defaults(
+    walker: type, documented: dict[str, object]
+) -> None:
+    given = {name: parameter.default for name, parameter in inspect.signature(walker).parameters.items()}
+    assert list(given)[: len(documented)] == list(documented)
+    assert {name: given[name] for name in documented} == {
+        name: inspect.Parameter.empty if default is ... else default for name, default in documented.items()
+    }
+    assert [name for name in given if name not in documented and given[name] is inspect.Parameter.empty] == []
 
 
 def test_reconstruction_pairs_show_each_row_over_its_reconstructions() -> None:
@@ -192,6 +99,18 @@ def test_the_range_is_fixed_and_never_stretched() -> None:
     over = pixels_of(Grid(torch.tensor([-1.0, 2.0]).view(2, 1, 1, 1).expand(-1, -1, 8, 8), 2))
     assert set(np.unique(over[:, : 8 * LARGEST])) == {0}
     assert set(np.unique(over[:, 8 * LARGEST + GAP :])) == {255}
+
+
+def test_column_labels_wider_than_the_images_are_left_out_rather_than_overlap() -> None:
+    def blocks(label: str) -> list[int]:
+        """The widths of the dark runs above the images, gaps within a label closed."""
+        grid = Grid(torch.ones(12, 1, 4, 4), 12, column_labels=[label] * 12)  # images of 16 pixels
+        columns = np.flatnonzero((np.asarray(draw(grid))[:, :, 0] < 250).any(0))
+        return [len(run) for run in np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1)]
+
+    assert len(blocks("0")) == 12
+    assert len(blocks("0000")) in (4, 6)  # about 36 pixels for a step of 18
+    assert len(set(blocks("0000"))) == 1
 
 
 def test_small_images_are_enlarged_by_whole_pixels() -> None:
@@ -255,6 +174,39 @@ def test_a_walker_that_draws_at_random_disturbs_nothing_and_draws_the_same_again
     torch.rand(3)
     pictures.write(engine)
     assert (tmp_path / "noise.png").read_bytes() == first
+
+
+@pytest.mark.parametrize("family", sorted(file.stem for file in (config_dir() / "distribution").glob("*.yaml")))
+def test_every_walker_shows_codes_of_every_family_s_prior(family: str, tmp_path: Path, experiment) -> None:
+    walkers = "visualisation=[traversal,samples,random,path,codes]"
+    engine = experiment(walkers, f"distribution={family}", folder=tmp_path)
+    engine.callbacks[3].write(engine)
+    for name in ("traversal", "samples", "random", "path", "codes"):
+        shown = json.loads((tmp_path / f"grids/{name}.json").read_text())["codes"]
+        for prior, codes in zip(engine.objective.model.priors(), shown, strict=True):
+            assert torch.isfinite(torch.tensor(codes)).all()
+            assert prior.support.check(torch.tensor(codes)).all(), name
+
+
+def test_walkers_find_what_the_model_and_those_before_them_made_of_their_split(tmp_path: Path, experiment) -> None:
+    class Halved(LatentWalker):
+        def vis(self, state: State) -> Tensor:
+            return state[Y_PRED] / 2
+
+    class Seen(LatentWalker):
+        def vis(self, state: State) -> Tensor:
+            seen.append((state[X], state[Y_PRED], state.get(key)))
+            return state[X]
+
+    engine, key, seen = experiment(), state_key("halved"), []
+    walkers = {"halved": Halved(False, 8).to_key(key), "seen": Seen(False, 8), "other": Seen(False, 8).on_train()}
+    Pictures(tmp_path, walkers, every=1).write(engine)
+    validation, train = seen
+    assert torch.equal(validation[0], picture_images(engine.validation, 256))
+    assert torch.equal(validation[2], validation[1] / 2)
+    assert torch.equal(train[0], picture_images(engine.train, 256))
+    assert train[1].shape == train[0].shape
+    assert train[2] is None
 
 
 def test_pictures_show_the_showcase_first_and_then_the_split(experiment) -> None:

@@ -45,6 +45,12 @@ class AutoEncoderBase(nn.Module):
             state[Y_PRED] = decoded
         return decoded
 
+    def constrain(self) -> None:
+        """Let every submodule that has `constrain` bring its weights back to where they have to be."""
+        for module in self.modules():
+            if module is not self and hasattr(module, "constrain"):
+                module.constrain()
+
 
 class VAE(AutoEncoderBase):
     """Encoder, latent spaces, decoder and likelihood.

@@ -1,24 +1,78 @@
-"""Latent spaces: how numbers that a network puts out become a posterior q(z|x), and what the prior p(z) is."""
+"""Latent spaces: how numbers that a network puts out become a posterior q(z|x), and what the prior p(z) is.
 
+A network's numbers r are unlimited; each family has a head that maps them smoothly into its legal range, so that r = 0
+is the family's standard distribution (of the uniform: 0.88 of the prior's interval), and no r, however large, gives a
+parameter whose log_prob or KL overflows:
+
+    normal       mu = r1,                      log variance  = limited(r2, -20, 20)
+    laplace      loc = r1,                     log scale     = limited(r2, -10, 10)
+    exponential                                log rate      = limited(r1, -20, 20)
+    weibull      ln scale = limited(r1, -10, 10),   ln shape         = limited(r2, ln 1/10, ln 30)
+    gamma        ln mean  = limited(r1, -10, 10),   ln concentration = limited(r2, ln 1/20, ln 1000)
+    uniform      an interval inside that of a uniform prior: sigmoid(2 + limited(r2, -10, 10)) of its width, and of what
+                 is left sigmoid(r1) lies below; with a prior of another family, centre r1 and half width
+                 sqrt(3) e^limited(r2, -10, 10), which is a standard deviation of 1 at r2 = 0
+
+`limited` has slope 1 at 0. The prior may be of any family that covers the posterior's.
+"""
+
+import math
+from collections.abc import Iterable
 from typing import Annotated
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
-from vae_runner.distributions import SimpleNormal
+from vae_runner.distributions import (
+    Gamma,
+    SimpleExponential,
+    SimpleLaplace,
+    SimpleNormal,
+    SimpleUniform,
+    SimpleWeibull,
+)
 from vae_runner.signature import enforced, positive
 
-__all__ = ["LatentSpace", "NormalSpace"]
+__all__ = [
+    "ExponentialSpace",
+    "GammaSpace",
+    "LaplaceSpace",
+    "LatentSpace",
+    "NormalSpace",
+    "UniformSpace",
+    "WeibullSpace",
+    "limited",
+]
+
+Count = Annotated[int, positive]
+
+
+def limited(raw: Tensor, low: float, high: float) -> Tensor:
+    """`raw` inside (low, high), low < 0 < high: high tanh(r / high) above 0, likewise below; twice differentiable."""
+    bound = torch.where(raw > 0, high, -low)
+    return bound * torch.tanh(raw / bound)
 
 
 class LatentSpace(nn.Module):
-    """Base class: `dims` latent dimensions, `num_parameters` numbers of the network for each image."""
+    """Base class: `dims` latent dimensions, `num_parameters` numbers of the network for each image.
 
-    def __init__(self, dims: int, num_parameters: int) -> None:
+    `prior` is a distribution of one number, or of `dims` numbers; its parameters are kept as buffers `prior_NAME`, so
+    that they move and are saved with the model. Raises `ValueError` where it does not fit.
+    """
+
+    family = "own"  # the posterior's, as people call it
+
+    def __init__(self, dims: int, num_parameters: int, prior: Distribution) -> None:
         super().__init__()
         self.dims = dims
         self.num_parameters = num_parameters
+        self.prior_type = type(prior)
+        self.prior_names = tuple(_parameter_names(prior))
+        for name in self.prior_names:
+            value = torch.as_tensor(getattr(prior, name), dtype=torch.get_default_dtype())
+            _check_parameter(prior, name, value, dims)
+            self.register_buffer(f"prior_{name}", value.expand(dims).clone())
 
     def posterior(self, raw: Tensor) -> Distribution:
         """Returns q(z|x), batch shape (B, dims), from (B, num_parameters); in float32."""
@@ -26,24 +80,119 @@ class LatentSpace(nn.Module):
 
     def prior(self) -> Distribution:
         """Returns p(z), batch shape (dims,)."""
-        raise NotImplementedError(f"{type(self).__name__} has no prior")
+        values = {name: getattr(self, f"prior_{name}") for name in self.prior_names}
+        return self.prior_type(**values, validate_args=False)
+
+    def extra_repr(self) -> str:
+        return f"dims={self.dims}, prior={self.prior_type.__name__}"
 
 
 @enforced
 class NormalSpace(LatentSpace):
-    """q(z|x) = N(mu(x), e^lv(x)), diagonal, and p(z) = N(`prior_mu`, e^`prior_logvar`)."""
+    """q(z|x) = N(mu, e^logvar), diagonal; p(z) = N(0, 1) unless a `prior` is given."""
 
-    prior_mu: Tensor
-    prior_logvar: Tensor
+    family = "normal"
 
-    def __init__(self, dims: Annotated[int, positive] = 10, prior_mu: float = 0.0, prior_logvar: float = 0.0) -> None:
-        super().__init__(dims, 2 * dims)
-        self.register_buffer("prior_mu", torch.full((dims,), float(prior_mu)))
-        self.register_buffer("prior_logvar", torch.full((dims,), float(prior_logvar)))
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleNormal(0.0, 0.0))
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
         mu, logvar = raw.float().chunk(2, dim=1)
-        return SimpleNormal(mu, logvar)
+        return SimpleNormal(mu, limited(logvar, -20, 20))
 
-    def prior(self) -> SimpleNormal:
-        return SimpleNormal(self.prior_mu, self.prior_logvar)
+
+@enforced
+class LaplaceSpace(LatentSpace):
+    """q(z|x) = Laplace(loc, scale); p(z) = Laplace(0, 1) unless a `prior` is given."""
+
+    family = "laplace"
+
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleLaplace(0.0, 1.0))
+
+    def posterior(self, raw: Tensor) -> SimpleLaplace:
+        loc, logscale = raw.float().chunk(2, dim=1)
+        return SimpleLaplace(loc, limited(logscale, -10, 10).exp())
+
+
+@enforced
+class ExponentialSpace(LatentSpace):
+    """q(z|x) = Exponential(e^lograte), one parameter for each dimension; p(z) = Exponential(1) unless given."""
+
+    family = "exponential"
+
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        super().__init__(dims, dims, prior or SimpleExponential(0.0))
+
+    def posterior(self, raw: Tensor) -> SimpleExponential:
+        return SimpleExponential(limited(raw.float(), -20, 20))
+
+
+@enforced
+class WeibullSpace(LatentSpace):
+    """q(z|x) = Weibull(scale l, shape k); p(z) = Weibull(1, 1) unless a `prior` is given (Squires et al. 2019)."""
+
+    family = "weibull"
+
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleWeibull(1.0, 1.0))
+
+    def posterior(self, raw: Tensor) -> SimpleWeibull:
+        logscale, logshape = raw.float().chunk(2, dim=1)
+        return SimpleWeibull(limited(logscale, -10, 10).exp(), limited(logshape, -math.log(10), math.log(30)).exp())
+
+
+@enforced
+class GammaSpace(LatentSpace):
+    """q(z|x) = Gamma(concentration, concentration / mean); p(z) = Gamma(1, 1) unless a `prior` is given."""
+
+    family = "gamma"
+
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        super().__init__(dims, 2 * dims, prior or Gamma(1.0, 1.0))
+
+    def posterior(self, raw: Tensor) -> Gamma:
+        logmean, logconcentration = raw.float().chunk(2, dim=1)
+        concentration = limited(logconcentration, -math.log(20), math.log(1000)).exp()
+        return Gamma(concentration, concentration * (-limited(logmean, -10, 10)).exp())
+
+
+@enforced
+class UniformSpace(LatentSpace):
+    """q(z|x) = Uniform(low, high); p(z) = Uniform(-1, 1) unless a `prior` is given.
+
+    Inside a uniform prior, the KL is minus the logarithm of the part of it that the posterior takes.
+    """
+
+    family = "uniform"
+
+    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+        prior = prior or SimpleUniform(-1.0, 1.0)
+        super().__init__(dims, 2 * dims, prior)
+        self.nested = {"low", "high"} <= set(self.prior_names)
+
+    def posterior(self, raw: Tensor) -> SimpleUniform:
+        centre, width = raw.float().chunk(2, dim=1)
+        if not self.nested:
+            half = math.sqrt(3) * limited(width, -10, 10).exp()
+            return SimpleUniform(centre - half, centre + half)
+        low, high = self.prior_low, self.prior_high
+        part = torch.sigmoid(2 + limited(width, -10, 10))
+        start = low + (high - low) * (1 - part) * torch.sigmoid(centre)
+        return SimpleUniform(start, torch.minimum(start + (high - low) * part, high))  # not an ulp beyond
+
+
+def _parameter_names(prior: Distribution) -> Iterable[str]:
+    return getattr(prior, "parameter_names", None) or prior.arg_constraints
+
+
+def _check_parameter(prior: Distribution, name: str, value: Tensor, dims: int) -> None:
+    kind = type(prior).__name__
+    if prior.event_shape or not prior.has_rsample:
+        raise ValueError(f"prior: {kind} is not a continuous distribution of one number")
+    if value.shape not in ((), (1,), (dims,)):
+        raise ValueError(f"prior: {kind}'s {name} has shape {tuple(value.shape)}; give one number, or {dims}")
+    constraint = prior.arg_constraints[name]
+    if not constraints.is_dependent(constraint) and not constraint.check(value).all():
+        wanted = "positive" if constraint is constraints.positive else f"in {constraint}"
+        raise ValueError(f"prior: {kind}'s {name} must be {wanted}, got {value.tolist()}")

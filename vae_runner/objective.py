@@ -42,6 +42,7 @@ class Objective(nn.Module):
         return state
 
     def on_step_training(self, state: State) -> None:
-        """Move all schedules on by one step."""
+        """After the optimiser's step: the model's constraints hold again, and all schedules move on by one step."""
+        self.model.constrain()
         for divergence in self.divergences:
             divergence.on_step_training(state)

@@ -79,8 +79,8 @@ def coerced(value: Any, annotation: Any) -> Any:
 
 def describe(annotation: Any) -> str:
     """The annotation in a user's words: 'float or Schedule', 'list of int', 'one of fp32, bf16'."""
-    words = [_describe_one(_split(alternative)[0]) for alternative in _alternatives(annotation)]
-    return " or ".join(dict.fromkeys(words))
+    words = dict.fromkeys(_describe_one(_split(alternative)[0]) for alternative in _alternatives(annotation))
+    return " or ".join([word for word in words if word != "Tensor"] or words)  # no user can write a tensor
 
 
 def enforced(cls: Class) -> Class:

@@ -1,10 +1,12 @@
 """Encoders and decoders for images of any channel count and any size from 16 pixels up.
 
 An encoder is built from the shape of the images and has `num_features`; a decoder from the number of latent dimensions
-and the shape of its output. Both shapes follow from the data, and so are never written in a config.
+and the shape of its output. Both shapes follow from the data, and so are never written in a config. A module that keeps
+its weights inside a set has `constrain()`, which is called after each optimiser step.
 """
 
 from vae_runner.architectures.conv import ConvDecoder, ConvEncoder
+from vae_runner.architectures.linear import LinearDecoder
 from vae_runner.architectures.mlp import MLPDecoder, MLPEncoder
 
-__all__ = ["ConvDecoder", "ConvEncoder", "MLPDecoder", "MLPEncoder"]
+__all__ = ["ConvDecoder", "ConvEncoder", "LinearDecoder", "MLPDecoder", "MLPEncoder"]

@@ -53,4 +53,4 @@ class Checkpoints(Callback):
         for name, weights in engine.objective.named_parameters():
             if not weights.isfinite().all():
                 raise RunError(f"{name} is not finite at step {engine.step:,}")
-        return {**self.extra, **engine.state_dict()}
+        return {**self.extra, "image_shape": list(engine.train.data.image_shape), **engine.state_dict()}

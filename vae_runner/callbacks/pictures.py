@@ -22,12 +22,13 @@ BATCH = 256  # images that a walker sees
 class Pictures(Callback):
     """Writes `NAME.png` (newest) and `history/NAME-STEP.png` into `folder`, for each of the named walkers.
 
-    Every picture is made of the same images: the data set's own choice first, then some of the split. It is made
-    in evaluation mode and under a generator of its own, so it changes nothing of the training.
+    Every picture is made of the same images: the data set's own choice first, then some of the split. They are made
+    in evaluation mode and under generators of their own, so they change nothing of the training. Walkers of one split
+    share a state, that of the model's forward pass: what one puts there (`to_key`), those behind it find.
     """
 
-    def __init__(self, folder: Path, walkers: Mapping[str, LatentWalker], every: int) -> None:
-        self.folder, self.walkers, self.every = folder, dict(walkers), every
+    def __init__(self, folder: str | Path, walkers: Mapping[str, LatentWalker], every: int) -> None:
+        self.folder, self.walkers, self.every = Path(folder), dict(walkers), every
 
     def on_step_end(self, engine: Training, state: State) -> None:
         if engine.is_due(self.every) or engine.step == min(FIRST, self.every):
@@ -40,11 +41,10 @@ class Pictures(Callback):
         was_training = model.training
         model.eval()
         try:
+            states = {phase: _state(engine, phase) for phase in {walker.phase for walker in self.walkers.values()}}
             for name, walker in self.walkers.items():
                 with isolated(0, engine.device):
-                    subset = engine.train if walker.phase == "train" else engine.validation
-                    images = picture_images(subset, BATCH)
-                    grid = walker({X: images, MODEL: model, STEP: engine.step, DEVICE: engine.device})
+                    grid = walker(states[walker.phase])
                 self._save(name, grid, engine)
         finally:
             model.train(was_training)
@@ -55,6 +55,16 @@ class Pictures(Callback):
         for file in (self.folder / "history" / f"{name}-{engine.step:07d}", self.folder / name):
             write_atomically(file.with_suffix(".png"), data)
             write_json(file.with_suffix(".json"), details)
+
+
+def _state(engine: Training, phase: str) -> State:
+    """What the model makes of the images that pictures of that split are made of."""
+    model = engine.objective.model
+    images = picture_images(engine.train if phase == "train" else engine.validation, BATCH)
+    state: State = {X: images, MODEL: model, STEP: engine.step, DEVICE: engine.device}
+    with isolated(0, engine.device):
+        model(images, state)
+    return state
 
 
 def picture_images(subset: Subset, count: int) -> torch.Tensor:

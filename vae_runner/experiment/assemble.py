@@ -1,24 +1,30 @@
 """From a checked config to live objects."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.callbacks import Callback, Checkpoints, EpochTable, MetricsLog, Pictures, Progress
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
-from vae_runner.divergence import DivergenceBase
+from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
+from vae_runner.experiment.check import spaces_of
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.report import Report
 from vae_runner.state import posterior_key, prior_key
+from vae_runner.visualisation import LatentWalker
 
 __all__ = ["assemble", "build"]
+
+log = logging.getLogger(__name__)
 
 
 def build(node: Mapping[str, Any], **given: Any) -> Any:
@@ -53,7 +59,7 @@ def assemble(
         config["lr_schedule"]["steps"] = engine.total_steps
     engine.lr_schedule = build(config["lr_schedule"])
     if folder is not None:
-        engine.callbacks = build_callbacks(config, settings, folder, objective.model.latent_dims)
+        engine.callbacks = build_callbacks(config, settings, folder, objective.model, train.data)
     return engine
 
 
@@ -69,8 +75,7 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
     """The model for images of that shape, and its divergences; the weights depend on the seed alone."""
     with isolated(seed_for(seed, "weights")):
         likelihood = build(config["likelihood"])
-        built = build(config["distribution"])
-        spaces = [built] if isinstance(built, LatentSpace) else list(built)
+        spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
         channels, *size = image_shape
         encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
         decoder = build(
@@ -79,22 +84,36 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
             image_shape=(channels * likelihood.channels_per_channel, *size),
         )
         model = VAE(encoder, spaces, decoder, likelihood)
-    return Objective(model, [build_divergence(config["divergence"], space_id) for space_id in range(len(spaces))])
+        parts = list(spaces_of(config["divergence"]).values())
+        nodes = parts * len(spaces) if len(parts) == 1 else parts
+        return Objective(model, [build_divergence(nodes[i], space, i) for i, space in enumerate(spaces)])
 
 
-def build_divergence(node: Mapping[str, Any], space_id: int) -> DivergenceBase:
-    """The divergence of one latent space from its prior."""
-    return build(node, input_key=posterior_key(space_id), target_key=prior_key(space_id))
+def build_divergence(node: Mapping[str, Any], space: LatentSpace, space_id: int) -> DivergenceBase:
+    """The divergence of one latent space from its prior.
+
+    Raises `UserError` where the pair has no closed form and none was asked to be estimated, and where it is infinite.
+    """
+    divergence: DivergenceBase = build(node, input_key=posterior_key(space_id), target_key=prior_key(space_id))
+    posterior, prior = space.posterior(torch.zeros(1, space.num_parameters)), space.prior()
+    pair = f"KL({type(posterior).__name__} || {type(prior).__name__})"
+    try:
+        value = divergence.loss({posterior_key(space_id): posterior, prior_key(space_id): prior})
+    except NotImplementedError:
+        raise UserError(f"{pair} has no closed form; divergence.samples=16 estimates it from 16 samples") from None
+    if not value.isfinite():
+        raise UserError(f"{pair} is infinite: the prior has to cover all that the posterior can reach")
+    if isinstance(divergence, MonteCarloKL):
+        log.info("%s is a Monte-Carlo estimate from %s samples", pair, divergence.samples)
+    return divergence
 
 
 def build_callbacks(
-    config: Mapping[str, Any], settings: EngineConfig, folder: Path, latent_dims: Sequence[int]
+    config: Mapping[str, Any], settings: EngineConfig, folder: Path, model: VAE, data: ImageData
 ) -> list[Callback]:
     """Logs first, checkpoints last, so that a checkpoint holds what the logs have summed up."""
     folder.mkdir(parents=True, exist_ok=True)
-    walkers = {name: build(node) for name, node in (config.get("visualisation") or {}).items()}
-    for walker in walkers.values():
-        walker.check(latent_dims)
+    walkers = build_walkers(config.get("visualisation") or {}, model, data)
     metrics = MetricsLog(folder / "metrics.jsonl", settings.log_every)
     return [
         metrics,
@@ -104,3 +123,16 @@ def build_callbacks(
         Checkpoints(folder / "checkpoints", settings.checkpoint_every, {"config": dict(config)}),
         Report(folder, settings.picture_every),
     ]
+
+
+def build_walkers(nodes: Mapping[str, Any], model: VAE, data: ImageData) -> dict[str, LatentWalker]:
+    """The walkers by name, ready for that model and data. Raises `UserError`, a line for each that does not fit."""
+    walkers, problems = {name: build(node) for name, node in nodes.items()}, []
+    for name, walker in walkers.items():
+        try:
+            walker.prepare(model, data)
+        except UserError as error:
+            problems.append(f"visualisation.{name}.{error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return walkers

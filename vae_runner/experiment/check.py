@@ -21,7 +21,7 @@ from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
 from vae_runner.signature import coerced, fault, locate, parameters
 
-__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest"]
+__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "spaces_of"]
 
 GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
 GROUPS += ("optimizer", "lr_schedule")
@@ -35,6 +35,8 @@ GIVEN: dict[str, frozenset[str]] = {
 }
 # What `assemble` fills in where the config leaves null.
 FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
+
+PER_SPACE = ("distribution", "divergence")  # groups that may hold a part for each latent space: space0, space1, ...
 
 ROOT = {"seed": int, "resume": str | None, "trust": bool}
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -65,10 +67,17 @@ def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     for group in GROUPS:
         problems += _check_group(config, group)
     if not problems:
+        problems += _check_spaces(config)
         problems += _check_optimizer(config["optimizer"])
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")
     return config, problems
+
+
+def spaces_of(node: Any) -> dict[str, Any]:
+    """The parts of a node that holds one for each latent space, by name and in order; one without a name else."""
+    names = [f"space{number}" for number in range(len(node))] if isinstance(node, Mapping) else []
+    return {name: node[name] for name in names} if names and set(names) == set(node) else {"": node}
 
 
 def leaves(node: Any, key: str = "") -> list[str]:
@@ -122,6 +131,14 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     return []
 
 
+def _check_spaces(config: Mapping[str, Any]) -> list[str]:
+    """Whether there is one divergence for all latent spaces, or one for each of them."""
+    spaces, divergences = (len(spaces_of(config[group])) for group in PER_SPACE)
+    if "_target_" in config["divergence"] or spaces == divergences:
+        return []
+    return [f"divergence has {divergences} parts, but distribution has {spaces}: each latent space needs one"]
+
+
 def _check_optimizer(node: Mapping[str, Any]) -> list[str]:
     """torch's optimisers judge their arguments only when they are made: make one of a single number."""
     try:
@@ -138,6 +155,12 @@ def _check_group(config: dict[str, Any], group: str) -> list[str]:
     if node is None:
         return [f"no {group} is chosen; set {group.replace('.', '/')}=..."]
     given, filled = GIVEN.get(group, frozenset()), FILLED.get(group, frozenset())
+    if group in PER_SPACE:
+        return [
+            line
+            for name, part in spaces_of(node).items()
+            for line in _check_node(part, f"{group}.{name}" if name else group, given, filled)
+        ]
     if group != "dataset":
         return _check_node(node, group, given, filled)
     names = {field.name for field in fields(SplitConfig)}

@@ -45,8 +45,7 @@ def environment(engine: Engine, name: str, choices: Mapping[str, str], commands:
 
 def describe_latents(engine: Engine) -> str:
     """'10 normal', or '6 normal + 4 exponential'."""
-    spaces = engine.objective.model.spaces
-    return " + ".join(f"{space.dims} {type(space).__name__.removesuffix('Space').lower()}" for space in spaces)
+    return " + ".join(f"{space.dims} {space.family}" for space in engine.objective.model.spaces)
 
 
 def describe_run(environment: Mapping[str, Any]) -> str:

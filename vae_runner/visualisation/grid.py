@@ -58,6 +58,10 @@ class Grid:
     def rows(self) -> int:
         return math.ceil(len(self.images) / self.columns)
 
+    def save(self, file: Any) -> None:
+        """Write the picture to a path or to an open binary file."""
+        save(self, file)
+
 
 def draw(grid: Grid) -> Image.Image:
     """Returns the picture, RGB."""
@@ -77,8 +81,9 @@ def draw(grid: Grid) -> Image.Image:
     pen.text((left, MARGIN - 2), grid.title, INK, font)
     for row, label in enumerate(grid.row_labels):
         pen.text((left - 10, top + (row + 0.5) * step_y - GAP / 2), label, INK, font, anchor="rm")
-    for column, label in enumerate(grid.column_labels):
-        pen.text((left + (column + 0.5) * step_x - GAP / 2, top - 5), label, QUIET, font, anchor="mb")
+    every = math.ceil((_widest(grid.column_labels, font) + 4) / step_x)  # where the images are narrower than the labels
+    for column, label in list(enumerate(grid.column_labels))[::every]:
+        pen.text((left + (column + 0.5) * step_x - GAP / 2, top - 7), label, QUIET, font, anchor="ms")
     pen.text((left, top + tiles.height + 6), grid.caption, QUIET, font)
     return picture
 

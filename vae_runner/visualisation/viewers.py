@@ -1,27 +1,23 @@
-"""Walkers that stay where they are: the data, and its reconstructions."""
-
-from typing import Annotated
+"""Walkers that stay where they are: the data, and its reconstructions, by all latent spaces together."""
 
 import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import as_sample
-from vae_runner.signature import enforced, positive
+from vae_runner.signature import enforced
 from vae_runner.state import MODEL, STEP, Y_PRED, State, StateKey
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.walker import LatentWalker, mean_code
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, mean_code
 
 __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
-
-Count = Annotated[int, positive]
 
 
 @enforced
 class DataViewer(LatentWalker):
     """The first images of the batch, as the model is given them."""
 
-    def __init__(self, num_images: Count = 32, row_size: Count = 8) -> None:
-        super().__init__(same_image=False, row_size=row_size)
+    def __init__(self, num_images: Count = 32, row_size: Count = 8, phase: Phase = "validation") -> None:
+        super().__init__(same_image=False, row_size=row_size, phase=phase)
         self.num_images = num_images
 
     def vis(self, state: State) -> Tensor:
@@ -35,8 +31,8 @@ class DataViewer(LatentWalker):
 class ReconstructionViewer(LatentWalker):
     """The reconstructions that are in the state, under `recon_key`."""
 
-    def __init__(self, row_size: Count = 8, recon_key: StateKey = Y_PRED) -> None:
-        super().__init__(same_image=False, row_size=row_size)
+    def __init__(self, row_size: Count = 8, recon_key: StateKey = Y_PRED, phase: Phase = "validation") -> None:
+        super().__init__(same_image=False, row_size=row_size, phase=phase)
         self.recon_key = recon_key
 
     def vis(self, state: State) -> Tensor:
@@ -47,8 +43,8 @@ class ReconstructionViewer(LatentWalker):
 class ReconstructionPairs(LatentWalker):
     """Rows of input images, each over the row of its reconstructions, from the posterior's mean."""
 
-    def __init__(self, num_images: Count = 16, row_size: Count = 8) -> None:
-        super().__init__(same_image=False, row_size=row_size)
+    def __init__(self, num_images: Count = 16, row_size: Count = 8, phase: Phase = "validation") -> None:
+        super().__init__(same_image=False, row_size=row_size, phase=phase)
         self.num_images = num_images
 
     def vis(self, state: State) -> Tensor:

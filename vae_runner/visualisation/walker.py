@@ -2,20 +2,32 @@
 
 Whoever runs a walker (`Pictures` in `callbacks`) does so in evaluation mode, without gradients and under a generator of
 its own, so that training is the same with it and without it. A new one overrides `vis`, or `grid` to add labels.
+
+Codes are what a model's `encode` returns and its `decode` takes: (B, D) for one latent space, a tuple of them for
+several. A walker varies all spaces, or the one that was chosen (`space_id`); then the others hold the posterior's mean
+of the batch's images, image i in sample or row i of the grid, and again from the first where there are fewer images.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
+import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE
+from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
+from vae_runner.signature import non_negative, positive
 from vae_runner.state import State, StateKey, X
 from vae_runner.visualisation.grid import Grid, save
 
-__all__ = ["LatentWalker", "mean_code"]
+__all__ = ["Count", "LatentWalker", "Phase", "SpaceId", "as_lists", "held_codes", "mean_code"]
+__all__ += ["one_for_each"]
+
+Count = Annotated[int, positive]
+Phase = Literal["train", "validation"]
+SpaceId = Annotated[int, non_negative] | None
 
 
 class LatentWalker:
@@ -23,14 +35,16 @@ class LatentWalker:
 
     same_image   walk all latent dimensions from the same image; else each dimension has an image of its own
     row_size     images in each row; fewer images make a narrower grid
+    space_id     the latent space that varies; None: all of them
+    phase        the split whose images the walker acts on
     """
 
-    def __init__(self, same_image: bool, row_size: int) -> None:
+    def __init__(self, same_image: bool, row_size: int, space_id: SpaceId = None, phase: Phase = "validation") -> None:
         self.same_image = same_image
         self.row_size = row_size
         self.data_key: StateKey = X
-        self.space_id = 0
-        self.phase = "validation"
+        self.space_id = space_id
+        self.phase: Phase = phase
         self._file: str | Path | BinaryIO | None = None
         self._state_key: StateKey | None = None
 
@@ -40,7 +54,7 @@ class LatentWalker:
         return self
 
     def for_space(self, space_id: int) -> "LatentWalker":
-        """Vary that latent space, of a model that has several (default: 0); returns self."""
+        """Vary that latent space, of a model that has several (default: all of them); returns self."""
         self.space_id = space_id
         return self
 
@@ -60,14 +74,25 @@ class LatentWalker:
         return self
 
     def to_key(self, state_key: StateKey) -> "LatentWalker":
-        """Put the images (N, C, H, W) there in the state whenever the walker is called; returns self."""
+        """Put the grid's images (N, C, H, W) there in the state whenever the walker is called; returns self."""
         self._state_key = state_key
         return self
 
-    def check(self, latent_dims: Sequence[int]) -> None:
-        """Raises `UserError` where the walker does not fit a model with these latent spaces; before training starts."""
-        if not 0 <= self.space_id < len(latent_dims):
-            raise UserError(f"there is no latent space {self.space_id}, the model has {len(latent_dims)}")
+    def prepare(self, model: VAE, data: ImageData) -> None:
+        """Called once before training, with the model and the whole data set: `check`, and look up what is asked of the
+        data. Raises `UserError`, one line that begins with the name of the argument.
+        """
+        self.check(model)
+
+    def check(self, model: VAE) -> None:
+        """Raises `UserError` where the walker does not fit the model; the line begins with the name of the argument."""
+        if self.space_id is not None and not 0 <= self.space_id < len(model.latent_dims):
+            count = len(model.latent_dims)
+            raise UserError(f"space_id: there is no latent space {self.space_id}, the model has {count}")
+
+    def spaces(self, model: VAE) -> list[int]:
+        """The numbers of the latent spaces that vary."""
+        return list(range(len(model.latent_dims))) if self.space_id is None else [self.space_id]
 
     def vis(self, state: State) -> Tensor:
         """Returns the images to be shown, (N, C, H, W)."""
@@ -90,3 +115,20 @@ class LatentWalker:
 def mean_code(model: VAE, images: Tensor) -> list[Tensor]:
     """The posterior's mean of each image, (B, D), for each latent space."""
     return [posterior.mean for posterior in model.posteriors(images)]
+
+
+def one_for_each(code: Tensor, count: int, same_image: bool = False) -> Tensor:
+    """The codes (count, D) that `count` rows start from, of those (B, D) of the batch: the first for all of them, or
+    number i for row i, and again from the first where there are fewer.
+    """
+    return code[torch.arange(count, device=code.device) % (1 if same_image else len(code))]
+
+
+def held_codes(model: VAE, images: Tensor, count: int) -> list[Tensor]:
+    """What spaces that do not vary hold in `count` rows: the posterior's mean of image i in row i, (count, D) each."""
+    return [one_for_each(code, count) for code in mean_code(model, images[:count])]
+
+
+def as_lists(codes: Sequence[Tensor]) -> list[list[list[float]]]:
+    """Codes as plain lists, [space][sample][dimension], for the file beside a picture."""
+    return [part.tolist() for part in codes]

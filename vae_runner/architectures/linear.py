@@ -1,0 +1,43 @@
+"""Linear decoder: an image is a weighted sum of parts, x = W z + b.
+
+With W >= 0, no b and z >= 0 this is a non-negative matrix factorisation whose coefficients are random (Squires et al.
+2019, "A Variational Autoencoder for Probabilistic Non-Negative Matrix Factorisation"): parts are added, never taken
+away.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vae_runner.architectures.parts import ImageShape
+from vae_runner.initialisation import he_initialised
+
+__all__ = ["LinearDecoder"]
+
+
+class LinearDecoder(nn.Module):
+    """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape).
+
+    non_negative   keep all weights (and the bias) at 0 or above: they start there, and `constrain`, called after each
+                   optimiser step, sets what has fallen below to 0
+    """
+
+    def __init__(self, latent_dim: int, image_shape: ImageShape, bias: bool = False, non_negative: bool = True) -> None:
+        super().__init__()
+        self.non_negative = non_negative
+        self.layer = he_initialised(nn.Linear(latent_dim, math.prod(image_shape), bias=bias))
+        self.image_shape = tuple(image_shape)
+        if non_negative:
+            with torch.no_grad():
+                self.layer.weight.abs_()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layer(z).unflatten(1, self.image_shape)
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Project the weights back to where they have to be."""
+        if self.non_negative:
+            for parameter in self.parameters():
+                parameter.clamp_(min=0)

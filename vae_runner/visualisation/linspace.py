@@ -1,0 +1,175 @@
+"""The latent traversal: one dimension after the other goes from its start to its end, all else stays."""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_runner.auto_encoder import VAE, as_sample
+from vae_runner.errors import UserError
+from vae_runner.signature import Limit, enforced
+from vae_runner.state import MODEL, STEP, State
+from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, SpaceId, as_lists, one_for_each
+
+__all__ = ["LinSpaceWalker"]
+
+Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all", len)]
+
+
+class Row(NamedTuple):
+    """A walked dimension, its KL in nats, and its values (steps,)."""
+
+    space: int
+    dim: int
+    kl_nats: float
+    values: Tensor
+
+
+@enforced
+class LinSpaceWalker(LatentWalker):
+    """One row for each walked dimension: it goes from `lin_start` to `lin_end` in `lin_steps` steps.
+
+    dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
+    zero_init      dimensions that are not walked are 0, or the prior's mean where 0 is not in the interior of its
+                   support; else they are what the encoder gives (the posterior's mean)
+    same_image     walk every dimension from the first image; else the one of row i from image i (again from the first
+                   where there are fewer images than rows)
+    walk           "linear": through the numbers themselves; "quantile": through the prior's quantiles, the numbers
+                   being standard scores (see `priors`; for N(0, 1) this is the same); "auto": linear where the prior
+                   covers the whole line, else quantile. A linear walk has to stay inside the prior's support.
+    space_id       the space whose dimensions are walked; None: those of all spaces
+    """
+
+    def __init__(
+        self,
+        lin_start: float = -1,
+        lin_end: float = 1,
+        lin_steps: Count = 8,
+        dims_to_walk: Dims | None = (0,),
+        zero_init: bool = False,
+        same_image: bool = False,
+        walk: Literal["auto", "linear", "quantile"] = "auto",
+        space_id: SpaceId = None,
+        phase: Phase = "validation",
+    ) -> None:
+        super().__init__(same_image, lin_steps, space_id, phase)
+        self.lin_start, self.lin_end, self.lin_steps = lin_start, lin_end, lin_steps
+        self.dims_to_walk = None if dims_to_walk is None else list(dims_to_walk)
+        self.zero_init = zero_init
+        self.walk = walk
+
+    def check(self, model: VAE) -> None:
+        super().check(model)
+        priors = model.priors()
+        for space in self.spaces(model):
+            size = model.latent_dims[space]
+            if wrong := [dim for dim in self._dims(size) if not 0 <= dim < size]:
+                where = f" of latent space {space}" if len(priors) > 1 else ""
+                raise UserError(
+                    f"dims_to_walk: {wrong[0]} is not one of the {size} latent dimensions{where}, 0 to {size - 1}"
+                )
+            self._check_values(priors[space], self._dims(size))
+
+    def vis(self, state: State) -> Tensor:
+        return self.grid(state).images
+
+    def grid(self, state: State) -> Grid:
+        model, images = state[MODEL], state[self.data_key]
+        self.check(model)
+        posteriors, priors = model.posteriors(images), model.priors()
+        rows = self._rows(model, posteriors, priors)
+        codes = [self._start(*pair, len(rows)) for pair in zip(posteriors, priors, strict=True)]
+        for index, row in enumerate(rows):
+            codes[row.space][index, :, row.dim] = row.values
+        codes = [part.flatten(0, 1) for part in codes]  # (rows * steps, D)
+        columns, meaning = self._column_labels(rows, priors)
+        return Grid(
+            model.decode(as_sample(codes)),
+            self.lin_steps,
+            title=f"latent traversal, step {state[STEP]:,}",
+            caption=f"each row moves one latent, all others stay; nats: its KL, the information it carries{meaning}",
+            row_labels=[_row_label(row, several=len(priors) > 1) for row in rows],
+            column_labels=columns,
+            details={
+                "rows": [row._asdict() | {"values": row.values.tolist()} for row in rows],
+                "codes": as_lists(codes),
+            },
+        )
+
+    def _dims(self, size: int) -> list[int]:
+        return list(range(size)) if self.dims_to_walk is None else self.dims_to_walk
+
+    def _rows(self, model: VAE, posteriors: Sequence[Distribution], priors: Sequence[Distribution]) -> list[Row]:
+        """The walked dimensions: as asked for, or all of them by their KL (one that is not a number comes last)."""
+        rows = []
+        for space in self.spaces(model):
+            kl = kl_per_dimension(posteriors[space], priors[space]).tolist()
+            values = self._values(priors[space])
+            rows += [Row(space, dim, kl[dim], values[:, dim]) for dim in self._dims(len(kl))]
+        if self.dims_to_walk is None:
+            rows.sort(key=lambda row: math.inf if math.isnan(row.kl_nats) else -row.kl_nats)
+        return rows
+
+    def _is_linear(self, prior: Distribution) -> bool:
+        return self.walk == "linear" or (self.walk == "auto" and on_whole_line(prior))
+
+    def _scores(self) -> Tensor:
+        return torch.linspace(self.lin_start, self.lin_end, self.lin_steps, dtype=torch.float64)
+
+    def _values(self, prior: Distribution) -> Tensor:
+        """What each dimension of the prior goes through, (steps, D)."""
+        if self._is_linear(prior):
+            return self._scores().to(prior.mean)[:, None].expand(-1, len(prior.mean))
+        return quantile(prior, torch.special.ndtr(self._scores()), "walk")
+
+    def _check_values(self, prior: Distribution, dims: list[int]) -> None:
+        values = self._values(prior)
+        outside = (~inside(prior, values))[:, dims].nonzero().tolist()
+        if outside:
+            step, dim = outside[0][0], dims[outside[0][1]]
+            hint = "walk=quantile takes it as a standard score" if self._is_linear(prior) else "take a smaller range"
+            raise UserError(
+                f"lin_start={self.lin_start:g}, lin_end={self.lin_end:g}: {float(values[step, dim]):g} lies outside "
+                f"the prior of dimension {dim}, {family(prior)}; {hint}"
+            )
+
+    def _start(self, posterior: Distribution, prior: Distribution, rows: int) -> Tensor:
+        """The codes that each row starts from, once for each step, (rows, steps, D)."""
+        start = centre(prior)[None] if self.zero_init else posterior.mean
+        return one_for_each(start, rows, self.same_image)[:, None].repeat(1, self.lin_steps, 1)
+
+    def _column_labels(self, rows: Sequence[Row], priors: Sequence[Distribution]) -> tuple[list[str], str]:
+        """The values where all rows share them, else the quantiles where all share these, else nothing; and what the
+        caption says of them.
+        """
+        if all(torch.equal(row.values, rows[0].values) for row in rows):
+            return _as_labels(rows[0].values), ""
+        if all(self._goes_through_quantiles(row, priors[row.space]) for row in rows):
+            percent = 100 * torch.special.ndtr(self._scores())
+            return [f"{value:.3g} %" for value in percent.tolist()], "; columns: quantiles of the prior"
+        return [], ""
+
+    def _goes_through_quantiles(self, row: Row, prior: Distribution) -> bool:
+        """Whether the row's values are the quantiles of the standard scores, as those of a linear walk for N(0, 1)."""
+        with contextlib.suppress(UserError):
+            expected = quantile(prior, torch.special.ndtr(self._scores()), "walk")[:, row.dim]
+            return torch.allclose(row.values, expected, atol=1e-4)
+        return False
+
+
+def _as_labels(values: Tensor) -> list[str]:
+    """Two decimals, or as many as tell the values apart."""
+    span = float(values.max() - values.min())
+    decimals = max(2, 1 - math.floor(math.log10(span))) if span > 0 else 2
+    return [f"{round(value, decimals) + 0.0:+.{decimals}f}" for value in values.tolist()]
+
+
+def _row_label(row: Row, several: bool) -> str:
+    space = f"space{row.space} " if several else ""
+    return f"{space}z{row.dim}   {row.kl_nats:.2f} nats"

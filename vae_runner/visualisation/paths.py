@@ -1,0 +1,216 @@
+"""Straight ways through latent space, z_t = (1 - t) z_1 + t z_2 with t in [0, 1]: between codes, and between images."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from vae_runner.auto_encoder import VAE, as_sample
+from vae_runner.datasets.split import ImageData
+from vae_runner.errors import UserError
+from vae_runner.signature import Limit, enforced
+from vae_runner.state import MODEL, STEP, State
+from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.priors import quantile
+from vae_runner.visualisation.references import Images, as_images
+from vae_runner.visualisation.walker import LatentWalker, Phase, SpaceId, as_lists, held_codes, mean_code
+
+__all__ = ["CodePathWalker", "ImagePathWalker"]
+
+TAIL = 0.05  # probability beyond each end of a path that is left to the prior
+
+
+def _holds_codes(value: Any) -> bool:
+    """Whether it is a number, a tensor, or a list of these that is not empty, at any depth."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return len(value) > 0 and all(map(_holds_codes, value))
+    return isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)
+
+
+Steps = Annotated[int, Limit("must be at least 2, both ends of the path", lambda value: value >= 2)]
+some_codes = Limit("must be a list of numbers, or of codes", _holds_codes)
+Codes = Tensor | Annotated[list, some_codes] | Annotated[tuple, some_codes] | None
+
+
+class PathWalker(LatentWalker):
+    """Base class: rows of `num_steps` images, the first and the last exactly what the codes of `ends` decode to.
+
+    A row is decoded one step at a time for all rows together, for what a network makes of a code can differ in its last
+    bit with the size of the batch.
+    """
+
+    def __init__(self, num_steps: int, space_id: int | None, phase: Phase = "validation") -> None:
+        super().__init__(False, num_steps, space_id, phase)
+        self.num_steps = num_steps
+
+    def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns the codes (B, D) of each latent space at the start and at the end of the B paths."""
+        raise NotImplementedError(f"{type(self).__name__} has no ends")
+
+    def vis(self, state: State) -> Tensor:
+        """Returns the images of all paths, one path after the other, (B * num_steps, C, H, W)."""
+        return self._walk(state)[0].flatten(0, 1)
+
+    def _walk(self, state: State) -> tuple[Tensor, list[Tensor]]:
+        """The images (B, num_steps, C, H, W), and their codes (B * num_steps, D) for each latent space."""
+        self.check(state[MODEL])
+        parts = [_straight(start, end, self.num_steps) for start, end in zip(*self.ends(state), strict=True)]
+        decoded = [state[MODEL].decode(as_sample(codes)) for codes in zip(*parts, strict=True)]
+        return torch.stack(decoded, 1), [part.transpose(0, 1).flatten(0, 1) for part in parts]
+
+    def _percent(self) -> list[str]:
+        return [f"{100 * step / (self.num_steps - 1):.3g} %" for step in range(self.num_steps)]
+
+
+@enforced
+class CodePathWalker(PathWalker):
+    """Each row goes straight from a code of `p1` to that of `p2`.
+
+    num_steps    images in a row, both ends included
+    p1, p2       codes (B, D), or one (D,); for several spaces that vary, a list of these with one for each. One code
+                 serves for all of the other end. None: the 5 % quantile of the prior in each dimension, for p2 the 95 %
+    space_id     the space that varies, the others hold the codes of the batch's images; None: all of them
+    """
+
+    def __init__(
+        self, num_steps: Steps, p1: Codes, p2: Codes, space_id: SpaceId = None, phase: Phase = "validation"
+    ) -> None:
+        super().__init__(num_steps, space_id, phase)
+        self.p1, self.p2 = p1, p2
+
+    def check(self, model: VAE) -> None:
+        super().check(model)
+        self._given(model)
+
+    def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
+        model, images = state[MODEL], state[self.data_key]
+        given = [[part.to(images) for part in parts] for parts in self._given(model)]
+        codes = [held_codes(model, images, len(given[0][0])) for _ in given]
+        for held, parts in zip(codes, given, strict=True):
+            for space, part in zip(self.spaces(model), parts, strict=True):
+                held[space] = part
+        return codes[0], codes[1]
+
+    def grid(self, state: State) -> Grid:
+        images, codes = self._walk(state)
+        return Grid(
+            images.flatten(0, 1),
+            self.num_steps,
+            title=f"paths between codes, step {state[STEP]:,}",
+            caption="each row goes straight from one code to another",
+            column_labels=self._percent(),
+            details={"codes": as_lists(codes)},
+        )
+
+    def _given(self, model: VAE) -> list[list[Tensor]]:
+        """The codes (B, D) of the spaces that vary, [end][space]."""
+        dims = [model.latent_dims[space] for space in self.spaces(model)]
+        ends = [
+            self._quantiles(model, tail, name) if codes is None else _as_codes(codes, dims, name)
+            for name, codes, tail in (("p1", self.p1, TAIL), ("p2", self.p2, 1 - TAIL))
+        ]
+        return _alike(ends, "p1 and p2", "codes")
+
+    def _quantiles(self, model: VAE, probability: float, argument: str) -> list[Tensor]:
+        priors = model.priors()
+        return [quantile(priors[space], torch.tensor([probability]), argument) for space in self.spaces(model)]
+
+
+@enforced
+class ImagePathWalker(PathWalker):
+    """Each row goes straight from the code of an image of `im1` to that of `im2`, the posterior's means.
+
+    In the grid, the images themselves stand at both ends of the row.
+
+    num_steps    decoded images in a row, both ends included
+    im1, im2     images (B, C, H, W), or one (C, H, W). In a config, where `prepare` looks them up: an index in the data
+                 set or the name of a file, or a list of these. One image serves for all of the other end. None: the
+                 images that the data set shows of itself, for im2 the next of each (the first after the last)
+    space_id     the space that varies, the others stay at the code of im1; None: all of them
+    """
+
+    def __init__(self, num_steps: Steps, im1: Images, im2: Images, space_id: SpaceId = None) -> None:
+        super().__init__(num_steps, space_id)
+        self.im1, self.im2 = im1, im2
+        self._images: list[Tensor] | None = None
+
+    def prepare(self, model: VAE, data: ImageData) -> None:
+        super().prepare(model, data)
+        device = next(model.parameters()).device
+        showcase = data.showcase()
+        for name, given in (("im1", self.im1), ("im2", self.im2)):
+            if given is None and not showcase:
+                raise UserError(f"{name}: the data set has no images to show of itself; name some by their index")
+        im1 = showcase if self.im1 is None else self.im1
+        im2 = showcase[1:] + showcase[:1] if self.im2 is None else self.im2
+        images = [as_images(im1, data, device, "im1"), as_images(im2, data, device, "im2")]
+        self._images = [end[0] for end in _alike([[end] for end in images], "im1 and im2", "images")]
+
+    def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
+        model = state[MODEL]
+        start, end = (mean_code(model, images) for images in self._both(state))
+        varied = self.spaces(model)
+        return start, [end[space] if space in varied else start[space] for space in range(len(start))]
+
+    def grid(self, state: State) -> Grid:
+        images, codes = self._walk(state)
+        start, end = self._both(state)
+        return Grid(
+            torch.cat([start[:, None], images, end[:, None]], 1).flatten(0, 1),
+            self.num_steps + 2,
+            title=f"paths between images, step {state[STEP]:,}",
+            caption="each row goes straight from the code of its first image to that of its last",
+            column_labels=["image", *self._percent(), "image"],
+            details={"codes": as_lists(codes)},
+        )
+
+    def _both(self, state: State) -> tuple[Tensor, Tensor]:
+        """The images at the start and at the end of each path, (B, C, H, W) both."""
+        images = self._images
+        if images is None:
+            if not (isinstance(self.im1, Tensor) and isinstance(self.im2, Tensor)):
+                raise UserError("im1, im2: images that are no tensors have to be looked up: call prepare(model, data)")
+            both = [[image[None] if image.dim() == 3 else image] for image in (self.im1, self.im2)]
+            images = [end[0] for end in _alike(both, "im1 and im2", "images")]
+        start, end = (image.to(state[self.data_key]) for image in images)
+        return start, end
+
+
+def _straight(start: Tensor, end: Tensor, num_steps: int) -> Tensor:
+    """The codes (num_steps, B, D) on the way between (B, D) and (B, D), which are its ends to the bit."""
+    weight = torch.linspace(0, 1, num_steps, dtype=start.dtype, device=start.device)
+    return torch.lerp(start, end, weight[:, None, None])
+
+
+def _alike(ends: list[list[Tensor]], arguments: str, what: str) -> list[list[Tensor]]:
+    """Both ends, [end][space], with as many rows in every tensor, where one row stands for all of them."""
+    counts = [{len(part) for part in end} - {1} for end in ends]
+    rows = max((*counts[0], *counts[1]), default=1)
+    if rows == 0 or any(count - {rows} for count in counts):
+        shown = " and ".join(str(max(count, default=1)) for count in counts)
+        raise UserError(f"{arguments}: {shown} {what}; give as many for both, or one for one of them")
+    return [[part.expand(rows, *part.shape[1:]) for part in end] for end in ends]
+
+
+def _as_codes(given: Tensor | Sequence[Any], dims: Sequence[int], argument: str) -> list[Tensor]:
+    """The codes (B, D) for each of the spaces of these dimensions. Raises `UserError` where they do not fit."""
+    whole = isinstance(given, Tensor) or (len(dims) == 1 and not isinstance(given[0], Tensor))
+    parts = [given] if whole else list(given)
+    if len(parts) != len(dims):
+        raise UserError(
+            f"{argument}: codes for {len(parts)} of {len(dims)} latent spaces; give a list with one for each"
+        )
+    return [_as_codes_of_space(part, size, argument) for part, size in zip(parts, dims, strict=True)]
+
+
+def _as_codes_of_space(given: Tensor | Sequence[Any], size: int, argument: str) -> Tensor:
+    try:
+        codes = torch.as_tensor(given, dtype=torch.get_default_dtype())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{argument}: its codes are not of one length") from error
+    if codes.dim() not in (1, 2):
+        raise UserError(f"{argument}: expected one code or a list of codes, got shape {tuple(codes.shape)}")
+    if codes.shape[-1] != size:
+        raise UserError(f"{argument}: a code of {codes.shape[-1]} numbers, but the latent space has {size} dimensions")
+    return codes.reshape(-1, size)
