@@ -43,6 +43,7 @@ class EngineConfig:
     clip_norm         gradients are scaled down to this norm; None: never
     *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
     progress          whether to show a progress bar on a terminal
+    tensorboard       whether to write figures and pictures for TensorBoard too
     resume            a run's folder to go on with, whose saved config is then taken
     """
 
@@ -59,6 +60,7 @@ class EngineConfig:
     picture_every: Count = 1000
     checkpoint_every: Count = 1000
     progress: bool = True
+    tensorboard: bool = False
     resume: str | None = None
 
     def __post_init__(self) -> None:

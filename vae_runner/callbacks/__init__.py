@@ -5,5 +5,17 @@ from vae_runner.callbacks.checkpoints import Checkpoints
 from vae_runner.callbacks.logs import EpochTable, MetricsLog
 from vae_runner.callbacks.pictures import Pictures
 from vae_runner.callbacks.progress import Progress
+from vae_runner.callbacks.tensorboard import TensorBoard
+from vae_runner.callbacks.tolerant import Tolerant
 
-__all__ = ["Callback", "Checkpoints", "EpochTable", "MetricsLog", "Pictures", "Progress", "Training"]
+__all__ = [
+    "Callback",
+    "Checkpoints",
+    "EpochTable",
+    "MetricsLog",
+    "Pictures",
+    "Progress",
+    "TensorBoard",
+    "Tolerant",
+    "Training",
+]

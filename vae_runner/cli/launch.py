@@ -65,6 +65,7 @@ def _launch(arguments: list[str]) -> int:
 def task(cfg: DictConfig) -> float:
     """One job, called by Hydra. In a sweep a failure is recorded and told, and the other jobs go on."""
     from vae_runner.console import logging_to
+    from vae_runner.experiment.folder import record_failure
     from vae_runner.experiment.run import start
 
     job = HydraConfig.get()
@@ -80,8 +81,12 @@ def task(cfg: DictConfig) -> float:
         except Exception as error:
             if not in_sweep:
                 raise
+            record_failure(path, error)
             _say(f"error: job {job.job.num} failed: {error}")
             return float("nan")
+        finally:
+            if in_sweep:
+                _sweep_report(Path(job.sweep.dir))
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
@@ -109,6 +114,7 @@ def _sweep(request: Request, cfg: DictConfig) -> int:
     folder, _ = _new_folder(cfg, "hydra.sweep.dir", request)
     link_sweep(folder)
     _hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={_quoted(folder)}"])
+    _sweep_report(folder)
     lines, all_done = sweep_summary(folder)
     print("\n" + "\n".join(lines), flush=True)
     return 0 if all_done else 1
@@ -129,8 +135,22 @@ def _resume(request: Request, cfg: DictConfig) -> int:
         several = " It holds several runs: give one of its folders." if (path / "multirun.yaml").exists() else ""
         raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}")
     with logging_to(path / "train.log"):
-        _told(lambda: resume(path, changes, os.environ[COMMAND], bool(cfg.trust)), path)
+        try:
+            _told(lambda: resume(path, changes, os.environ[COMMAND], bool(cfg.trust)), path)
+        finally:
+            if (path.parent / "multirun.yaml").exists():  # a sweep's job
+                _sweep_report(path.parent)
     return 0
+
+
+def _sweep_report(folder: Path) -> None:
+    """Rebuild the sweep's page of what its jobs have left on the disk; no job depends on it."""
+    from vae_runner.report.sweep import write_sweep
+
+    try:
+        write_sweep(folder)
+    except Exception as error:
+        print(f"warning: no sweep report: {type(error).__name__}: {error}", flush=True)
 
 
 def _told(run: Callable[[], float], path: Path) -> float:

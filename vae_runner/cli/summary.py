@@ -1,13 +1,10 @@
 """What became of a sweep's jobs, read from their folders."""
 
-import csv
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from vae_runner.experiment.folder import RunFolder, shown
-from vae_runner.files import read_json
+from vae_runner.report.sweep import find_runs, read_sweep
+from vae_runner.report.sweep.read import Job
 
 __all__ = ["link_sweep", "sweep_summary"]
 
@@ -19,39 +16,25 @@ def link_sweep(folder: Path) -> None:
 
 def sweep_summary(folder: Path) -> tuple[list[str], bool]:
     """Returns lines for people, one for each job with its figures, and whether all jobs are done."""
-    jobs = [job for job in folder.iterdir() if (job / ".hydra").is_dir() or (job / "status.json").exists()]
-    rows = [_row(job) for job in sorted(jobs, key=_number)]
-    done = sum(row["state"] == "done" for row in rows)
-    lines = [f"{done} of {len(rows)} jobs done in {shown(folder)}"]
-    width = max((len(row["overrides"]) for row in rows), default=0)
-    for row in rows:
-        lines.append(f"  {row['job']:>3}  {row['overrides']:<{width}}  {row['state']:<11} {row['figures']}".rstrip())
-    return lines, done == len(rows) > 0
+    sweep = read_sweep(find_runs(folder), folder)
+    done = sweep.count("done")
+    lines = [f"{done} of {len(sweep.jobs)} jobs done in {shown(folder)}"]
+    width = max((len(job.label) for job in sweep.jobs), default=0)
+    for job in sweep.jobs:
+        lines.append(f"  {_number(job):>3}  {job.label:<{width}}  {job.state:<11} {_told(job)}".rstrip())
+    return lines, done == len(sweep.jobs) > 0
 
 
-def _row(job: Path) -> dict[str, Any]:
-    status = read_json(job / "status.json")
-    overrides = job / ".hydra" / "overrides.yaml"
-    settings = yaml.safe_load(overrides.read_text()) if overrides.exists() else []
-    state = status.get("state", "failed")
-    return {
-        "job": _number(job),
-        "overrides": " ".join(settings),
-        "state": state,
-        "figures": _figures(job) if state == "done" else status.get("reason") or "",
-    }
+def _told(job: Job) -> str:
+    """The last validation's figures, nats per image; of a job that is not done, why."""
+    if job.state != "done":
+        return job.reason
+    names = (("-ELBO", "neg_elbo"), ("recon", "recon"), ("KL", "kl"))
+    figures = [(name, job.validated(key)) for name, key in names]
+    told = "  ".join(f"{name} {value:.2f}" for name, value in figures if value is not None)
+    return told + ("  best" if job.is_best else "")
 
 
-def _figures(job: Path) -> str:
-    table = job / "epochs.csv"
-    rows = list(csv.DictReader(table.read_text().splitlines())) if table.exists() else []
-    if not rows:
-        return ""
-    last = rows[-1]
-    names = (("-ELBO", "val_neg_elbo"), ("recon", "val_recon"), ("KL", "val_kl"))
-    return "  ".join(f"{name} {float(last[column]):.2f}" for name, column in names)
-
-
-def _number(job: Path) -> int:
+def _number(job: Job) -> str:
     head = job.name.split("-")[0]
-    return int(head) if head.isdigit() else -1
+    return head if head.isdigit() else ""

@@ -9,7 +9,16 @@ import torch
 from hydra.utils import instantiate
 
 from vae_runner.auto_encoder import VAE
-from vae_runner.callbacks import Callback, Checkpoints, EpochTable, MetricsLog, Pictures, Progress
+from vae_runner.callbacks import (
+    Callback,
+    Checkpoints,
+    EpochTable,
+    MetricsLog,
+    Pictures,
+    Progress,
+    TensorBoard,
+    Tolerant,
+)
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
@@ -18,7 +27,7 @@ from vae_runner.experiment.check import spaces_of
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
-from vae_runner.report import Report
+from vae_runner.report.callback import Report
 from vae_runner.state import posterior_key, prior_key
 from vae_runner.visualisation import LatentWalker
 
@@ -111,17 +120,22 @@ def build_divergence(node: Mapping[str, Any], space: LatentSpace, space_id: int)
 def build_callbacks(
     config: Mapping[str, Any], settings: EngineConfig, folder: Path, model: VAE, data: ImageData
 ) -> list[Callback]:
-    """Logs first, checkpoints last, so that a checkpoint holds what the logs have summed up."""
+    """Logs first, checkpoints behind them, so that a checkpoint holds what the logs have summed up.
+
+    A run stops where its metrics, pictures or checkpoints cannot be written; it can do without the others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     walkers = build_walkers(config.get("visualisation") or {}, model, data)
     metrics = MetricsLog(folder / "metrics.jsonl", settings.log_every)
+    board = [TensorBoard(metrics, folder / "tensorboard", folder / "grids")] if settings.tensorboard else []
     return [
         metrics,
-        EpochTable(folder / "epochs.csv"),
-        Progress(metrics, settings.progress),
+        Tolerant(EpochTable(folder / "epochs.csv")),
+        Tolerant(Progress(metrics, settings.progress)),
         Pictures(folder / "grids", walkers, settings.picture_every),
         Checkpoints(folder / "checkpoints", settings.checkpoint_every, {"config": dict(config)}),
-        Report(folder, settings.picture_every),
+        *map(Tolerant, board),
+        Tolerant(Report(folder, settings.picture_every)),
     ]
 
 

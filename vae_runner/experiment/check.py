@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.callbacks.tensorboard import summary_writer
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
@@ -126,6 +127,8 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     try:
         EngineConfig(**node)
         choose_device(node["device"])
+        if node["tensorboard"]:
+            summary_writer()
     except (ValueError, UserError) as error:
         return [str(error)]
     return []

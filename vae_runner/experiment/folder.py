@@ -18,7 +18,7 @@ from vae_runner.errors import UserError
 from vae_runner.files import locked, read_json, write_atomically, write_json
 from vae_runner.state import State
 
-__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "resume_command", "shown"]
+__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "record_failure", "resume_command", "shown"]
 
 
 def shown(folder: Path) -> str:
@@ -27,13 +27,17 @@ def shown(folder: Path) -> str:
     return relative if not relative.startswith("..") else str(folder)
 
 
-def resume_command(folder: Path) -> str:
-    """What to type to go on with the run, quoted for Hydra and for the shell where its name needs it."""
+def resume_command(folder: Path, length: str = "") -> str:
+    """What to type to go on with the run, quoted for Hydra and for the shell where its name needs it; a run that is
+    complete needs a new `length`, engine.steps=N.
+    """
     name = shown(folder)
     if re.fullmatch(r"[A-Za-z0-9_./-]+", name):
-        return f"vae-train resume={name}"
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return "vae-train " + shlex.quote(f'resume="{quoted}"')
+        command = f"vae-train resume={name}"
+    else:
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        command = "vae-train " + shlex.quote(f'resume="{quoted}"')
+    return f"{command} {length}".rstrip()
 
 
 def holds_a_run(folder: Path) -> str:
@@ -93,6 +97,7 @@ class Status(Callback):
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         before = read_json(self.file)  # of a run that is resumed
         self._step, self._total = before.get("step", 0), before.get("total_steps", 0)
+        self._longer = ""
 
     @property
     def seconds(self) -> float:
@@ -111,7 +116,7 @@ class Status(Callback):
                 "started": self._started.isoformat(timespec="seconds"),
                 "updated": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(self.seconds, 1),
-                "resume": resume_command(self.folder),
+                "resume": resume_command(self.folder, self._longer if state == "done" else ""),
                 "pid": os.getpid(),
                 "host": platform.node(),
             },
@@ -128,4 +133,12 @@ class Status(Callback):
 
     def _follow(self, engine: Training) -> None:
         self._step, self._total = engine.step, engine.total_steps
+        epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
+        self._longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
         self.write("running")
+
+
+def record_failure(folder: Path, error: Exception) -> None:
+    """Leave a status for a run that failed before it had one."""
+    if not (folder / "status.json").exists():
+        Status(folder).write("failed", f"{type(error).__name__}: {error}")

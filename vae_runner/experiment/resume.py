@@ -25,6 +25,7 @@ HARMLESS = frozenset(
         "picture_every",
         "checkpoint_every",
         "progress",
+        "tensorboard",
     )
 )
 # Where the classes (and the functions of `divergence`) are defined that a saved config may name.
@@ -54,6 +55,8 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     cfg = OmegaConf.load(file)
     if not trust:
         check_targets(OmegaConf.to_container(cfg, resolve=False), file)
+    if OmegaConf.select(cfg, "engine.tensorboard") is None:  # saved before there was this setting
+        OmegaConf.update(cfg, "engine.tensorboard", False)
     for key, value in changes.items():
         OmegaConf.update(cfg, key, value)
     return cfg

@@ -1,9 +1,10 @@
-"""The report of a run: one HTML file, made from what lies in the run's folder, that needs nothing else to be read.
+"""Reports: HTML files made from what lies in the folders of runs, that need nothing else to be read.
 
-No scripts and no network: curves are inline SVG, pictures are embedded as they are. `folder` reads, `findings` and
-`figures` judge, `sections` has one function for each part of the page, `chart` draws, `markup` escapes.
+No network; curves are inline SVG, pictures are embedded as they are. `folder` and `picture` read, `findings` and
+`figures` judge; `sections`, `gallery`, `curves` and `latents` have a function for each part of a run's page; `chart`
+draws, `markup` escapes. `sweep` sets runs side by side. Nothing here imports torch but `callback`, for `vae-report`.
 """
 
-from vae_runner.report.write import Report, write_report
+from vae_runner.report.write import write_report
 
-__all__ = ["Report", "write_report"]
+__all__ = ["write_report"]

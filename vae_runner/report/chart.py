@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, styled by the page's style sheet, in coordinates of about a pixel."""
+"""Charts as inline SVG, styled by the page's style sheet, in coordinates of about a pixel."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,15 @@ Point = tuple[float, float]  # step, value; a value that is not finite is a gap
 
 @dataclass(frozen=True)
 class Series:
-    """A curve. Its `name` is a class of the style sheet too."""
+    """A curve. Its `name` is its class, or classes, of the style sheet too; a `label` says more of it, a `mark` stands
+    beside its dots.
+    """
 
     name: str
     points: Sequence[Point]
     drawn_as: Literal["line", "dots"] = "line"
+    label: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class Scale:
         return (_log_ticks if self.log else _linear_ticks)(self.lower, self.upper, most)
 
 
-def chart(series: Sequence[Series], unit: str, description: str, may_be_log: bool = False) -> Html:
-    """Returns the chart of the series over the steps; logarithmic where that is allowed and a decade is spanned.
+def chart(
+    series: Sequence[Series], unit: str, description: str, may_be_log: bool = False, across: str = "step"
+) -> Html:
+    """Returns the chart of the series over the steps, or over another quantity that is named; logarithmic where that is
+    allowed and a decade is spanned.
 
     Empty where no value is finite.
     """
@@ -57,11 +64,14 @@ def chart(series: Sequence[Series], unit: str, description: str, may_be_log: boo
     log = may_be_log and min(values) > 0 and max(values) >= 10 * min(values)
     y = Scale(*_padded(min(values), max(values), log), HEIGHT - BOTTOM, TOP, log)
     left = 10 + CHARACTER * max(map(len, _labels(y.ticks())), default=0)
-    x = Scale(0, max(1, *(step for step, _ in finite)), left, WIDTH - RIGHT)
+    steps = [step for step, _ in finite]
+    x = Scale(
+        *((0, max(1, *steps)) if across == "step" else _padded(min(steps), max(steps), False)), left, WIDTH - RIGHT
+    )
     return tag(
         "svg",
-        _axes(x, y, unit + (", log scale" if log else "")),
-        *(_curve(one, x, y) for one in series),
+        _axes(x, y, unit + (", log scale" if log else "").removeprefix("" if unit else ", "), across),
+        *(_curve(one, x, y, across) for one in series),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_label=description,
@@ -82,7 +92,7 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     return [points[i] for i in sorted(kept)]
 
 
-def _axes(x: Scale, y: Scale, unit: str) -> Html:
+def _axes(x: Scale, y: Scale, unit: str, across: str) -> Html:
     parts = [tag("text", unit, class_="unit", x=0, y=10)]
     for value, label in zip(y.ticks(), _labels(y.ticks()), strict=True):
         at = f"{y(value):.2f}"
@@ -90,20 +100,30 @@ def _axes(x: Scale, y: Scale, unit: str) -> Html:
         parts.append(tag("text", label, class_="y", x=f"{x.start - 8:.2f}", y=at))
     for value, label in zip(x.ticks(), _labels(x.ticks()), strict=True):
         parts.append(tag("text", label, class_="x", x=f"{x(value):.2f}", y=HEIGHT - BOTTOM + 17))
-    parts.append(tag("text", "step", class_="unit end", x=f"{x.end:.2f}", y=HEIGHT - 4))
+    parts.append(tag("text", across, class_="unit end", x=f"{x.end:.2f}", y=HEIGHT - 4))
     return join(*parts)
 
 
-def _curve(series: Series, x: Scale, y: Scale) -> Html:
+def _curve(series: Series, x: Scale, y: Scale, across: str) -> Html:
     points = thinned(series.points)
+    said = [tag("title", series.label)] if series.label else []
     if series.drawn_as == "line":
-        return tag("path", class_=series.name, d=_path(points, x, y))
-    dots = (
-        tag("circle", tag("title", f"step {step:,}: {value:,.6g}"), cx=f"{x(step):.2f}", cy=f"{y(value):.2f}", r=3)
-        for step, value in points
-        if math.isfinite(value)
-    )
-    return tag("g", *dots, class_=series.name)
+        return tag("path", *said, class_=series.name, d=_path(points, x, y))
+    dots = [
+        tag("circle", *(said or [_value(point, across)]), cx=f"{x(point[0]):.2f}", cy=f"{y(point[1]):.2f}", r=3)
+        for point in points
+        if math.isfinite(point[1])
+    ]
+    marks = [
+        tag("text", series.mark, class_="mark", x=f"{x(at) + 6:.2f}", y=f"{y(value) + 4:.2f}")
+        for at, value in points
+        if series.mark and math.isfinite(value)
+    ]
+    return tag("g", *dots, *marks, class_=series.name)
+
+
+def _value(point: Point, across: str) -> Html:
+    return tag("title", f"{across} {point[0]:,.6g}: {point[1]:,.6g}")
 
 
 def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:

@@ -11,7 +11,7 @@ from vae_runner.report.findings import DEAD_NATS, latent_kl
 from vae_runner.report.folder import Run, number
 from vae_runner.report.human import count, duration, moment, nats
 
-__all__ = ["Figure", "figures", "points"]
+__all__ = ["Figure", "figures", "images_per_second", "points", "wall_seconds"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,18 @@ def figures(run: Run) -> list[Figure]:
 def points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """Returns (step, value) of the records that have a number there, which may be nan or inf."""
     return [(record["step"], value) for record in records if (value := number(record.get(key))) is not None]
+
+
+def images_per_second(run: Run) -> float | None:
+    """In training, the median, so that a pause does not count."""
+    rates = [rate for _, rate in points(run.train, "images_per_second") if math.isfinite(rate)]
+    return median(rates) if rates else None
+
+
+def wall_seconds(run: Run) -> float | None:
+    """Of all processes that the run has had."""
+    before, own = _seconds(run)
+    return None if own is None else before + own
 
 
 def _validated(run: Run) -> Iterator[Figure]:
@@ -54,9 +66,9 @@ def _active(run: Run) -> Iterator[Figure]:
 
 
 def _speed(run: Run) -> Iterator[Figure]:
-    rates = [rate for _, rate in points(run.train, "images_per_second") if math.isfinite(rate)]
-    if rates:
-        yield Figure("Images/s", count(median(rates)), "in training, median")
+    rate = images_per_second(run)
+    if rate is not None:
+        yield Figure("Images/s", count(rate), "in training, median")
     before, own = _seconds(run)
     if own is not None:
         started = run.status.get("started")

@@ -58,6 +58,9 @@ def _end(run: Run) -> Iterator[Finding]:
         reason = run.status.get("reason")
         text = f"The run {verb} at step {count(run.step)}{f': {reason}' if reason else '.'}"
         yield Finding("error" if run.state == "failed" else "warning", text)
+    if run.state == "killed":
+        text = f"The run ended at step {count(run.step)} or later without a word: its process is gone."
+        yield Finding("error", text)
 
 
 def _not_finite(run: Run) -> Iterator[Finding]:

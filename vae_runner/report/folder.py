@@ -1,28 +1,18 @@
 """What lies in a run's folder, as far as it is there: any file may be missing, and a log may still be growing."""
 
-import json
 import math
-import struct
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Picture", "Run", "dig", "number", "read_run"]
+from vae_runner.report.picture import Picture, json_object, read_pictures, read_text
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-ORDER = ("traversal", "reconstruction", "samples", "data")  # of the pictures; others come behind, by name
+__all__ = ["Run", "dig", "is_run", "number", "read_run"]
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG file as it is, its size in pixels, and the JSON file beside it."""
-
-    name: str
-    data: bytes
-    width: int
-    height: int
-    details: Mapping[str, Any] = field(default_factory=dict)
+MARKS = ("status.json", "config.yaml", "metrics.jsonl", ".hydra")  # any of them makes a folder a run's
 
 
 @dataclass(frozen=True)
@@ -36,12 +26,14 @@ class Run:
     train: list[dict[str, Any]] = field(default_factory=list)
     validation: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    animations: list[Picture] = field(default_factory=list)
+    has_checkpoint: bool = False
 
     @property
     def state(self) -> str:
-        """running, done, failed, interrupted, or unknown."""
+        """running, done, failed, interrupted, killed (its process is gone without a word), or unknown."""
         state = self.status.get("state")
-        return state if isinstance(state, str) else "unknown"
+        return ("killed" if _is_gone(self.status) else state) if isinstance(state, str) else "unknown"
 
     @property
     def step(self) -> float:
@@ -54,7 +46,12 @@ class Run:
         return number(self.status.get("total_steps")) or None
 
 
-def read_run(folder: Path) -> Run:
+def is_run(folder: Path) -> bool:
+    """Whether a run has begun to write there."""
+    return any((folder / name).exists() for name in MARKS)
+
+
+def read_run(folder: Path, with_pictures: bool = True) -> Run:
     """Returns what is in the folder now."""
     environment = _json(folder / "environment.json")
     records = _records(folder / "metrics.jsonl")
@@ -62,10 +59,12 @@ def read_run(folder: Path) -> Run:
         name=str(environment.get("name") or folder.resolve().name),
         status=_json(folder / "status.json"),
         environment=environment,
-        config=_text(folder / "config.yaml"),
+        config=read_text(folder / "config.yaml"),
         train=[record for record in records if record.get("split") == "train"],
         validation=[record for record in records if record.get("split") == "validation"],
-        pictures=_pictures(folder / "grids"),
+        pictures=read_pictures(folder / "grids") if with_pictures else [],
+        animations=read_pictures(folder / "animations") if with_pictures else [],
+        has_checkpoint=any((folder / "checkpoints" / name).exists() for name in ("last.pt", "previous.pt")),
     )
 
 
@@ -81,29 +80,13 @@ def dig(content: object, *keys: str) -> Any:
     return content
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _json(file: Path) -> dict[str, Any]:
-    return _object(_text(file)) or {}
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    """The JSON object, None where the text is none or not whole."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+    return json_object(read_text(file)) or {}
 
 
 def _records(file: Path) -> list[dict[str, Any]]:
     """The log's records that have a step; a line that is not finished is left out."""
-    records = filter(None, map(_object, _text(file).splitlines()))
+    records = filter(None, map(json_object, read_text(file).splitlines()))
     return sorted((record for record in records if _is_step(record.get("step"))), key=lambda record: record["step"])
 
 
@@ -111,19 +94,15 @@ def _is_step(value: object) -> bool:
     return number(value) is not None and math.isfinite(value)
 
 
-def _pictures(folder: Path) -> list[Picture]:
-    pictures = [picture for file in folder.glob("*.png") if (picture := _picture(file))]
-    rank = {name: index for index, name in enumerate(ORDER)}
-    return sorted(pictures, key=lambda picture: (rank.get(picture.name, len(rank)), picture.name))
-
-
-def _picture(file: Path) -> Picture | None:
-    """None where it has just gone, or is no PNG file."""
+def _is_gone(status: Mapping[str, Any]) -> bool:
+    """Whether the run says that it is running, but its process on this machine is no more."""
+    pid = status.get("pid")
+    if status.get("state") != "running" or status.get("host") != platform.node() or type(pid) is not int or pid <= 0:
+        return False
     try:
-        data = file.read_bytes()
-    except OSError:
-        return None
-    if not data.startswith(PNG_SIGNATURE) or len(data) < 24:
-        return None
-    width, height = struct.unpack(">II", data[16:24])  # of the header, which always comes first
-    return Picture(file.stem, data, width, height, _json(file.with_suffix(".json")))
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -1,5 +1,7 @@
 """The page around the sections: one document that loads nothing."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -7,24 +9,52 @@ from importlib import resources
 from vae_runner.report.human import moment
 from vae_runner.report.markup import Html, tag
 
-__all__ = ["page"]
+__all__ = ["folded", "notes", "page", "section"]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # what browsers then hold us to
 
 
-def page(title: str, sections: Sequence[Html]) -> bytes:
-    """Returns the HTML file with the sections, the style sheet inside."""
-    style = resources.files("vae_runner.report").joinpath("style.css").read_text(encoding="utf-8")
+def section(name: str, *content: str) -> Html:
+    """A part of the page under its heading."""
+    return tag("section", tag("h2", name), *content)
+
+
+def folded(name: str, *content: str) -> Html:
+    """A part of the page that is opened at will, and printed in full."""
+    return tag("details", tag("summary", tag("h2", name)), *content)
+
+
+def notes(found: Sequence[tuple[str, str]]) -> Html:
+    """What to know before looking at the figures: (note, warning or error; a sentence) each."""
+    items = [tag("li", text, class_=level) for level, text in found]
+    return tag("ul", *items, class_="notes") if items else Html()
+
+
+def page(title: str, sections: Sequence[Html], script: str = "") -> bytes:
+    """Returns the HTML file with the sections, the style sheet inside, and a script that it can do without."""
+    style = _own_file("style.css")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY + _allowance(script)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
         tag("style", Html(style)),
     )
     written = f"Written {moment(datetime.now(UTC).isoformat())} by vae_runner from the files beside it."
-    body = tag("body", tag("main", *sections), tag("footer", written))
+    body = tag(
+        "body", tag("main", *sections), tag("footer", written), *([tag("script", Html(script))] if script else [])
+    )
     document = "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
     return document.encode("utf-8", "xmlcharrefreplace")  # a lone surrogate in someone's JSON is no reason to fail
+
+
+def _own_file(name: str) -> str:
+    return resources.files("vae_runner.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _allowance(script: str) -> str:
+    """The policy's leave for this script and no other."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"; script-src 'sha256-{digest}'" if script else ""

@@ -1,35 +1,24 @@
 """The sections of a run's report: a function for each, which returns nothing where there is nothing to show."""
 
-import base64
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vae_runner.report.chart import Series, chart
-from vae_runner.report.figures import figures, points
-from vae_runner.report.findings import DEAD_NATS, findings, latent_kl
-from vae_runner.report.folder import Picture, Run, dig, number
-from vae_runner.report.human import count, moment, nats, plural
+from vae_runner.report.curves import curves
+from vae_runner.report.figures import figures
+from vae_runner.report.findings import findings
+from vae_runner.report.folder import Run, dig, number
+from vae_runner.report.gallery import animations, pictures
+from vae_runner.report.human import count, moment
+from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import folded, notes
 
 __all__ = ["sections"]
-
-NATS = "nats per image"
-PAGE_WIDTH = 1132  # CSS pixels, as in style.css
-WIDE = frozenset({"traversal", "reconstruction"})  # pictures that have labels to be read
-FEW = 20  # latents that are all listed
-LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
-ABOUT = {
-    "traversal": "each row moves one latent, all others stay",
-    "reconstruction": "input images, and below each its reconstruction",
-    "samples": "decoded samples of the prior",
-    "data": "images of the data set",
-}
 
 
 def sections(run: Run) -> list[Html]:
     """Returns the sections that have something to show, in the order of the page."""
-    makers = (title, notes, headline, resume, pictures, curves, latents, config, environment)
+    makers = (title, _findings, headline, resume, pictures, animations, curves, latents, config, environment)
     made = [make(run) for make in makers]
     if not any(made[1:]):
         made.append(tag("p", "Nothing to show yet: this folder has no metrics and no pictures.", class_="quiet"))
@@ -54,10 +43,8 @@ def title(run: Run) -> Html:
     )
 
 
-def notes(run: Run) -> Html:
-    """What to know before looking at the figures."""
-    items = [tag("li", finding.text, class_=finding.level) for finding in findings(run)]
-    return tag("ul", *items, class_="notes") if items else Html()
+def _findings(run: Run) -> Html:
+    return notes([(finding.level, finding.text) for finding in findings(run)])
 
 
 def headline(run: Run) -> Html:
@@ -74,48 +61,17 @@ def headline(run: Run) -> Html:
 
 
 def resume(run: Run) -> Html:
-    """The command that goes on with the run."""
+    """The command that goes on with the run, where there is a checkpoint or may yet be one."""
     command = run.status.get("resume")
-    return tag("p", tag("span", "Go on with"), tag("code", str(command)), class_="resume") if command else Html()
-
-
-def pictures(run: Run) -> Html:
-    """The newest picture of each kind."""
-    return _section("Pictures", tag("div", *map(_figure, run.pictures), class_="pictures")) if run.pictures else Html()
-
-
-def curves(run: Run) -> Html:
-    """Reconstruction, KL (of each latent space, with its capacity) and loss over the steps."""
-    spaces = sorted({key.removesuffix("kl") for record in run.train[-1:] for key in record if key.endswith("/kl")})
-    drawn = [
-        _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
-        _curve(run, "kl", "KL", reference="capacity"),
-        *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
-        _curve(run, "loss", "Loss", may_be_log=True),
-    ]
-    return _section("Curves", tag("div", *drawn, class_="charts")) if any(drawn) else Html()
-
-
-def latents(run: Run) -> Html:
-    """The KL of each latent, the largest first, as in the traversal; of many latents the active ones."""
-    kl = latent_kl(run)
-    if kl is None:
+    if not command or not (run.has_checkpoint or run.state in ("running", "done")):
         return Html()
-    largest = max([DEAD_NATS, *(value for value in kl.nats.values() if math.isfinite(value))])
-    ranked = sorted(kl.nats, key=lambda name: kl.nats[name] if math.isfinite(kl.nats[name]) else math.inf, reverse=True)
-    shown = [name for name in ranked if len(ranked) <= FEW or name not in kl.dead]
-    rest = len(ranked) - len(shown)
-    return _section(
-        "KL per latent",
-        tag("p", f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}", class_="quiet"),
-        tag("ul", *(_latent(name, kl.nats[name], largest) for name in shown), class_="latents"),
-        tag("p", f"{plural(rest, 'more latent')} below {DEAD_NATS} nats", class_="quiet") if rest else "",
-    )
+    what = "Train it longer with" if run.state == "done" else "Go on with"
+    return tag("p", tag("span", what), tag("code", str(command)), class_="resume")
 
 
 def config(run: Run) -> Html:
     """All settings."""
-    return _folded("Config", tag("pre", run.config)) if run.config else Html()
+    return folded("Config", tag("pre", run.config)) if run.config else Html()
 
 
 def environment(run: Run) -> Html:
@@ -124,15 +80,7 @@ def environment(run: Run) -> Html:
     rows = [
         tag("tr", tag("th", key, scope="row"), tag("td", value)) for key, value in _leaves({**run.environment, **times})
     ]
-    return _folded("Environment", tag("table", tag("tbody", *rows))) if rows else Html()
-
-
-def _section(name: str, *content: str) -> Html:
-    return tag("section", tag("h2", name), *content)
-
-
-def _folded(name: str, content: str) -> Html:
-    return tag("details", tag("summary", tag("h2", name)), content)
+    return folded("Environment", tag("table", tag("tbody", *rows))) if rows else Html()
 
 
 def _progress_bar(run: Run) -> str:
@@ -152,45 +100,6 @@ def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
     yield f"{count(parameters)} parameters" if parameters is not None else ""
     yield str(dig(environment, "choices", "divergence") or "")
     yield " ".join(str(environment[key]) for key in ("device", "precision") if environment.get(key))
-
-
-def _figure(picture: Picture) -> Html:
-    step = number(picture.details.get("step"))
-    caption = picture.name + (f", step {count(step)}" if step is not None else "")
-    caption += f": {ABOUT[picture.name]}" if picture.name in ABOUT else ""
-    image = tag(
-        "img",
-        src="data:image/png;base64," + base64.b64encode(picture.data).decode(),
-        width=picture.width,
-        height=picture.height,
-        alt=caption,
-        class_="crisp" if picture.width <= PAGE_WIDTH else None,  # a wider one is shown smaller: has to be smoothed
-    )
-    return tag("figure", image, tag("figcaption", caption), class_="wide" if picture.name in WIDE else None)
-
-
-def _curve(run: Run, key: str, name: str, may_be_log: bool = False, reference: str | None = None) -> Html:
-    """Training as a line, validation as dots, and the reference (a capacity) dashed, with their last values."""
-    series = [
-        Series("train", points(run.train, key)),
-        Series("capacity", points(run.train, reference) if reference else []),
-        Series("validation", points(run.validation, key), drawn_as="dots"),
-    ]
-    series = [one for one in series if one.points]
-    if not (drawing := chart(series, NATS, f"{name} over the steps, {NATS}", may_be_log)):
-        return Html()
-    keys = [
-        tag("span", LABELS[one.name], tag("b", nats(one.points[-1][1], 2)), class_=f"key {one.name}") for one in series
-    ]
-    return tag("figure", tag("figcaption", tag("h3", name), *keys), drawing)
-
-
-def _latent(name: str, kl: float, largest: float) -> Html:
-    is_dead = kl < DEAD_NATS
-    share = max(kl / largest, 0) if math.isfinite(kl) else 0
-    bar = tag("span", tag("span", style=f"width: {100 * share:.1f}%"), class_="bar")
-    shown = f"< {DEAD_NATS}" if is_dead else nats(kl, 2)
-    return tag("li", tag("span", name), bar, tag("span", shown), class_="dead" if is_dead else None)
 
 
 def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,0 +1,119 @@
+"""`vae-report`: the reports of runs and of sweeps, made anew from their folders. Needs neither torch nor Hydra.
+
+Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vae_runner.errors import RunError, UserError
+
+__all__ = ["main", "run"]
+
+HELP = """\
+vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
+
+usage:  vae-report RUN                       RUN/report.html
+        vae-report FOLDER                    of all runs below it: FOLDER/sweep.html, sweep.csv, contact-NAME.png
+        vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
+
+examples:
+  vae-report outputs/latest
+  vae-report multirun/latest
+  vae-report outputs/2026-11-22 --out comparison
+
+options:
+  --out DIR     where the files of several runs go
+  --help        this screen
+  --version     the version
+
+Nothing in the folders is run: JSON, plain YAML and pictures are read. Runs that are broken, under way or failed are
+shown with their status. Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says, and exit."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    if {"--help", "-h"} & set(arguments):
+        print(HELP)
+        return 0
+    if "--version" in arguments:
+        from vae_runner import __version__
+
+        print(f"vae-report {__version__}")
+        return 0
+    try:
+        folders, out = _read(arguments)
+        print(f"report {_write(folders, out)}")
+    except UserError as error:
+        for line in str(error).splitlines():
+            _say(line)
+        return 2
+    except (RunError, OSError) as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
+    """The folders, and where the files shall go. Raises `UserError` with a line for each mistake."""
+    rest, names, outs, problems = list(arguments), [], [], []
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if name == "--out" and (equals or rest):
+            outs.append(value if equals else rest.pop(0))
+        elif name == "--out":
+            problems.append("--out needs a folder: --out DIR")
+        elif argument.startswith("-"):
+            problems.append(f"no option called {argument!r}; there are --out DIR, --help, --version")
+        else:
+            names.append(argument)
+    problems += [_fault(name) for name in names if not Path(name).is_dir()]
+    if len(outs) > 1 or "" in outs:
+        problems.append("--out takes one folder")
+    elif outs and Path(outs[0]).exists() and not Path(outs[0]).is_dir():
+        problems.append(f"--out {outs[0]} is not a folder")
+    if not names and not problems:
+        problems.append("which runs? vae-report outputs/latest; --help says more")
+    if problems:
+        raise UserError("\n".join(problems))
+    return [Path(name) for name in names], Path(outs[0]) if outs else None
+
+
+def _fault(name: str) -> str:
+    return (
+        f"{name} is not a folder; give the folder of a run or of a sweep"
+        if Path(name).exists()
+        else f"no folder {name}"
+    )
+
+
+def _write(folders: list[Path], out: Path | None) -> Path:
+    """Make the report; returns the path of its page."""
+    from vae_runner.report.folder import is_run
+    from vae_runner.report.sweep import find_runs, write_sweep
+    from vae_runner.report.write import write_report
+
+    if len(folders) == 1 and is_run(folders[0]):
+        if out is not None:
+            raise UserError(f"--out is for several runs; the report of one is written into its folder, {folders[0]}")
+        return write_report(folders[0])
+    found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
+    for folder in folders:
+        runs = find_runs(folder)
+        if not runs:
+            raise UserError(f"no runs in {folder}: none of its folders has a status.json, config.yaml or metrics.jsonl")
+        found.update({run.resolve(): run for run in runs if run.resolve() not in found})
+    return write_sweep(out or (folders[0] if len(folders) == 1 else Path("report")), found.values())
+
+
+def _say(line: str) -> None:
+    print(f"vae-report: error: {line}", file=sys.stderr, flush=True)

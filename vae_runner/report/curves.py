@@ -1,0 +1,88 @@
+"""The curves of a run on its page: what is minimised, its parts, and the schedules, each over the steps."""
+
+import math
+from collections.abc import Iterator
+
+from vae_runner.report.chart import Point, Series, chart
+from vae_runner.report.figures import points
+from vae_runner.report.folder import Run
+from vae_runner.report.human import nats
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import section
+
+__all__ = ["NATS", "curves"]
+
+NATS = "nats per image"
+LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
+LOSSES = ("recon", "kl", "loss", "neg_elbo", "divergence", "capacity")  # drawn, or follow from what is drawn
+SCHEDULES = {"beta": "Weight beta", "capacity": "Capacity C", "lr": "Learning rate"}
+NO_CURVE = ("step", "epoch", "seconds", "images_per_second")
+
+
+def curves(run: Run) -> Html:
+    """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps."""
+    spaces = sorted({key.removesuffix("kl") for record in run.train[-1:] for key in record if key.endswith("/kl")})
+    others = [key for key in _others(run) if _varies(points(run.train, key))]
+    drawn = [
+        _curve(run, "loss", "Loss", may_be_log=True),
+        _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
+        _curve(run, "kl", "KL", reference="capacity"),
+        *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
+        *(_curve(run, key, _title(key), unit="") for key in others),
+    ]
+    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)]
+    constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
+    return section("Curves", tag("div", *drawn, class_="charts"), constant) if any(drawn) else Html()
+
+
+def _others(run: Run) -> list[str]:
+    """The names of what else is recorded as a number: the schedules first."""
+    names = {key for record in (*run.train[:1], *run.train[-1:]) for key, value in record.items() if _is_curve(key)}
+    return sorted(names, key=lambda key: (_part(key) not in SCHEDULES, key))
+
+
+def _is_curve(key: str) -> bool:
+    return _part(key) not in (*LOSSES, *NO_CURVE)
+
+
+def _part(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _title(key: str) -> str:
+    """'Learning rate', or 'Weight beta of space1'."""
+    space, _, part = key.rpartition("/")
+    return SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else "")
+
+
+def _varies(points: list[Point]) -> bool:
+    return len({value for _, value in points if math.isfinite(value)}) > 1
+
+
+def _constants(run: Run) -> Iterator[tuple[str, float]]:
+    """What is scheduled but stays, with its value."""
+    for key in _others(run):
+        values = {value for _, value in points(run.train, key)}
+        if _part(key) in SCHEDULES and len(values) == 1 and math.isfinite(value := next(iter(values))):
+            yield key, value
+
+
+def _curve(
+    run: Run, key: str, name: str, may_be_log: bool = False, reference: str | None = None, unit: str = NATS
+) -> Html:
+    """Training as a line, validation as dots, and the reference (a capacity) dashed, with their last values."""
+    series = [
+        Series("train", points(run.train, key)),
+        Series("capacity", points(run.train, reference) if reference else []),
+        Series("validation", points(run.validation, key), drawn_as="dots"),
+    ]
+    series = [one for one in series if one.points]
+    if not (drawing := chart(series, unit, ", ".join(filter(None, [f"{name} over the steps", unit])), may_be_log)):
+        return Html()
+    keys = [tag("span", LABELS[one.name], tag("b", _last(one, unit)), class_=f"key {one.name}") for one in series]
+    return tag("figure", tag("figcaption", tag("h3", name), *keys), drawing)
+
+
+def _last(series: Series, unit: str) -> str:
+    value = series.points[-1][1]
+    return nats(value, 2) if unit == NATS else f"{value:.4g}"

@@ -1,0 +1,69 @@
+"""The pictures of a run on its page: the newest of each kind, and what moves."""
+
+import base64
+from collections.abc import Sequence
+
+from vae_runner.report.folder import Run, number
+from vae_runner.report.human import count
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import section
+from vae_runner.report.picture import Picture
+
+__all__ = ["animations", "embedded", "pictures"]
+
+PAGE_WIDTH = 1132  # CSS pixels, as in style.css
+HALF_WIDTH = 540  # of one of two pictures beside each other
+WIDE = frozenset({"traversal", "reconstruction"})  # pictures that have labels to be read
+ABOUT = {
+    "traversal": "each row moves one latent, all others stay",
+    "reconstruction": "input images, and below each its reconstruction",
+    "samples": "decoded samples of the prior",
+    "random": "decoded random codes",
+    "path": "decoded codes along a path through latent space",
+    "data": "images of the data set",
+    "kl": "what each latent carries, in the course of training",
+    "schedule": "how the weight and the capacity move",
+    "codes": "where the encoder puts the images",
+    "scatter": "where the encoder puts the images",
+}
+
+
+def pictures(run: Run) -> Html:
+    """The newest picture of each kind."""
+    return _gallery("Pictures", run.pictures)
+
+
+def animations(run: Run) -> Html:
+    """What moves: through latent space, or in the course of training."""
+    return _gallery("Animations", run.animations)
+
+
+def embedded(picture: Picture, caption: str) -> Html:
+    """The picture itself, inside the page."""
+    return tag(
+        "img",
+        src=f"data:image/{picture.type};base64," + base64.b64encode(picture.data).decode(),
+        width=picture.width,
+        height=picture.height,
+        alt=caption,
+        # A wider one is shown smaller, and a drawing at any size: they have to be smoothed.
+        class_="crisp" if picture.width <= PAGE_WIDTH and picture.type != "svg+xml" else None,
+    )
+
+
+def _gallery(name: str, shown: Sequence[Picture]) -> Html:
+    return section(name, tag("div", *map(_figure, shown), class_="pictures")) if shown else Html()
+
+
+def _figure(picture: Picture) -> Html:
+    step, about = number(picture.details.get("step")), ABOUT.get(picture.words[0], "")
+    caption = ": ".join(filter(None, [f"step {count(step)}" if step is not None else "", about]))
+    image = embedded(picture, ", ".join(filter(None, [picture.name, caption])))
+    is_wide = picture.width > (HALF_WIDTH if picture.words[0] in WIDE else PAGE_WIDTH)
+    return tag(
+        "figure",
+        tag("h3", picture.title),
+        image,
+        tag("figcaption", caption) if caption else "",
+        class_="wide" if is_wide else None,
+    )

@@ -1,0 +1,52 @@
+"""What each latent carries, on a run's page: bars of its KL, a list for each latent space."""
+
+import math
+from collections.abc import Mapping
+
+from vae_runner.report.curves import NATS
+from vae_runner.report.findings import DEAD_NATS, latent_kl
+from vae_runner.report.folder import Run
+from vae_runner.report.human import count, nats, plural
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import section
+
+__all__ = ["latents"]
+
+FEW = 20  # latents of a space that are all listed
+
+
+def latents(run: Run) -> Html:
+    """The KL of each latent, the largest first, as in the traversal; the bars of all spaces have one scale."""
+    kl = latent_kl(run)
+    if kl is None:
+        return Html()
+    largest = max([DEAD_NATS, *(value for value in kl.nats.values() if math.isfinite(value))])
+    spaces: dict[str, dict[str, float]] = {}
+    for name, value in kl.nats.items():
+        space, _, latent = name.rpartition("/")
+        spaces.setdefault(space, {})[latent] = value
+    lists = [_space(space, spaces[space], largest) for space in sorted(spaces)]
+    about = f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}"
+    return section("KL per latent", tag("p", about, class_="quiet"), tag("div", *lists, class_="spaces"))
+
+
+def _space(name: str, kl: Mapping[str, float], largest: float) -> Html:
+    """One space's latents; of many the active ones."""
+    ranked = sorted(kl, key=lambda latent: kl[latent] if math.isfinite(kl[latent]) else math.inf, reverse=True)
+    shown = [latent for latent in ranked if len(ranked) <= FEW or not kl[latent] < DEAD_NATS]
+    rest = len(ranked) - len(shown)
+    total = sum(value for value in kl.values() if math.isfinite(value))
+    return tag(
+        "div",
+        tag("h3", f"{name}, {nats(total, 2)} in all") if name else "",
+        tag("ul", *(_latent(latent, kl[latent], largest) for latent in shown), class_="latents"),
+        tag("p", f"{plural(rest, 'more latent')} below {DEAD_NATS} nats", class_="quiet") if rest else "",
+    )
+
+
+def _latent(name: str, kl: float, largest: float) -> Html:
+    is_dead = kl < DEAD_NATS
+    share = max(kl / largest, 0) if math.isfinite(kl) else 0
+    bar = tag("span", tag("span", style=f"width: {100 * share:.1f}%"), class_="bar")
+    shown = f"< {DEAD_NATS}" if is_dead else nats(kl, 2)
+    return tag("li", tag("span", name), bar, tag("span", shown), class_="dead" if is_dead else None)

@@ -1,0 +1,176 @@
+"""Contact sheets: what the pictures of several runs show of the same images and codes, the runs one below the other.
+
+A run's `grids/NAME.json` may say where the images stand in `grids/NAME.png`, under `layout`: `left`, `top`,
+`tile_width`, `tile_height`, `gap`, `columns`, `rows`, all in pixels, and `scale`, how many times an image is enlarged
+there. Image (r, c) begins at left + c (tile_width + gap), top + r (tile_height + gap). Then images are cut out at their
+own size; else the pictures are shown whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+
+from vae_runner.report.folder import dig, number
+from vae_runner.report.picture import json_object, read_text
+from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.sheet import Row, matrix, most_images, png, rows_of_images
+
+__all__ = ["contact_sheet", "shared_pictures"]
+
+MOST_RUNS = 40  # on a sheet
+MOST_PIXELS = 30_000_000  # of a picture that is read
+TRAVERSED = 3  # latents shown of each run
+WANTED = 16  # images of each run, where they are all of a kind
+ALL_OF_A_KIND = frozenset({"samples", "random", "data"})  # pictures whose rows mean nothing
+NAMES = ("left", "top", "tile_width", "tile_height", "gap", "columns", "rows", "scale")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A run's picture, and where its images are; `label` are the lines that say which run it is."""
+
+    label: Sequence[str]
+    details: Mapping[str, Any]
+    picture: Image.Image
+
+    @cached_property
+    def layout(self) -> dict[str, int] | None:
+        """None where there is none, or where it cannot be this picture's."""
+        values = {name: number(dig(self.details, "layout", name)) for name in NAMES}
+        if any(value is None or not 0 <= value <= MOST_PIXELS for value in values.values()):
+            return None
+        at = {name: int(value) for name, value in values.items()}
+        width, height, columns, rows = (at[name] for name in ("tile_width", "tile_height", "columns", "rows"))
+        right = at["left"] + columns * (width + at["gap"]) - at["gap"]
+        bottom = at["top"] + rows * (height + at["gap"]) - at["gap"]
+        if min(width, height, columns, rows) < 1 or right > self.picture.width or bottom > self.picture.height:
+            return None
+        is_whole = at["scale"] == values["scale"] > 0 and not width % at["scale"] and not height % at["scale"]
+        return at | ({} if is_whole else {"scale": 1})  # else the images are taken as they stand there
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of an image as the model makes it, pixels."""
+        return self.layout["tile_width"] // self.layout["scale"], self.layout["tile_height"] // self.layout["scale"]
+
+    def row(self, row: int) -> list[Image.Image]:
+        """The images of a row at their own size; none where there is no such row."""
+        return [self._tile(row, column) for column in range(self.layout["columns"])] if row < self.rows else []
+
+    @property
+    def rows(self) -> int:
+        return self.layout["rows"]
+
+    def _tile(self, row: int, column: int) -> Image.Image:
+        width, height, gap = (self.layout[name] for name in ("tile_width", "tile_height", "gap"))
+        x, y = self.layout["left"] + column * (width + gap), self.layout["top"] + row * (height + gap)
+        tile = self.picture.crop((x, y, x + width, y + height))
+        return tile.resize(self.size, Image.Resampling.NEAREST)  # takes one pixel of each enlarged one
+
+
+def shared_pictures(sweep: Sweep) -> list[str]:
+    """The names of pictures that two runs have, or the only run that has any."""
+    names = [{file.stem for file in (job.folder / "grids").glob("*.png")} for job in sweep.jobs]
+    least = min(2, sum(map(bool, names)))
+    return sorted(name for name in set().union(*names) if sum(name in own for own in names) >= least)
+
+
+def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
+    """Returns the PNG file of the runs' pictures of that name; None where no run has one that can be read."""
+    having = [job for job in sweep.jobs if (job.folder / "grids" / f"{name}.png").exists()]
+    tiles = [own for job in having[:MOST_RUNS] if (own := _read(sweep, job, name))]
+    if not tiles:
+        return None
+    left_out = len(having) - len(tiles)
+    caption = f"{left_out} more runs are not shown" if left_out else ""
+    if any(own.layout is None for own in tiles) or len({own.size for own in tiles}) > 1:
+        return png(matrix([(own.label, own.picture) for own in tiles], name, caption))
+    rows, columns = _rows(name, tiles)
+    return png(rows_of_images(rows, name, caption, columns))
+
+
+def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
+    file = job.folder / "grids" / f"{name}.png"
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return None
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    details = json_object(read_text(file.with_suffix(".json"))) or {}
+    lines = [f"{key}={value}" for key, value in job.apart.items()] or [job.name]
+    if len({other.run.step for other in sweep.jobs}) > 1 and (step := number(details.get("step"))) is not None:
+        lines.append(f"step {step:,.0f}")
+    return Tiles([*lines, *(["best -ELBO"] if job.is_best else [])], details, picture)
+
+
+def _rows(name: str, tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
+    """The rows of the sheet, and the names of its columns."""
+    kind = name.replace("_", "-").partition("-")[0]
+    if kind == "traversal":
+        return _traversals(tiles)
+    if kind == "reconstruction" and all(own.rows >= 2 for own in tiles):
+        return _reconstructions(tiles), []
+    rows = range(tiles[0].rows if kind in ALL_OF_A_KIND else 1)
+    shown = [[image for row in rows for image in own.row(row)] for own in tiles]
+    count = most_images([own.label for own in tiles], (), tiles[0].size, min(WANTED, min(map(len, shown))))
+    cut = [images[:count] for images in shown]
+    if len(tiles) > 1 and all(_same(images, cut[0]) for images in cut):
+        return [Row(cut[0], ["all runs"])], []
+    return [Row(images, own.label) for own, images in zip(tiles, cut, strict=True)], []
+
+
+def _traversals(tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
+    """The first latents of each run, which are those that carry most."""
+    named = [(own, [_latent(own.details, row) for row in range(min(TRAVERSED, own.rows))]) for own in tiles]
+    every = [name for _, names in named for name in names]
+    most = min(own.layout["columns"] for own in tiles)
+    count = most_images([own.label for own in tiles], every, tiles[0].size, most)
+    columns = _spread(most, count)
+    rows = [
+        Row([own.row(row)[column] for column in columns], own.label if row == 0 else (), name)
+        for own, names in named
+        for row, name in enumerate(names)
+    ]
+    values = [own.details.get("values") for own in tiles]
+    same = values[0] if all(one == values[0] for one in values) and isinstance(values[0], list) else []
+    known = len(same) == most and all(number(value) is not None for value in same)
+    return rows, [f"{same[column]:+.2f}" for column in columns] if known else []
+
+
+def _reconstructions(tiles: Sequence[Tiles]) -> list[Row]:
+    """The input images once, where all runs have the same, and what each run makes of them."""
+    most = min(own.layout["columns"] for own in tiles)
+    names = ("input", "output")
+    count = most_images([own.label for own in tiles], names, tiles[0].size, most)
+    inputs = [own.row(0)[:count] for own in tiles]
+    outputs = [own.row(1)[:count] for own in tiles]
+    if all(_same(own, inputs[0]) for own in inputs):
+        first = Row(inputs[0], ["all runs"], "input")
+        return [first, *(Row(row, own.label, "output") for own, row in zip(tiles, outputs, strict=True))]
+    pairs = zip(tiles, inputs, outputs, strict=True)
+    return [row for own, above, below in pairs for row in (Row(above, own.label, "input"), Row(below, (), "output"))]
+
+
+def _latent(details: Mapping[str, Any], row: int) -> str:
+    """'z3   2.10 nats', as far as it is known."""
+    dims, kl = details.get("dims"), details.get("kl_nats")
+    dim = dims[row] if isinstance(dims, list) and row < len(dims) else None
+    if not isinstance(dim, int):
+        return ""
+    value = number(kl[dim]) if isinstance(kl, list) and 0 <= dim < len(kl) else None
+    return f"z{dim}" + (f"   {value:.2f} nats" if value is not None else "")
+
+
+def _spread(most: int, count: int) -> list[int]:
+    """`count` of so many columns, from the first to the last."""
+    return [round(i * (most - 1) / max(count - 1, 1)) for i in range(count)]
+
+
+def _same(images: Sequence[Image.Image], others: Sequence[Image.Image]) -> bool:
+    pairs = zip(images, others, strict=False)
+    return len(images) == len(others) and all(one.tobytes() == other.tobytes() for one, other in pairs)

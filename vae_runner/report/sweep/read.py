@@ -1,0 +1,164 @@
+"""Several runs as their folders say, which of them is the best, and `sweep.csv`."""
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vae_runner.report.figures import images_per_second, points, wall_seconds
+from vae_runner.report.findings import latent_kl
+from vae_runner.report.folder import Run, dig, is_run, read_run
+from vae_runner.report.sweep.settings import Settings, differences, label_keys, read_settings
+
+__all__ = ["Job", "Sweep", "find_runs", "read_sweep", "table"]
+
+MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
+LIKELIHOOD = ("likelihood.", "dataset.split_seed")  # of the config
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run among others: its folder, its name among them, what tells it apart, and its last validation's figures.
+
+    Figures are nats per image, None where there is none.
+    """
+
+    folder: Path
+    name: str
+    run: Run
+    settings: Settings
+    apart: Mapping[str, str] = field(default_factory=dict)
+    is_best: bool = False
+
+    @property
+    def label(self) -> str:
+        """'divergence=beta seed=0'; the name where nothing tells it apart."""
+        return " ".join(f"{key}={value}" for key, value in self.apart.items()) or self.name
+
+    @property
+    def state(self) -> str:
+        return self.run.state if self.run.status else "not begun"
+
+    @property
+    def reason(self) -> str:
+        return " ".join(str(self.run.status.get("reason") or "").split())
+
+    @property
+    def active(self) -> tuple[int, int] | None:
+        """How many latents carry something, and of how many."""
+        kl = latent_kl(self.run)
+        return (kl.active, len(kl.nats)) if kl else None
+
+    @property
+    def seconds(self) -> float | None:
+        return wall_seconds(self.run)
+
+    @property
+    def images_per_second(self) -> float | None:
+        return images_per_second(self.run)
+
+    def validated(self, key: str) -> float | None:
+        found = points(self.run.validation[-1:], key)
+        return found[0][1] if found else None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs in their order; `keys` tell them apart, `differing` are all settings that are not the same in all."""
+
+    name: str
+    jobs: Sequence[Job]
+    keys: Sequence[str]
+    differing: Sequence[str]
+    is_comparable: bool = True
+
+    @property
+    def best(self) -> Job | None:
+        return next((job for job in self.jobs if job.is_best), None)
+
+    def count(self, state: str) -> int:
+        return sum(job.state == state for job in self.jobs)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The folders of runs in a folder, at whatever depth, or the folder itself; links are not followed."""
+    if is_run(folder):
+        return [folder]
+    found = []
+    for path, names, _ in os.walk(folder):
+        here = Path(path)
+        names[:] = [name for name in names if not name.startswith(".")]
+        runs = [name for name in names if is_run(here / name) and not (here / name).is_symlink()]
+        found += [here / name for name in runs]
+        names[:] = [name for name in names if name not in runs]
+    return sorted(found, key=lambda run: _natural(run.relative_to(folder).as_posix()))
+
+
+def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
+    """Returns the runs in the folders, named as seen from `base`."""
+    folders = list(folders)
+    settings = [read_settings(folder) for folder in folders]
+    keys = label_keys(settings)
+    jobs = [
+        Job(
+            folder,
+            _name(folder, base),
+            read_run(folder, with_pictures=False),
+            own,
+            {key: own.values[key] for key in keys if key in own.values},
+        )
+        for folder, own in zip(folders, settings, strict=True)
+    ]
+    finished = [job for job in jobs if job.state == "done" and _is_finite(job.validated("neg_elbo"))]
+    is_comparable = len({_measure(job) for job in finished}) <= 1
+    if finished and is_comparable and len(jobs) > 1:
+        best = min(finished, key=lambda job: job.validated("neg_elbo"))
+        jobs = [replace(job, is_best=job is best) for job in jobs]
+    return Sweep(base.resolve().name, jobs, keys, differences(settings), is_comparable)
+
+
+def table(sweep: Sweep) -> str:
+    """The text of sweep.csv: a line for each run."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    figures = ("neg_elbo", "recon", "kl")
+    behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
+    writer.writerow(["name", *sweep.keys, "status", "reason", "step", *figures, *behind])
+    for job in sweep.jobs:
+        active = job.active or (None, None)
+        values = [*map(job.validated, figures), *active, job.seconds, job.images_per_second]
+        settings = [job.apart.get(key, "") for key in sweep.keys]
+        best = "best" if job.is_best else ""
+        writer.writerow([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best])
+    return text.getvalue()
+
+
+def _name(folder: Path, base: Path) -> str:
+    """As seen from the base, where it lies below it."""
+    folder, base = folder.resolve(), base.resolve()
+    return folder.relative_to(base).as_posix() if base in folder.parents else folder.name
+
+
+def _natural(name: str) -> list[Any]:
+    """A key by which 10 comes behind 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _measure(job: Job) -> tuple[Any, ...]:
+    """What has to be the same for two -ELBOs to be comparable: the images and the likelihood."""
+    data = [str(dig(job.run.environment, *key.split("."))) for key in MEASURE]
+    config = [(name, value) for name, value in job.settings.values.items() if name.startswith(LIKELIHOOD)]
+    return (*data, *sorted(config))
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

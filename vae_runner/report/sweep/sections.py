@@ -1,0 +1,142 @@
+"""The sections of a sweep's page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vae_runner.report.chart import Point, Series, chart, thinned
+from vae_runner.report.curves import NATS
+from vae_runner.report.figures import points
+from vae_runner.report.folder import dig
+from vae_runner.report.gallery import embedded
+from vae_runner.report.human import count, plural
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import notes, section
+from vae_runner.report.picture import Picture
+from vae_runner.report.sweep.colours import colours
+from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.table import config_differences, figures_table
+
+__all__ = ["sections"]
+
+MOST_NOTES = 12
+MOST_POINTS = 200  # of a curve
+ABOUT = {
+    "traversal": "the latents of each run that carry most, each moved alone",
+    "reconstruction": "the same images in each run",
+    "samples": "the same codes in each run",
+    "data": "images of the data set",
+}
+
+
+def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
+    """Returns the sections that have something to show; `sheets` are the contact sheets, `out` is the page's folder."""
+    made = [
+        _title(sweep),
+        _notes(sweep),
+        figures_table(sweep, out),
+        _contact_sheets(sheets),
+        _curves(sweep),
+        config_differences(sweep),
+    ]
+    return [one for one in made if one]
+
+
+def _title(sweep: Sweep) -> Html:
+    states = dict.fromkeys(job.state for job in sweep.jobs)
+    told = ", ".join(f"{sweep.count(state)} {state}" for state in states)
+    commands = dict.fromkeys(_command(job) for job in sweep.jobs if _command(job))
+    return tag(
+        "header",
+        tag("h1", sweep.name),
+        tag("p", tag("span", f"{plural(len(sweep.jobs), 'run')}: {told}"), class_="progress"),
+        tag("p", tag("code", next(iter(commands))), class_="resume") if len(commands) == 1 else "",
+    )
+
+
+def _command(job: Job) -> str:
+    """What the run was started with."""
+    commands = dig(job.run.environment, "commands")
+    return str(commands[0]) if isinstance(commands, list) and commands else ""
+
+
+def _notes(sweep: Sweep) -> Html:
+    """Runs that are not done, with the reason; and where -ELBO cannot be compared."""
+    found = []
+    if not sweep.is_comparable:
+        text = "The runs differ in their images or their likelihood: -ELBO cannot be compared, and no run is the best."
+        found.append(("warning", text))
+    for job in sweep.jobs:
+        if job.state not in ("done", "running"):
+            level = "error" if job.state in ("failed", "killed") else "warning"
+            where = f" at step {count(job.run.step)}" if job.run.step else ""
+            found.append((level, f"{job.label}: {job.state}{where}" + (f": {job.reason}" if job.reason else "")))
+    rest = len(found) - MOST_NOTES
+    more = [("note", f"{plural(rest, 'more run')} not done.")] if rest > 0 else []
+    return notes([*found[:MOST_NOTES], *more])
+
+
+def _contact_sheets(sheets: Sequence[Picture]) -> Html:
+    """Each is a link to its file, which is larger than it is shown."""
+    figures = [
+        tag(
+            "figure",
+            tag("h3", sheet.title),
+            tag("a", embedded(sheet, f"{sheet.name} of each run"), href=f"contact-{sheet.name}.png"),
+            tag("figcaption", ABOUT[sheet.words[0]]) if sheet.words[0] in ABOUT else "",
+            class_="wide",
+        )
+        for sheet in sheets
+    ]
+    return section("Side by side", tag("div", *figures, class_="pictures")) if figures else Html()
+
+
+def _curves(sweep: Sweep) -> Html:
+    """The runs' curves on common axes, and what each run pays for what it keeps: reconstruction over KL."""
+    marks = colours(sweep)
+    elbo, recon, kl = (
+        [points(job.run.validation if key == "neg_elbo" else job.run.train, key) for job in sweep.jobs]
+        for key in ("neg_elbo", "recon", "kl")
+    )
+    drawn = [
+        _overlaid("-ELBO in validation", sweep, elbo, marks, may_be_log=True),
+        _overlaid("Reconstruction in training", sweep, recon, marks, may_be_log=True),
+        _overlaid("KL in training", sweep, kl, marks),
+        _plane(sweep, marks),
+    ]
+    if not any(drawn):
+        return Html()
+    keys = [
+        tag("span", tag("span", class_=f"swatch {mark}"), job.label)
+        for job, mark in zip(sweep.jobs, marks, strict=True)
+        if mark != "many"
+    ]
+    return section("Curves", tag("p", *keys, class_="legend"), tag("div", *drawn, class_="charts two"))
+
+
+def _overlaid(
+    name: str, sweep: Sweep, curves: Sequence[Sequence[Point]], marks: Sequence[str], may_be_log: bool = False
+) -> Html:
+    series = [
+        Series(f"run {mark}", thinned(curve, MOST_POINTS), label=job.label)
+        for job, curve, mark in zip(sweep.jobs, curves, marks, strict=True)
+        if curve
+    ]
+    return _figure(name, chart(series, NATS, f"{name} over the steps, {NATS}", may_be_log))
+
+
+def _plane(sweep: Sweep, marks: Sequence[str]) -> Html:
+    """A dot for each run: the last validation's reconstruction over its KL, with the run's number."""
+    series = []
+    for job, mark in zip(sweep.jobs, marks, strict=True):
+        kl, recon = job.validated("kl"), job.validated("recon")
+        if kl is not None and recon is not None and job.run.validation[-1]["step"] > 0:
+            number = job.name.partition("-")[0]
+            series.append(Series(f"run {mark}", [(kl, recon)], "dots", job.label, number if number.isdigit() else ""))
+    if len(series) < 2:
+        return Html()
+    name = "Reconstruction over KL, last validation"
+    return _figure(name, chart(series, NATS, name, across="KL, nats per image"))
+
+
+def _figure(name: str, drawing: Html) -> Html:
+    return tag("figure", tag("figcaption", tag("h3", name)), drawing) if drawing else Html()

@@ -1,0 +1,113 @@
+"""What tells runs apart: of all their settings those that differ, without what only follows from another one.
+
+A run's settings are the options chosen of each config group (`divergence`: beta), and every value of its config
+(`divergence.beta`: 4). The options are what a person would name: `divergence.beta` is left out where, throughout the
+runs, it follows from the option `divergence`, unless it was typed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae_runner.report.folder import dig
+from vae_runner.report.picture import json_object, read_text
+
+__all__ = ["Settings", "differences", "label_keys", "read_settings"]
+
+# Settings that say where and how closely a run was followed, not what it is.
+ASIDE = frozenset(
+    f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume", "log_every")
+) | {"engine.validate_every", "engine.picture_every", "engine.checkpoint_every", "resume", "trust"}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # builds plain values only
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`values` by dotted name, as text; `groups` are the names of options; `typed` what stood on the command line."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
+
+
+def read_settings(folder: Path) -> Settings:
+    """Returns the settings of the run in the folder, as far as they are written there."""
+    config = _yaml(folder / "config.yaml") or _yaml(folder / ".hydra" / "config.yaml")
+    values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
+    if values.get("engine.seed") in (values.get("seed"), "${seed}"):
+        values.pop("engine.seed", None)  # it repeats the root's
+    choices = {name: _shown(choice) for name, choice in _choices(folder).items() if not name.startswith("hydra/")}
+    typed = dict(_typed(_yaml(folder / ".hydra" / "overrides.yaml")))
+    own = {name: value for name, value in typed.items() if name not in values | choices}
+    return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
+
+
+def differences(settings: Sequence[Settings]) -> list[str]:
+    """The names of all settings that are not the same in every run, in the order in which they are written."""
+    names = dict.fromkeys(name for one in settings for name in one.values)
+    return [name for name in names if len({one.values.get(name) for one in settings}) > 1]
+
+
+def label_keys(settings: Sequence[Settings]) -> list[str]:
+    """The names of the settings that the runs are told apart by; the typed ones first, the seed last."""
+    groups = sorted({group for one in settings for group in one.groups}, key=len)
+    typed = {name for one in settings for name in one.typed}
+    kept = [
+        name
+        for name in differences(settings)
+        if name in typed or (name not in ASIDE and not any(_follows(name, group, settings) for group in groups))
+    ]
+    return sorted(kept, key=lambda name: (name == "seed", name not in typed, "." in name))
+
+
+def _follows(name: str, group: str, settings: Sequence[Settings]) -> bool:
+    """Whether a setting inside the group (all are inside a preset, `experiment`) is settled by the group's option."""
+    inside = name.startswith((f"{group}/", f"{group.replace('/', '.')}."))
+    if name == group or not (inside or group == "experiment"):
+        return False
+    pairs = {(one.values.get(group), one.values.get(name)) for one in settings}
+    return len(pairs) == len({option for option, _ in pairs}) > 1
+
+
+def _choices(folder: Path) -> Mapping[str, Any]:
+    environment = json_object(read_text(folder / "environment.json"))
+    found = dig(environment, "choices")
+    if not found:  # a run that has not come so far
+        found = dig(_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
+    return {str(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
+
+
+def _typed(overrides: Any) -> Iterator[tuple[str, str]]:
+    for text in overrides if isinstance(overrides, list) else ():
+        name, equals, value = str(text).partition("=")
+        if equals:
+            yield name.lstrip("+~"), value
+
+
+def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _shown(value)
+
+
+def _shown(value: Any) -> str:
+    """As it would be typed."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, list, Mapping)) or value is None:
+        return json.dumps(value, default=str)
+    return str(value)
+
+
+def _yaml(file: Path) -> Any:
+    """The content of a YAML file of plain values; None where there is none, or none that is whole."""
+    try:
+        return yaml.load(read_text(file), LOADER)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return None

@@ -1,0 +1,39 @@
+"""Writing a sweep's files from what lies on the disk."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vae_runner.files import locked, write_atomically
+from vae_runner.report.page import page
+from vae_runner.report.picture import Picture, as_picture, ranked
+from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
+from vae_runner.report.sweep.read import Sweep, find_runs, read_sweep, table
+from vae_runner.report.sweep.sections import sections
+from vae_runner.report.sweep.table import SCRIPT
+
+__all__ = ["write_sweep"]
+
+
+def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
+    """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given; returns
+    the page's path.
+
+    Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all.
+    """
+    out = Path(out)
+    with locked(out / ".lock"):
+        found = find_runs(out) if folders is None else list(folders)
+        sweep = read_sweep(found, out)
+        sheets = list(_write_sheets(sweep, out))
+        write_atomically(out / "sweep.csv", table(sweep).encode())
+        file = out / "sweep.html"
+        write_atomically(file, page(f"{sweep.name}: {len(sweep.jobs)} runs", sections(sweep, sheets, out), SCRIPT))
+    return file
+
+
+def _write_sheets(sweep: Sweep, out: Path) -> Iterator[Picture]:
+    """Returns the contact sheets, in the order in which they are shown."""
+    made = [(name, data) for name in shared_pictures(sweep) if (data := contact_sheet(sweep, name))]
+    for name, data in made:
+        write_atomically(out / f"contact-{name}.png", data)
+    yield from ranked(picture for name, data in made if (picture := as_picture(name, data)))
