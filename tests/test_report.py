@@ -4,7 +4,10 @@ import itertools
 import json
 import logging
 import math
+import os
+import platform
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -15,9 +18,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vae_runner.callbacks import Training
+from vae_runner.callbacks import Callback, Tolerant, Training
 from vae_runner.errors import RunError
-from vae_runner.report import Report, write, write_report
+from vae_runner.report import callback, write, write_report
+from vae_runner.report.callback import Report
 from vae_runner.report.chart import Scale, thinned
 from vae_runner.report.figures import figures
 from vae_runner.report.findings import findings
@@ -97,6 +101,8 @@ class Folder:
         self.path = path
         self.status(), self.environment(), self.records(RECORDS)
         (path / "config.yaml").write_text(CONFIG)
+        (path / "checkpoints").mkdir()
+        (path / "checkpoints" / "last.pt").touch()
         for name, data in PICTURES.items():
             self.picture(name, data, step=1000)
 
@@ -174,8 +180,12 @@ class Page(HTMLParser):
     def headings(self) -> list[str]:
         return [heading.text for heading in self.all("h2")]
 
+    def charts(self) -> list[str]:
+        """The names of the charts."""
+        return [h.text for figure in self.all("figure") if figure.all("svg") for h in figure.all("h3")]
+
     def chart(self, name: str) -> Element:
-        (figure,) = (e for e in self.all("figure") if any(h.text == name for h in e.all("h3")))
+        (figure,) = (e for e in self.all("figure") if e.all("svg") and any(h.text == name for h in e.all("h3")))
         return figure
 
     def headline(self) -> dict[str, tuple[str, str]]:
@@ -191,7 +201,9 @@ def folder(tmp_path: Path) -> Folder:
 def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
     page = folder.page()
     assert page.headings() == ["Pictures", "Curves", "KL per latent", "Config", "Environment"]
-    assert [h.text for h in page.all("h3")] == ["Reconstruction, -log p(x|z)", "KL", "Loss"]
+    pictures = ["Traversal", "Reconstruction", "Samples", "Path", "Data"]
+    assert [h.text for h in page.all("h3")] == [*pictures, "Loss", "Reconstruction, -log p(x|z)", "KL"]
+    assert "Constant: Weight beta: 4; Learning rate: 0.0005" in page.root.text
     (header,) = page.all("header")
     assert header.all("h1")[0].text == "a-run"
     assert [span.text for span in header.all("span")] == ["done", "step 1,000 of 1,000"]
@@ -259,7 +271,7 @@ def test_every_value_is_text_and_never_markup(folder: Folder) -> None:
     ):
         assert f"{what} {EVIL}" in page.root.text, what
     assert f"KL of space {EVIL}" in page.root.text
-    assert f"space {EVIL}/z0" in page.root.text
+    assert f"space {EVIL}, 1.00 in all" in page.root.text
     assert f"metric {EVIL}" in page.root.text
     assert "'onerror=alert(3) \"<b>" in {image.attributes["alt"] for image in page.all("img")}
 
@@ -285,13 +297,76 @@ def test_the_pictures_are_the_files_byte_by_byte_in_their_order(folder: Folder) 
     (folder.path / "grids" / "history" / "data-0001000.png").write_bytes(png())
     images = folder.page().all("img")
     names = [image.attributes["alt"].partition(",")[0] for image in images]
-    assert names == ["traversal", "reconstruction", "samples", "data", "another", "path"]
+    assert names == ["traversal", "reconstruction", "samples", "path", "data", "another"]
     for name, image in zip(names, images, strict=True):
         head, _, data = image.attributes["src"].partition(",")
         assert head == "data:image/png;base64"
         assert base64.b64decode(data, validate=True) == (folder.path / "grids" / f"{name}.png").read_bytes()
-    assert images[4].attributes | {"width": "31", "height": "17", "alt": "another, step 900"} == images[4].attributes
+    assert images[5].attributes | {"width": "31", "height": "17", "alt": "another, step 900"} == images[5].attributes
     assert images[0].attributes["alt"] == "traversal, step 1,000: each row moves one latent, all others stay"
+
+
+def test_every_picture_has_its_name_as_heading_and_kinds_stand_together(folder: Folder) -> None:
+    for name in ("kl", "traversal_space1", "some-new_thing", "scatter", "schedule"):
+        folder.picture(name, png())
+    headings = [h.text for figure in folder.page().all("figure") if figure.all("img") for h in figure.all("h3")]
+    assert headings == [
+        "Traversal", "Traversal space1", "Reconstruction", "Samples", "Path", "Scatter", "KL", "Schedule", "Data",
+        "Some new thing",
+    ]  # fmt: skip
+
+
+def moving(kind: str, frames: int = 3) -> bytes:
+    """A picture that moves."""
+    shown = [Image.new("RGB", (40, 20), (80 * frame, 0, 90)) for frame in range(frames)]
+    buffer = io.BytesIO()
+    shown[0].save(buffer, kind, save_all=True, append_images=shown[1:], duration=50)
+    return buffer.getvalue()
+
+
+def test_animations_are_embedded_as_they_are(folder: Folder) -> None:
+    (folder.path / "animations").mkdir()
+    files = {"traversal.gif": moving("GIF"), "training.webp": moving("WEBP"), "path.png": moving("PNG")}
+    for name, data in files.items():
+        (folder.path / "animations" / name).write_bytes(data)
+    (folder.path / "animations" / "path.json").write_text('{"step": 700}')
+    (folder.path / "animations" / ".half.gif").write_bytes(files["traversal.gif"])
+    page = folder.page()
+    assert page.headings()[:2] == ["Pictures", "Animations"]
+    (section,) = (e for e in page.all("section") if any(h.text == "Animations" for h in e.all("h2")))
+    images = section.all("img")
+    assert [h.text for h in section.all("h3")] == ["Traversal", "Path", "Training"]
+    assert images[1].attributes["alt"].startswith("path, step 700")
+    for image, name in zip(images, ("traversal.gif", "path.png", "training.webp"), strict=True):
+        head, _, data = image.attributes["src"].partition(",")
+        assert head == f"data:image/{name.partition('.')[2]};base64"
+        assert base64.b64decode(data, validate=True) == files[name]
+        assert (image.attributes["width"], image.attributes["height"]) == ("40", "20")
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        ('<svg xmlns="x" width="300" height="200px">', ("300", "200")),
+        ('<?xml version="1.0"?>\n<svg viewBox="0 0 64.4 32" xmlns="x">', ("64", "32")),
+        ('<svg width="100%" viewBox="-1 -1 20,10">', ("20", "10")),
+        ("<svg>", ("640", "480")),
+        ('<svg width="0" height="3">', None),
+        ('<svg viewBox="0 0 ... 3">', None),
+        ("<html>", None),
+    ],
+)
+def test_a_drawing_is_shown_instead_of_its_pixels(folder: Folder, head: str, size: tuple[str, str] | None) -> None:
+    drawing = f"{head}<script>alert(1)</script></svg>"
+    folder.picture("scatter", png(50, 40))
+    (folder.path / "grids" / "scatter.svg").write_text(drawing)
+    (image,) = (e for e in folder.page().all("img") if e.attributes["alt"].startswith("scatter"))
+    head, _, data = image.attributes["src"].partition(",")
+    assert head == ("data:image/svg+xml;base64" if size else "data:image/png;base64")
+    assert (base64.b64decode(data) == drawing.encode()) == bool(size)
+    assert (image.attributes["width"], image.attributes["height"]) == (size or ("50", "40"))
+    (folder.path / "grids" / "scatter.svg").write_text(drawing[:-3])  # half-written
+    assert "svg+xml" not in folder.page().text
 
 
 def test_a_file_that_is_no_picture_is_left_out(folder: Folder) -> None:
@@ -299,7 +374,7 @@ def test_a_file_that_is_no_picture_is_left_out(folder: Folder) -> None:
     (folder.path / "grids" / "samples.png").write_bytes(b"GIF89a" + bytes(100))
     (folder.path / "grids" / "data.json").unlink()
     alts = [image.attributes["alt"] for image in folder.page().all("img")]
-    assert [alt.partition(",")[0] for alt in alts] == ["reconstruction", "data: images of the data set", "path"]
+    assert [alt.partition(",")[0] for alt in alts] == ["reconstruction", "path", "data"]
 
 
 class Axes:
@@ -389,12 +464,30 @@ def test_each_latent_space_has_its_kl_and_its_capacity(folder: Folder) -> None:
     bare = {key: value for key, value in train_record(50).items() if key != "kl_dims"}
     folder.records([bare | own, bare | own | {"step": 100}])
     page = folder.page()
-    assert [h.text for h in page.all("h3")][1:4] == ["KL", "KL of space0", "KL of space1"]
+    assert page.charts() == ["Loss", "Reconstruction, -log p(x|z)", "KL", "KL of space0", "KL of space1"]
     assert not page.chart("KL of space0").all("path", **{"class": "capacity"})
     axes = Axes(page.chart("KL of space1"))
     assert_points(axes.lines("capacity")[0], [(50, 4.0), (100, 4.0)], axes)
-    (listed,) = page.all("ul", **{"class": "latents"})
-    assert [row.text for row in listed.children] == ["space1/z05.00", "space0/z02.00", "space0/z11.00"]
+    (spaces,) = page.all("div", **{"class": "spaces"})
+    assert [h.text for h in spaces.all("h3")] == ["space0, 3.00 in all", "space1, 5.00 in all"]
+    lists = [[row.text for row in listed.children] for listed in spaces.all("ul")]
+    assert lists == [["z02.00", "z11.00"], ["z05.00"]]
+    widths = [e.attributes["style"] for e in spaces.all("span") if "style" in e.attributes]
+    assert widths == ["width: 40.0%", "width: 20.0%", "width: 100.0%"]  # on one scale
+
+
+def test_what_is_scheduled_is_a_curve_where_it_moves(folder: Folder) -> None:
+    steps = range(50, 1001, 50)
+    records = [train_record(step, beta=30 - step / 40, lr=5e-4 * (1 - step / 2000), tc=step / 7) for step in steps]
+    folder.records(records)
+    page = folder.page()
+    assert page.charts()[3:] == ["Weight beta", "Learning rate", "tc"]
+    axes = Axes(page.chart("Weight beta"))
+    assert_points(axes.lines("train")[0], [(step, 30 - step / 40) for step in steps], axes)
+    axes = Axes(page.chart("Learning rate"))
+    assert not axes.log
+    assert_points(axes.lines("train")[0], [(step, 5e-4 * (1 - step / 2000)) for step in steps], axes)
+    assert "Constant" not in page.root.text
 
 
 def test_values_that_are_not_finite_are_gaps_in_the_curve(folder: Folder) -> None:
@@ -405,7 +498,7 @@ def test_values_that_are_not_finite_are_gaps_in_the_curve(folder: Folder) -> Non
     assert [len(part) for part in parts] == [2, 1, 2]
     assert_points(list(itertools.chain(*parts)), [(50, 1.0), (100, 2.0), (200, 3.0), (350, 2.5), (400, 2.0)], axes)
     folder.records([train_record(50, kl=NAN, kl_dims=[NAN, 1.0, 0.5])])
-    assert [h.text for h in folder.page().all("h3")] == ["Reconstruction, -log p(x|z)", "Loss"]
+    assert folder.page().charts() == ["Loss", "Reconstruction, -log p(x|z)"]
 
 
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e-7, 4e30])
@@ -502,6 +595,42 @@ def test_an_early_end_is_told_with_its_reason(
     folder.status(state=state, reason=reason)
     assert folder.notes() == ([expected] if expected else [])
     assert folder.page().all("span", **{"class": f"state {state}"})[0].text == state
+
+
+def test_a_run_whose_process_is_gone_is_not_called_running(folder: Folder) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    host = platform.node()
+    for pid, where, state in (
+        (gone.pid, host, "killed"), (os.getpid(), host, "running"), (gone.pid, "elsewhere", "running"),
+        (None, host, "running"), (-1, host, "running"), (0, host, "running"), (True, host, "running"),
+        (10**30, host, "running"),
+    ):  # fmt: skip
+        folder.status(state="running", pid=pid, host=where)
+        assert read_run(folder.path).state == state, pid
+    folder.status(state="running", pid=gone.pid, host=host)
+    assert folder.notes() == [("error", "The run ended at step 1,000 or later without a word: its process is gone.")]
+
+
+@pytest.mark.parametrize(
+    ("state", "has_checkpoint", "expected"),
+    [
+        ("done", True, "Train it longer with"),
+        ("done", False, "Train it longer with"),
+        ("running", False, "Go on with"),
+        ("failed", True, "Go on with"),
+        ("failed", False, None),
+        ("interrupted", False, None),
+    ],
+)
+def test_the_command_to_go_on_is_shown_where_it_can_work(
+    folder: Folder, state: str, has_checkpoint: bool, expected: str | None
+) -> None:
+    folder.status(state=state)
+    if not has_checkpoint:
+        (folder.path / "checkpoints" / "last.pt").unlink()
+    shown = [e.text for e in folder.page().all("p", **{"class": "resume"})]
+    assert shown == ([f"{expected}vae-train resume=outputs/a-run"] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -662,7 +791,22 @@ def test_the_report_is_written_when_pictures_are(tmp_path: Path, every: int, exp
     assert written == expected
 
 
-@pytest.mark.parametrize("error", [PermissionError("denied"), RunError("no space left on /disk writing report.html")])
+def test_pictures_that_come_late_are_shown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(callback.time, "monotonic", lambda: now[0])
+    report, (folder, page) = Report(tmp_path, 1000), (Folder(tmp_path), tmp_path / "report.html")
+    report.on_step_end(engine(1000), {})
+    before = page.read_bytes()
+    os.utime(tmp_path / "grids", ns=(1, 1))
+    for seconds, is_new in ((0.5, False), (1.9, False), (2.1, True), (9.0, True)):
+        now[0] = 100.0 + seconds
+        folder.status(step=1000 + int(10 * seconds))
+        report.on_step_end(engine(1001), {})
+        assert (page.read_bytes() != before) == is_new
+    assert "step 1,021 of 1,000" in page.read_text()  # at 9 seconds there was nothing new
+
+
+@pytest.mark.parametrize("error", [PermissionError("denied"), RunError("no space left on /disk"), KeyError("ours")])
 def test_a_report_that_cannot_be_written_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
@@ -670,18 +814,47 @@ def test_a_report_that_cannot_be_written_costs_one_warning(
         raise error
 
     monkeypatch.setattr(write, "write_atomically", refuse)
-    report = Report(tmp_path, 100)
+    report = Tolerant(Report(tmp_path, 100))
     for step in (100, 200, 300):
         report.on_step_end(engine(step), {})
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert record.getMessage() == f"no report: {error}; training goes on"
+    told, traceback = caplog.records
+    assert told.levelno == logging.WARNING
+    reason = f"{type(error).__name__}: {error}"
+    assert told.getMessage() == f"Report has failed, training goes on without it: {reason}"
+    assert (traceback.name, traceback.exc_info[1]) == ("vae_runner.traceback", error)  # to train.log alone
 
 
-def test_a_mistake_of_our_own_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "read_run", lambda folder: None)
-    with pytest.raises(AttributeError):
-        Report(tmp_path, 100).on_step_end(engine(100), {})
+def test_an_interrupt_is_no_failure_of_a_logger(tmp_path: Path) -> None:
+    class Stopped(Callback):
+        def on_step(self, engine: Training, state: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Tolerant(Stopped()).on_step(engine(1), {})
+
+
+def test_a_tolerated_callback_gets_every_hook_and_keeps_its_state_under_its_own_name() -> None:
+    calls = []
+
+    class Told(Callback):
+        def state_dict(self) -> dict[str, Any]:
+            return {"kept": 7}
+
+        def load_state_dict(self, state: Any) -> None:
+            calls.append(state)
+
+    hooks = [name for name in vars(Callback) if name.startswith("on_") or name == "close"]
+    assert len(hooks) == 7
+    for hook in hooks:
+        setattr(Told, hook, lambda self, *arguments, hook=hook: calls.append((hook, len(arguments))))
+    told = Tolerant(Told())
+    assert (told.name, told.state_dict()) == ("Told", {"kept": 7})
+    told.load_state_dict({"kept": 8})
+    for hook in hooks:
+        count = 2 if hook.startswith("on_step") else 0 if hook == "close" else 1
+        getattr(told, hook)(*[engine(1)] * count)
+        assert calls[-1] == (hook, count)
+    assert calls[0] == {"kept": 8}
 
 
 def test_markup_is_escaped_once_and_only_text_is() -> None:

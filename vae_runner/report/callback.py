@@ -23,17 +23,14 @@ class Report(Callback):
 
     def on_step_end(self, engine: Training, state: State) -> None:
         is_due = engine.is_due(self.every) or engine.step == min(FIRST, self.every)
-        if is_due or self._has_news():
-            self._shown = self._newest()
-            write_report(self.folder)
-
-    def _has_news(self) -> bool:
-        """Pictures may be written in the background, later than they are due."""
         now = time.monotonic()
-        if now - self._looked < SECONDS:
-            return False
-        self._looked = now
-        return self._newest() != self._shown
+        if (
+            is_due or now - self._looked >= SECONDS
+        ):  # pictures may be written in the background, later than they are due
+            self._looked = now
+            if is_due or self._newest() != self._shown:
+                self._shown = self._newest()
+                write_report(self.folder)
 
     def _newest(self) -> int | None:
         """When a file last came into the pictures' folder, nanoseconds."""

@@ -51,7 +51,10 @@ def rows_of_images(rows: Sequence[Row], title: str, caption: str = "", columns: 
         at += APART if row.label and starts else 0
         starts.append(at)
         at += max(height, LINE * len(row.label) if _stands_alone(rows, row) else 0) + GAP
-    size = (max(left + count * (width + GAP), MARGIN + _widest([title, caption])) + MARGIN, at - GAP + MARGIN + LINE * bool(caption))
+    size = (
+        max(left + count * (width + GAP), MARGIN + _widest([title, caption])) + MARGIN,
+        at - GAP + MARGIN + LINE * bool(caption),
+    )
     sheet, pen = _paper(size, title)
     for index, name in enumerate(columns[:count]):
         pen.text((left + index * (width + GAP) + width / 2, top - 5), _ascii(name), QUIET, _font(), anchor="mb")
