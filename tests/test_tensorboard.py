@@ -1,0 +1,157 @@
+"""TensorBoard's files, read back by tensorboard itself; and what happens where there is none, or where it fails."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vae_runner.callbacks import TensorBoard, Tolerant
+from vae_runner.callbacks import tensorboard as module
+from vae_runner.engine import Engine
+from vae_runner.errors import UserError
+from vae_runner.experiment.check import check
+
+Experiment = Callable[..., Engine]
+SHORT = ("engine.log_every=4", "engine.validate_every=6", "engine.picture_every=6")
+ON = ("engine.tensorboard=true", *SHORT)
+# what importing and closing tensorboard says of itself
+outside = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+def run(engine: Engine) -> None:
+    """As `experiment.run` does it."""
+    try:
+        engine.run()
+    finally:
+        for callback in engine.callbacks:
+            callback.close()
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def events(folder: Path) -> Any:
+    """What tensorboard's own reader finds."""
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
+    )
+    found = accumulator.EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
+    return found.Reload()
+
+
+@outside
+def test_every_recorded_number_and_picture_is_there(experiment: Experiment, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    run(experiment(*ON, folder=tmp_path))
+    found = events(tmp_path)
+    expected: dict[str, list[tuple[int, float]]] = {}
+    for record in records(tmp_path):
+        for name, value in record.items():
+            if name not in ("step", "epoch", "split", "seconds") and not isinstance(value, list):
+                expected.setdefault(f"{record['split']}/{name}", []).append((record["step"], value))
+    assert set(found.Tags()["scalars"]) == set(expected)
+    assert {"train/loss", "train/beta", "train/lr", "train/images_per_second", "validation/neg_elbo"} <= set(expected)
+    for tag, points in expected.items():
+        assert [(event.step, event.value) for event in found.Scalars(tag)] == pytest.approx(
+            [pytest.approx(point, rel=1e-6) for point in points]
+        )
+    names = sorted(file.stem for file in (tmp_path / "grids").glob("*.png"))
+    assert found.Tags()["images"] == [f"pictures/{name}" for name in names]
+    for name in names:
+        shown = found.Images(f"pictures/{name}")
+        assert [image.step for image in shown] == sorted({image.step for image in shown})
+        assert shown[-1].step == 12
+        newest = np.asarray(Image.open(tmp_path / "grids" / f"{name}.png").convert("RGB"))
+        decoded = np.asarray(Image.open(io.BytesIO(shown[-1].encoded_image_string)).convert("RGB"))
+        assert np.array_equal(newest, decoded)
+
+
+@outside
+def test_a_resumed_run_goes_on_in_the_same_curves(experiment: Experiment, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    first = experiment(*ON, folder=tmp_path)
+    run(first)
+    state = first.state_dict()
+    again = experiment(*ON, "engine.steps=16", folder=tmp_path)
+    again.load_state_dict(state)
+    run(again)
+    assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [4, 8, 12, 16]
+    back = experiment(*ON, "engine.steps=16", folder=tmp_path)
+    back.load_state_dict(state)  # what was written after step 12 is made anew
+    run(back)
+    assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [4, 8, 12, 16]
+
+
+def test_it_is_off_unless_asked_for(experiment: Experiment, tmp_path: Path) -> None:
+    run(experiment(*SHORT, folder=tmp_path))
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_where_it_is_not_installed_one_line_says_so_before_training(
+    compose: Callable[..., Any], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    _, problems = check(compose("engine.tensorboard=true", "engine.device=cpu"))
+    (line,) = problems
+    assert line.startswith("engine.tensorboard=true needs tensorboard (")
+    assert line.endswith("): pip install 'vae_runner[tensorboard]'")
+    with pytest.raises(UserError, match="needs tensorboard"):
+        TensorBoard(None, tmp_path, tmp_path)
+    assert check(compose("engine.device=cpu"))[1] == []
+
+
+class Broken:
+    """A SummaryWriter whose every write fails, as on a full disk."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def fail(*arguments: Any, **options: Any) -> None:
+            self.calls += 1
+            raise OSError(28, "No space left on device")
+
+        return fail
+
+
+class Refused:
+    """A SummaryWriter that cannot even be made."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        raise PermissionError("read-only")
+
+
+@pytest.mark.parametrize("writer", [Broken, Refused])
+def test_where_it_fails_one_warning_says_so_and_training_goes_on(
+    experiment: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    writer: type,
+) -> None:
+    monkeypatch.setattr(module, "summary_writer", lambda: writer)
+    broken, whole = experiment(*ON, folder=tmp_path / "broken"), experiment(*SHORT, folder=tmp_path / "whole")
+    with caplog.at_level(logging.WARNING):
+        run(broken)
+    told = [record.getMessage() for record in caplog.records if record.name != "vae_runner.traceback"]
+    reason = {"Broken": "OSError: [Errno 28] No space left on device", "Refused": "PermissionError: read-only"}
+    assert told == [f"TensorBoard has failed, training goes on without it: {reason[writer.__name__]}"]
+    run(whole)
+    for name, weights in whole.objective.state_dict().items():
+        assert torch.equal(weights, broken.objective.state_dict()[name]), name
+
+
+def test_the_loggers_that_a_run_can_do_without_are_tolerated(experiment: Experiment, tmp_path: Path) -> None:
+    engine = experiment(folder=tmp_path)
+    tolerated = {callback.name for callback in engine.callbacks if isinstance(callback, Tolerant)}
+    assert tolerated >= {"EpochTable", "Progress", "Report"}
+    assert not tolerated & {"MetricsLog", "Pictures", "Checkpoints"}
