@@ -110,13 +110,16 @@ def _single(request: Request, cfg: DictConfig) -> int:
 
 def _sweep(request: Request, cfg: DictConfig) -> int:
     from vae_runner.cli.summary import link_sweep, sweep_summary
+    from vae_runner.experiment.folder import shown
 
     folder, _ = _new_folder(cfg, "hydra.sweep.dir", request)
     link_sweep(folder)
     _hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={_quoted(folder)}"])
     _sweep_report(folder)
     lines, all_done = sweep_summary(folder)
-    print("\n" + "\n".join(lines), flush=True)
+    latest = Path("multirun", "latest")
+    seen = latest if latest.resolve() == folder.resolve() else folder
+    print("\n" + "\n".join([*lines, f"report {shown(seen / 'sweep.html')}"]), flush=True)
     return 0 if all_done else 1
 
 
