@@ -37,6 +37,15 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(installed: Pat
     assert shipped == own
     assert {path.name for path in installed.iterdir()} == {"vae_runner", "bin", "vae_runner-0.1.0.dist-info"}
     assert (installed / "vae_runner/report/style.css").exists()
+    assert {path.name for path in (installed / "bin").iterdir()} == {"vae-train", "vae-report"}
+
+
+def test_the_installed_vae_report_makes_a_page(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text('{"state": "done"}')
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, installed / "bin" / "vae-report", tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"report {tmp_path / 'report.html'}\n"
 
 
 def test_the_installed_script_finds_its_configs_from_another_folder(installed: Path, tmp_path: Path) -> None:

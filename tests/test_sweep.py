@@ -104,7 +104,9 @@ def test_how_a_run_is_followed_is_no_difference_unless_it_was_typed(tmp_path: Pa
     one, two = make_run(tmp_path / "0"), make_run(tmp_path / "1", **quick)
     assert labels(one, two) == ["0", "1"]
     three = make_run(tmp_path / "2", typed=["engine.log_every=5"], **quick)
-    assert labels(one, three) == ["2" if key is None else key for key in ("0", "engine.log_every=5")]
+    assert labels(one, three) == ["0", "engine.log_every=5"]
+    four = make_run(tmp_path / "3", typed=["engine.log_every=5", "seed=1"], config=quick["config"] | {"seed": 1})
+    assert labels(one, four) == ["seed=0", "seed=1"]
 
 
 def test_an_override_that_the_config_does_not_hold_is_a_difference_too(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ def sweep_summary(folder: Path) -> tuple[list[str], bool]:
     sweep = read_sweep(find_runs(folder), folder)
     done = sweep.count("done")
     lines = [f"{done} of {len(sweep.jobs)} jobs done in {shown(folder)}"]
-    width = max((len(job.label) for job in sweep.jobs), default=0)
+    width = max((len(job.short_label) for job in sweep.jobs), default=0)
     for job in sweep.jobs:
-        lines.append(f"  {_number(job):>3}  {job.label:<{width}}  {job.state:<11} {_told(job)}".rstrip())
+        lines.append(f"  {_number(job):>3}  {job.short_label:<{width}}  {job.state:<11} {_told(job)}".rstrip())
     return lines, done == len(sweep.jobs) > 0
 
 

@@ -21,6 +21,7 @@ from vae_runner.report.sweep.sheet import Row, matrix, most_images, png, rows_of
 __all__ = ["contact_sheet", "shared_pictures"]
 
 MOST_RUNS = 40  # on a sheet
+MOST_LINES = 5  # of a label
 MOST_PIXELS = 30_000_000  # of a picture that is read
 TRAVERSED = 3  # latents shown of each run
 WANTED = 16  # images of each run, where they are all of a kind
@@ -103,6 +104,8 @@ def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
         return None
     details = json_object(read_text(file.with_suffix(".json"))) or {}
     lines = [f"{key}={value}" for key, value in job.apart.items()] or [job.name]
+    if len(lines) > MOST_LINES:
+        lines = [job.name, *lines[: MOST_LINES - 2], "..."]
     if len({other.run.step for other in sweep.jobs}) > 1 and (step := number(details.get("step"))) is not None:
         lines.append(f"step {step:,.0f}")
     return Tiles([*lines, *(["best -ELBO"] if job.is_best else [])], details, picture)

@@ -17,6 +17,7 @@ from vae_runner.report.sweep.settings import Settings, differences, label_keys, 
 
 __all__ = ["Job", "Sweep", "find_runs", "read_sweep", "table"]
 
+LONG = 80  # characters of a label that stands in a sentence
 MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
 LIKELIHOOD = ("likelihood.", "dataset.split_seed")  # of the config
 
@@ -39,6 +40,11 @@ class Job:
     def label(self) -> str:
         """'divergence=beta seed=0'; the name where nothing tells it apart."""
         return " ".join(f"{key}={value}" for key, value in self.apart.items()) or self.name
+
+    @property
+    def short_label(self) -> str:
+        """The label, or the name where that is easier to read."""
+        return self.label if len(self.label) <= LONG else self.name
 
     @property
     def state(self) -> str:

@@ -69,7 +69,7 @@ def _notes(sweep: Sweep) -> Html:
         if job.state not in ("done", "running"):
             level = "error" if job.state in ("failed", "killed") else "warning"
             where = f" at step {count(job.run.step)}" if job.run.step else ""
-            found.append((level, f"{job.label}: {job.state}{where}" + (f": {job.reason}" if job.reason else "")))
+            found.append((level, f"{job.short_label}: {job.state}{where}" + (f": {job.reason}" if job.reason else "")))
     rest = len(found) - MOST_NOTES
     more = [("note", f"{plural(rest, 'more run')} not done.")] if rest > 0 else []
     return notes([*found[:MOST_NOTES], *more])

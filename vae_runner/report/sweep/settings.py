@@ -20,8 +20,10 @@ __all__ = ["Settings", "differences", "label_keys", "read_settings"]
 
 # Settings that say where and how closely a run was followed, not what it is.
 ASIDE = frozenset(
-    f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume", "log_every")
-) | {"engine.validate_every", "engine.picture_every", "engine.checkpoint_every", "resume", "trust"}
+    [f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume")]
+    + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
+    + ["dataset.root", "dataset.cache_dir", "resume", "trust"]
+)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # builds plain values only
 
 
@@ -56,11 +58,9 @@ def label_keys(settings: Sequence[Settings]) -> list[str]:
     """The names of the settings that the runs are told apart by; the typed ones first, the seed last."""
     groups = sorted({group for one in settings for group in one.groups}, key=len)
     typed = {name for one in settings for name in one.typed}
-    kept = [
-        name
-        for name in differences(settings)
-        if name in typed or (name not in ASIDE and not any(_follows(name, group, settings) for group in groups))
-    ]
+    differing = differences(settings)
+    own = [name for name in differing if name in typed or not any(_follows(name, group, settings) for group in groups)]
+    kept = [name for name in own if name not in ASIDE] or [name for name in own if name in typed]
     return sorted(kept, key=lambda name: (name == "seed", name not in typed, "." in name))
 
 
