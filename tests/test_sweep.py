@@ -338,3 +338,33 @@ def test_when_jobs_end_at_once_the_last_page_has_them_all(tmp_path: Path) -> Non
         assert [row["name"] for row in csv.DictReader(file)] == [f"{number}-x" for number in range(6)]
     assert len(Page((tmp_path / "sweep.html").read_text()).all("table")[0].all("tr")) == 7
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
+
+
+CLICKS = """
+const table = document.querySelector("table.runs"), heads = [...table.tHead.rows[0].cells], seen = [];
+const rows = () => [...table.tBodies[0].rows].map(row => row.cells[0].textContent[0]).join("");
+for (const name of ["-ELBO", "-ELBO", "Images", "Run"]) {
+  heads.find(head => head.textContent.startsWith(name)).click();
+  seen.push(rows());
+}
+document.title = seen.join(" ") + " " + heads[0].getAttribute("aria-sort");
+"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no browser to click in")
+def test_a_click_on_a_head_sorts_the_table_in_a_browser(tmp_path: Path) -> None:
+    seeds(tmp_path, [70.0, 1065.5, 9.0])
+    (tmp_path / "3-ab-beta").mkdir()
+    (tmp_path / "3-ab-beta" / "config.yaml").touch()  # has no figures: stays last
+    text = write_sweep(tmp_path).read_text()
+
+    def shown(text: str) -> str:
+        (tmp_path / "page.html").write_text(text)
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser", "--dump-dom"]
+        command = ["chromium", *options, f"file://{tmp_path}/page.html"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert 'class="sortable runs live"' in shown(text)  # the page's policy lets the page's script run
+    policy = text[text.index('<meta http-equiv="Content-Security-Policy"') :].partition(">")[0] + ">"
+    clicked = shown(text.replace(policy, "").replace("</html>", f"<script>{CLICKS}</script></html>"))
+    assert "<title>2013 1023 0123 0123 ascending</title>" in clicked
