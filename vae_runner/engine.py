@@ -170,7 +170,8 @@ class Engine:
     def validate(self) -> dict[str, float | list[float]]:
         """Returns the means over the whole validation split: nats per image, in fp32, one noise sample per image.
 
-        Neither schedules nor generators move. `neg_elbo` is `recon` + `kl`, whatever the divergence's weight.
+        Neither schedules nor generators move. `neg_elbo` is `recon` + `kl`, whatever the divergence's weight;
+        `bits_per_dim` is the same figure for each number of an image, as its likelihood defines it.
         """
         self.objective.eval()
         means = Means()
@@ -180,7 +181,10 @@ class Engine:
                 means.add(self.objective(x, x)[METRICS], weight=len(x))
         self.objective.train()
         result = means.read()
-        return {"neg_elbo": result["recon"] + result["kl"], **result}
+        neg_elbo = result["recon"] + result["kl"]
+        dimensions = math.prod(self.validation.data.image_shape)
+        bits = self.objective.model.likelihood.bits_per_dim(neg_elbo, dimensions)
+        return {"neg_elbo": neg_elbo, "bits_per_dim": bits, **result}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in plain containers and tensors."""

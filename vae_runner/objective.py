@@ -27,7 +27,8 @@ class Objective(nn.Module):
     def forward(self, x: Tensor, target: Tensor) -> State:
         """Returns the state of one step: the loss, what the model put there, and the metrics.
 
-        Metrics, nats per image: `loss`, `recon` = -log p(x|z), `kl` the sum over spaces, and each divergence's own.
+        Metrics, nats per image: `loss`, `recon` = -log p(x|z), `kl` the sum over spaces, and each divergence's own;
+        beside them the likelihood's scales, where it learns them.
         """
         state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: {}}
         self.model(x, state)
@@ -39,10 +40,14 @@ class Objective(nn.Module):
         metrics = state[METRICS]
         metrics["kl"] = sum(metrics[f"{divergence.name}kl"] for divergence in self.divergences)
         metrics["recon"], metrics["loss"] = recon.detach(), state[LOSS].detach()
+        metrics.update(self.model.likelihood.scales())
         return state
 
     def on_step_training(self, state: State) -> None:
-        """After the optimiser's step: the model's constraints hold again, and all schedules move on by one step."""
+        """After the optimiser's step: the model's constraints hold again; schedules, and what the likelihood keeps of the
+        steps, move on by one step.
+        """
         self.model.constrain()
         for divergence in self.divergences:
             divergence.on_step_training(state)
+        self.model.likelihood.on_step_training(state)

@@ -62,7 +62,10 @@ class MetricsLog(Callback):
 
 
 class EpochTable(Callback):
-    """A row for each validation: training means since the row before, and validation means, nats per image."""
+    """A row for each validation: training means since the row before, and validation means, nats per image.
+
+    Bits per dimension come last.
+    """
 
     METRICS = ("loss", "recon", "kl", "divergence")
 
@@ -78,7 +81,7 @@ class EpochTable(Callback):
 
     def on_validation(self, engine: Training) -> None:
         trained = {f"train_{name}": value for name, value in self.means.read().items()}
-        names = ("neg_elbo", *self.METRICS)
+        names = ("neg_elbo", *self.METRICS, "bits_per_dim")
         validated = {f"val_{name}": engine.validated[name] for name in names if name in engine.validated}
         self._append({"epoch": engine.epoch, "step": engine.step, **trained, **validated})
         self.means.clear()
@@ -91,7 +94,7 @@ class EpochTable(Callback):
 
     def _append(self, row: Mapping[str, Any]) -> None:
         names = ["epoch", "step", *(f"train_{name}" for name in self.METRICS)]
-        names += [f"val_{name}" for name in ("neg_elbo", *self.METRICS)]
+        names += [f"val_{name}" for name in ("neg_elbo", *self.METRICS, "bits_per_dim")]
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
         if not self.file.exists():

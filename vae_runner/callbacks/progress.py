@@ -52,11 +52,12 @@ class Progress(Callback):
     def on_validation(self, engine: Training) -> None:
         validated = engine.validated
         log.info(
-            "validation at step %s: -ELBO %.1f, recon %.1f, KL %.2f nats per image",
+            "validation at step %s: -ELBO %.1f, recon %.1f, KL %.2f nats per image; %.4g bits per dimension",
             f"{engine.step:,}",
             validated["neg_elbo"],
             validated["recon"],
             validated["kl"],
+            validated["bits_per_dim"],
         )
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.report.callback import Report
+from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key
 from vae_runner.visualisation import LatentWalker
 
@@ -83,7 +84,7 @@ def build_data(node: Mapping[str, Any]) -> tuple[Subset, Subset]:
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:
     """The model for images of that shape, and its divergences; the weights depend on the seed alone."""
     with isolated(seed_for(seed, "weights")):
-        likelihood = build(config["likelihood"])
+        likelihood = build(config["likelihood"], **_taken(config["likelihood"], num_channels=image_shape[0]))
         spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
         channels, *size = image_shape
         encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
@@ -96,6 +97,12 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
         parts = list(spaces_of(config["divergence"]).values())
         nodes = parts * len(spaces) if len(parts) == 1 else parts
         return Objective(model, [build_divergence(nodes[i], space, i) for i, space in enumerate(spaces)])
+
+
+def _taken(node: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """Those facts of the data that the node's target has an argument for."""
+    accepted = parameters(locate(node["_target_"]))
+    return {name: fact for name, fact in facts.items() if name in accepted}
 
 
 def build_divergence(node: Mapping[str, Any], space: LatentSpace, space_id: int) -> DivergenceBase:

@@ -32,6 +32,7 @@ GIVEN: dict[str, frozenset[str]] = {
     "architecture.encoder": frozenset({"image_shape"}),
     "architecture.decoder": frozenset({"latent_dim", "image_shape"}),
     "divergence": frozenset({"input_key", "target_key"}),
+    "likelihood": frozenset({"num_channels"}),
     "optimizer": frozenset({"params"}),
 }
 # What `assemble` fills in where the config leaves null.

@@ -51,6 +51,8 @@ def _validated(run: Run) -> Iterator[Figure]:
             yield Figure(
                 name, nats(found[-1][1], decimals), "nats per image" + (_best(found) if key == "neg_elbo" else "")
             )
+    if found := points(run.validation, "bits_per_dim"):
+        yield Figure("Bits/dim", nats(found[-1][1], 4), "-ELBO for each number of an image")
 
 
 def _best(neg_elbo: Sequence[tuple[float, float]]) -> str:
