@@ -4,13 +4,24 @@ import pytest
 import torch
 from torch import nn
 
-from vae_runner.architectures import ConvDecoder, ConvEncoder, LinearDecoder, MLPDecoder, MLPEncoder
+from vae_runner.architectures import (
+    ConvDecoder,
+    ConvEncoder,
+    LinearDecoder,
+    MLPDecoder,
+    MLPEncoder,
+    ResNetDecoder,
+    ResNetEncoder,
+)
+from vae_runner.architectures.parts import halvings
+from vae_runner.architectures.resnet import ResidualBlock
 from vae_runner.auto_encoder import VAE
 from vae_runner.engine import Engine
 from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Bernoulli
 
 SHAPES = [(1, 16, 16), (3, 17, 17), (1, 30, 47), (3, 64, 64), (2, 65, 127), (1, 128, 128)]
+TOTAL = 33752.80355863478  # of the absolute weights of conv for 64x64, seed 7
 HIGGINS = {"channels": [32, 32, 64, 64], "hidden": [256]}
 
 
@@ -51,6 +62,8 @@ def test_conv_higgins_has_the_channels_of_higgins_2017() -> None:
         (MLPEncoder, MLPDecoder, {"hidden": [32]}, {"hidden": [32, 16]}),
         (ConvEncoder, MLPDecoder, {}, {"hidden": [32]}),
         (MLPEncoder, LinearDecoder, {"hidden": [32]}, {"bias": True}),
+        (ResNetEncoder, ResNetDecoder, {"width": 4}, {"width": 4}),
+        (ResNetEncoder, ConvDecoder, {"width": 3, "max_width": 20, "blocks": 2}, {}),
     ],
 )
 def test_any_size_and_channel_count(
@@ -71,7 +84,105 @@ def test_any_size_and_channel_count(
 
 def test_images_too_small_for_the_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="8x16 pixels are too small for 4 layers of stride 2: they need 16 pixels"):
-        ConvEncoder((1, 8, 16))
+        ConvEncoder((1, 8, 16), channels=[32, 32, 32, 32])
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "last"),
+    [
+        ((16, 16), [32] * 2, 4),
+        ((32, 32), [32] * 3, 4),
+        ((64, 64), [32] * 4, 4),
+        ((128, 128), [32] * 4 + [64], 4),
+        ((256, 256), [32] * 4 + [64] * 2, 4),
+        ((218, 178), [32] * 4 + [64], 5),  # 178 is halved to 89, 44, 22, 11 and 5
+        ((47, 300), [32] * 3, 5),
+        ((3, 3), [32], 1),
+    ],
+)
+def test_conv_deepens_until_4_to_7_pixels_are_left(size: tuple[int, int], channels: list[int], last: int) -> None:
+    encoder, decoder = ConvEncoder((3, *size)), ConvDecoder(8, (3, *size))
+    assert [layer.out_channels for layer in encoder.layers if isinstance(layer, nn.Conv2d)] == channels
+    up = [layer for layer in decoder.layers if isinstance(layer, nn.ConvTranspose2d)]
+    assert [layer.in_channels for layer in up] == channels[::-1]
+    convolved = encoder.layers[: 2 * len(channels)](torch.zeros(1, 3, *size))
+    assert min(convolved.shape[2:]) == last
+    assert decoder(torch.zeros(1, 8)).shape == (1, 3, *size)
+
+
+def test_conv_for_64_pixels_starts_with_the_weights_that_it_always_had() -> None:
+    # sums of absolute weights and names of the version in which the four layers were written out
+    torch.manual_seed(7)
+    encoder, decoder = ConvEncoder((1, 64, 64)), ConvDecoder(10, (1, 64, 64))
+    torch.manual_seed(7)
+    given = ConvEncoder((1, 64, 64), channels=[32] * 4), ConvDecoder(10, (1, 64, 64), channels=[32] * 4)
+    for one, other in zip((encoder, decoder), given, strict=True):
+        assert one.state_dict().keys() == other.state_dict().keys()
+        assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+    total = sum(p.double().abs().sum().item() for module in (encoder, decoder) for p in module.parameters())
+    assert total == pytest.approx(TOTAL, rel=1e-9)
+    assert list(encoder.state_dict())[:2] == ["layers.0.weight", "layers.0.bias"]
+
+
+def test_halvings_are_those_of_the_smaller_side() -> None:
+    assert [halvings((1, side, 500)) for side in (1, 4, 7, 8, 15, 16, 31, 32, 63, 64, 255, 256)] == [
+        1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6,
+    ]  # fmt: skip
+
+
+def test_resnet_has_the_widths_of_its_levels() -> None:
+    encoder, decoder = ResNetEncoder((3, 64, 64)), ResNetDecoder(8, (3, 64, 64))
+    down = [block.branch[-1].out_channels for block in encoder.layers if isinstance(block, ResidualBlock)]
+    assert down == [32, 64, 128, 256]  # at 32, 16, 8 and 4 pixels
+    assert encoder.num_features == 256 * 4 * 4
+    up = [block.branch[-1].out_channels for block in decoder.layers if isinstance(block, ResidualBlock)]
+    assert up == [128, 64, 32, 16, 16]  # at 4, 8, 16, 32 and 64 pixels
+    deep = ResNetEncoder((3, 64, 64), width=8, max_width=20, blocks=3)
+    assert sum(isinstance(layer, ResidualBlock) for layer in deep.layers) == 12
+    assert deep.num_features == 20 * 4 * 4
+    assert count(encoder, decoder) < 3e6
+
+
+def test_a_residual_block_starts_as_its_shortcut() -> None:
+    x = torch.randn(2, 8, 6, 6)
+    torch.testing.assert_close(ResidualBlock(8, 8)(x), x)
+    block = ResidualBlock(8, 16)
+    torch.testing.assert_close(block(x), block.shortcut(x))
+    block(x).square().sum().backward()
+    assert block.branch[-1].weight.grad.abs().sum() > 0  # it can leave zero
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_signals_keep_their_size_through_a_new_resnet(side: int, blocks: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 1, 1).expand(-1, -1, side, side)  # what a mean over pixels leaves as it is
+    encoder = ResNetEncoder((3, side, side), width=32, blocks=blocks)
+    inner = encoder.layers[:-3](x)[:, :, 1:-1, 1:-1]  # before the norm, away from the borders' zeros
+    assert inner.square().mean().item() == pytest.approx(x.square().mean().item(), rel=0.5)
+    decoder = ResNetDecoder(64, (3, side, side), width=32, blocks=blocks)
+    z = torch.randn(4, 64)
+    inner = decoder.layers[:-3](z)
+    assert inner.square().mean().item() == pytest.approx(1, rel=0.35)
+    assert 0.2 < decoder(z).square().mean().item() < 2
+
+
+def test_resnet_learns_an_image_quickly() -> None:
+    torch.manual_seed(0)
+    ramp = torch.linspace(0, 1, 24)
+    image = torch.stack([ramp.expand(20, -1), ramp[:20, None].expand(-1, 24), (ramp.expand(20, -1) > 0.5).float()])[
+        None
+    ]
+    encoder, decoder = ResNetEncoder((3, 20, 24), width=8), ResNetDecoder(128, (3, 20, 24), width=8)
+    head = nn.Linear(encoder.num_features, 128)
+    parameters = [*encoder.parameters(), *head.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = (decoder(head(encoder(image))) - image).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01  # the best constant colour is at 0.14
 
 
 def test_widths_must_be_given() -> None:

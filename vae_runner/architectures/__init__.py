@@ -8,5 +8,6 @@ its weights inside a set has `constrain()`, which is called after each optimiser
 from vae_runner.architectures.conv import ConvDecoder, ConvEncoder
 from vae_runner.architectures.linear import LinearDecoder
 from vae_runner.architectures.mlp import MLPDecoder, MLPEncoder
+from vae_runner.architectures.resnet import ResNetDecoder, ResNetEncoder
 
-__all__ = ["ConvDecoder", "ConvEncoder", "LinearDecoder", "MLPDecoder", "MLPEncoder"]
+__all__ = ["ConvDecoder", "ConvEncoder", "LinearDecoder", "MLPDecoder", "MLPEncoder", "ResNetDecoder", "ResNetEncoder"]

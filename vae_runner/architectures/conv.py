@@ -5,14 +5,25 @@ in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. 
 32, 32, 64, 64 channels and one layer of 256.
 
 A layer maps n pixels to floor(n / 2). So a size need not be a power of two: the mirror adds a row where n is odd.
+Where no channels are given, there are as many layers as lead to 4 pixels (up to 7 where the size is no power of two):
+32 channels in each of the first four, as published, and 64 in those that larger images need beyond.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vae_runner.architectures.parts import ImageShape, Nonlinearity, Widths, activation, fully_connected
+from vae_runner.architectures.parts import (
+    ImageShape,
+    Nonlinearity,
+    Widths,
+    activation,
+    fully_connected,
+    halved_sizes,
+    halvings,
+)
 from vae_runner.initialisation import he_initialised
 from vae_runner.signature import enforced
 
@@ -28,11 +39,12 @@ class ConvEncoder(nn.Module):
     def __init__(
         self,
         image_shape: ImageShape,
-        channels: Widths = (32, 32, 32, 32),
+        channels: Widths | None = None,
         hidden: Widths = (256, 256),
         nonlinearity: Nonlinearity = "relu",
     ) -> None:
         super().__init__()
+        channels = published_channels(image_shape) if channels is None else channels
         *_, smallest = halved_sizes(image_shape, len(channels))
         convolutions = [
             layer
@@ -58,10 +70,11 @@ class ConvDecoder(nn.Module):
         latent_dim: int,
         image_shape: ImageShape,
         hidden: Widths = (256, 256),
-        channels: Widths = (32, 32, 32, 32),
+        channels: Widths | None = None,
         nonlinearity: Nonlinearity = "relu",
     ) -> None:
         super().__init__()
+        channels = published_channels(image_shape)[::-1] if channels is None else channels
         sizes = halved_sizes(image_shape, len(channels))[::-1]
         flat = channels[0] * math.prod(sizes[0])
         layers = [
@@ -77,13 +90,6 @@ class ConvDecoder(nn.Module):
         return self.layers(z)
 
 
-def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, int]]:
-    """(height, width) of the image and behind each layer. Raises `ValueError` where nothing would be left of it."""
-    _, height, width = image_shape
-    sizes = [(height >> layer, width >> layer) for layer in range(num_layers + 1)]
-    if 0 in sizes[-1]:
-        raise ValueError(
-            f"images of {height}x{width} pixels are too small for {num_layers} layers of stride 2: "
-            f"they need {2**num_layers} pixels or more"
-        )
-    return sizes
+def published_channels(image_shape: ImageShape) -> Sequence[int]:
+    """The channels of each of the encoder's layers for images of that shape, from the image on."""
+    return [32 if layer < 4 else 64 for layer in range(halvings(image_shape))]

@@ -8,7 +8,7 @@ from torch import nn
 
 from vae_runner.signature import Limit
 
-__all__ = ["ImageShape", "Nonlinearity", "Widths", "activation", "fully_connected"]
+__all__ = ["ImageShape", "Nonlinearity", "Widths", "activation", "fully_connected", "halved_sizes", "halvings"]
 
 ImageShape = Sequence[int]  # (channels, height, width)
 Widths = Annotated[
@@ -38,3 +38,21 @@ def fully_connected(widths: Sequence[int], nonlinearity: Nonlinearity) -> list[n
         for inputs, outputs in pairwise(widths)
         for layer in (nn.Linear(inputs, outputs), activation(nonlinearity))
     ]
+
+
+def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, int]]:
+    """(height, width) of the image and behind each layer. Raises `ValueError` where nothing would be left of it."""
+    _, height, width = image_shape
+    sizes = [(height >> layer, width >> layer) for layer in range(num_layers + 1)]
+    if 0 in sizes[-1]:
+        raise ValueError(
+            f"images of {height}x{width} pixels are too small for {num_layers} layers of stride 2: "
+            f"they need {2**num_layers} pixels or more"
+        )
+    return sizes
+
+
+def halvings(image_shape: ImageShape) -> int:
+    """How often images of that shape are halved until their smaller side is 4 to 7 pixels, at least once."""
+    _, height, width = image_shape
+    return max(min(height, width).bit_length() - 3, 1)

@@ -1,0 +1,126 @@
+"""Residual encoder and decoder for photos (He et al. 2016, "Identity mappings in deep residual networks").
+
+    block     y = shortcut(x) + conv(silu(norm(conv(silu(norm(x))))))
+    encoder   conv 4x4, stride 2, then on every level blocks, and a mean over 2x2 pixels: sides n/2, n/4, ... 4
+    decoder   linear, then on every level blocks, and each pixel doubled (nearest neighbour): sides 4, ... n/2, n
+
+Both end with norm and silu, the decoder with a conv behind them. Other kernels are 3x3, norms are group norms (Wu & He
+2018), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of the image and
+double with each halving, up to `max_width`. A size n is halved to floor(n / 2), as in `conv`. The encoder has no blocks
+at the size of the image: they would cost as much as all others together, and seeing detail takes less than drawing it.
+
+Signals start as they should go on. The last convolution of each block starts at zero (Goyal et al. 2017, section 5.1),
+so that every block starts as its shortcut; the shortcuts, and the convolution that the image goes through, keep the
+size of a signal without a rectifier, weights of variance 1 / inputs; all others follow He.
+"""
+
+import math
+from itertools import pairwise
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from vae_runner.architectures.parts import ImageShape, halved_sizes, halvings
+from vae_runner.initialisation import he_initialised
+from vae_runner.signature import enforced, positive
+
+__all__ = ["ResNetDecoder", "ResNetEncoder"]
+
+Count = Annotated[int, positive]
+
+GROUPS = 8  # of channels that are normalised together, where the channels can be divided so
+
+
+@enforced
+class ResNetEncoder(nn.Module):
+    """Images (B, C, H, W) to features (B, channels x height x width of the last level).
+
+    blocks   residual blocks on each level
+    """
+
+    def __init__(self, image_shape: ImageShape, width: Count = 16, max_width: Count = 256, blocks: Count = 1) -> None:
+        super().__init__()
+        sizes = halved_sizes(image_shape, halvings(image_shape))
+        widths = level_widths(len(sizes), width, max_width)[1:]
+        layers = [straight(nn.Conv2d(image_shape[0], widths[0], 4, stride=2, padding=1))]
+        for inputs, outputs in pairwise([widths[0], *widths]):
+            layers += [*level(inputs, outputs, blocks), nn.AvgPool2d(2)]
+        layers.pop()  # the last level is not halved
+        self.num_features = widths[-1] * math.prod(sizes[-1])
+        self.layers = nn.Sequential(*layers, norm(widths[-1]), nn.SiLU(), nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+@enforced
+class ResNetDecoder(nn.Module):
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its levels are the encoder's."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        width: Count = 16,
+        max_width: Count = 256,
+        blocks: Count = 1,
+    ) -> None:
+        super().__init__()
+        sizes = halved_sizes(image_shape, halvings(image_shape))[::-1]
+        widths = level_widths(len(sizes), width, max_width)[::-1]
+        layers = [
+            straight(nn.Linear(latent_dim, widths[0] * math.prod(sizes[0]))),
+            nn.Unflatten(1, (widths[0], *sizes[0])),
+        ]
+        for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
+            layers += [*level(inputs, outputs, blocks), nn.Upsample(size)]
+        layers += level(width, width, blocks)
+        out = he_initialised(nn.Conv2d(width, image_shape[0], 3, padding=1))
+        self.layers = nn.Sequential(*layers, norm(width), nn.SiLU(), out)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation block, (B, inputs, H, W) to (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Identity() if inputs == outputs else straight(nn.Conv2d(inputs, outputs, 1))
+        last = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.branch = nn.Sequential(
+            norm(inputs),
+            nn.SiLU(),
+            he_initialised(nn.Conv2d(inputs, outputs, 3, padding=1)),
+            norm(outputs),
+            nn.SiLU(),
+            last,
+        )
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.branch(x)
+
+
+def level_widths(count: int, width: int, max_width: int) -> list[int]:
+    """The channels of each level, from the image on."""
+    return [width, *(min(width << number, max(width, max_width)) for number in range(1, count))]
+
+
+def level(inputs: int, outputs: int, blocks: int) -> list[nn.Module]:
+    """The blocks of one level, the last of which changes the channels."""
+    return [*(ResidualBlock(inputs, inputs) for _ in range(blocks - 1)), ResidualBlock(inputs, outputs)]
+
+
+def norm(channels: int) -> nn.Module:
+    """Group norm over equal groups, as many of them as `channels` can be divided into, up to 8."""
+    return nn.GroupNorm(math.gcd(channels, GROUPS), channels)
+
+
+def straight(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    """The layer with weights that keep a signal's size where no rectifier follows; returns it."""
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
+    nn.init.zeros_(layer.bias)
+    return layer
