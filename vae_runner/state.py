@@ -26,7 +26,10 @@ __all__ = [
 
 
 class StateKey:
-    """A key of a state. Two keys are the same only if they are one object, so names cannot collide."""
+    """A key of a state. Two keys are the same only if they are one object, so names cannot collide.
+
+    A copy of a part that holds a key, as `copy.deepcopy` makes it, holds the same key.
+    """
 
     __slots__ = ("name",)
 
@@ -35,6 +38,9 @@ class StateKey:
 
     def __repr__(self) -> str:
         return f"StateKey({self.name!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "StateKey":
+        return self
 
 
 State = MutableMapping[StateKey, Any]

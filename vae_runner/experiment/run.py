@@ -14,6 +14,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
+from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, duration, shown
 from vae_runner.experiment.provenance import describe_run, environment
 from vae_runner.experiment.resume import compare_configs, saved_config
@@ -86,6 +87,7 @@ def _train(
             log.info("%s", describe_run(record))
             if latest is not None:
                 folder.link_as_latest(latest)
+            tell_size(engine)
             with signals.deferred():
                 validated = engine.run()
     except RunError as error:
