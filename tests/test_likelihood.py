@@ -35,6 +35,7 @@ def every_likelihood() -> list[Likelihood]:
         OptimalGaussian(),
         Laplace(0.5),
         DiscretizedLogistic(3),
+        DiscretizedLogistic(3, per="channel"),
         DiscretizedLogistic(3, per="pixel"),
     ]
 
@@ -305,7 +306,8 @@ def test_a_scale_for_each_pixel_comes_behind_the_locations() -> None:
 
 
 def test_each_channel_has_a_scale_of_its_own() -> None:
-    likelihood = DiscretizedLogistic(3, scale=0.1)
+    assert DiscretizedLogistic(3).scales()["scale"].tolist() == pytest.approx([0.25], rel=1e-3)
+    likelihood = DiscretizedLogistic(3, per="channel", scale=0.1)
     with torch.no_grad():
         likelihood.log_scale.value[1] = -0.05
     expected = sum(

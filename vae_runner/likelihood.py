@@ -59,7 +59,7 @@ class Likelihood(nn.Module):
         """After each optimiser step, with its state; never in validation."""
 
     def scales(self) -> dict[str, Tensor]:
-        """Returns the noise's scales by name, () or (C,), where they are not fixed: for logs."""
+        """Returns the noise's scales by name, () or (D,), where they are not fixed: for logs."""
         return {}
 
     def bits_per_dim(self, nats: float, dimensions: int) -> float:
@@ -104,10 +104,11 @@ class Gaussian(Likelihood):
 class LearnedGaussian(Likelihood):
     """Gaussian with one sigma for all pixels, a parameter that the optimiser moves; it starts at `sigma`.
 
-    ln sigma is the parameter, softly limited to [ln `smallest`, ln 100].
+    ln sigma is the parameter, softly limited to [ln `smallest`, ln 100]. It should start above the errors of the first
+    images: its gradient D (1 - mse / sigma^2) grows without end below them, and Adam remembers that for long.
     """
 
-    def __init__(self, sigma: Positive = 0.1, smallest: Positive = 0.001) -> None:
+    def __init__(self, sigma: Positive = 0.5, smallest: Positive = 0.001) -> None:
         super().__init__()
         self.log_scale = LogScale((), sigma, smallest)
 
@@ -197,8 +198,9 @@ class DiscretizedLogistic(Likelihood):
 
         ln(s(u) - s(l)) = ln s(u) + ln s(-l) + ln(1 - e^(l - u)),    the first level ln s(u), the last ln s(-l).
 
-    per        `channel`: a parameter b for each of `num_channels`; `pixel`: the decoder puts out ln(b / `scale`) too,
-               in as many channels again behind those of mu
+    per        what has a b of its own: the `image`, one parameter for all its numbers (as in Kingma's); each `channel`
+               of `num_channels`, which may leave a channel to its noise for long; each `pixel`, where the decoder puts
+               out ln(b / `scale`) too, in as many channels again behind those of mu
     scale      where b starts
     smallest   soft lower limit of b; 0.0005 is an eighth of a level
     """
@@ -208,14 +210,15 @@ class DiscretizedLogistic(Likelihood):
     def __init__(
         self,
         num_channels: int,
-        per: Literal["channel", "pixel"] = "channel",
-        scale: Positive = 0.1,
+        per: Literal["image", "channel", "pixel"] = "image",
+        scale: Positive = 0.25,
         smallest: Positive = 0.0005,
     ) -> None:
         super().__init__()
         self.channels_per_channel = 2 if per == "pixel" else 1
         self.scale, self.smallest = scale, smallest
-        self.log_scale = LogScale((num_channels,), scale, smallest) if per == "channel" else None
+        shape = (num_channels,) if per == "channel" else (1,)
+        self.log_scale = None if per == "pixel" else LogScale(shape, scale, smallest)
 
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         location, log_scale = self._noise(raw)
@@ -240,7 +243,7 @@ class DiscretizedLogistic(Likelihood):
         return {} if self.log_scale is None else {"scale": self.log_scale().detach().exp()}
 
     def _noise(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns mu (B, C, H, W) and ln b, (C, 1, 1) or (B, C, H, W)."""
+        """Returns mu (B, C, H, W) and ln b, (1, 1, 1), (C, 1, 1) or (B, C, H, W)."""
         raw = raw.float()
         if self.log_scale is not None:
             return raw, self.log_scale()[:, None, None]
