@@ -55,7 +55,11 @@ def experiment(compose: Callable[..., DictConfig]) -> Callable[..., Engine]:
     """experiment(*overrides, folder=None) -> the engine of a small run on toy images, nothing of it mocked."""
 
     def make(*overrides: str, folder: Path | None = None) -> Engine:
-        config, problems = check(compose(*TOY, *overrides))
+        chosen = any(override.startswith("experiment=") for override in overrides)
+        toy = [
+            override for override in TOY if not (chosen and override.startswith("divergence="))
+        ]  # a preset has its own
+        config, problems = check(compose(*toy, *overrides))
         assert problems == []
         return assemble(config, folder)
 

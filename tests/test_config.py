@@ -74,6 +74,8 @@ def test_every_option_trains_two_steps_with_finite_gradients(
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
     elif overrides[0] == "dataset=dsprites":
         overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
+    if group == "experiment":
+        overrides.append("visualisation=[reconstruction]")  # pictures are options of their own
     overrides += ["engine.steps=2", "engine.epochs=null", "engine.batch_size=16", "engine.device=cpu"]
     engine = experiment(*overrides, folder=tmp_path)
     for _ in range(2):
@@ -108,6 +110,25 @@ def test_the_burgess_preset_is_the_paper_s(compose: Compose) -> None:
         "_target_": "vae_runner.schedule.Linear", "start": 0.0, "end": 25.0, "steps": 100_000, "delay": 0,
     }  # fmt: skip
     assert (cfg.divergence.gamma, cfg.optimizer.lr, cfg.engine.batch_size) == (1000, 5e-4, 64)
+
+
+def test_the_photo_presets_are_the_papers(compose: Compose) -> None:
+    cfg = compose("experiment=higgins2017_celeba", "dataset=toy")
+    assert cfg.architecture.encoder.channels == cfg.architecture.decoder.channels[::-1] == [32, 32, 64, 64]
+    assert (cfg.distribution.dims, cfg.divergence.beta, cfg.optimizer.lr) == (32, 250, 1e-4)
+    assert cfg.likelihood == {"_target_": "vae_runner.likelihood.Gaussian", "sigma": 0.1}
+    cfg = compose("experiment=burgess2018_celeba", "dataset=toy")
+    capacity = cfg.divergence.capacity
+    assert (capacity.start, capacity.end, capacity.steps, capacity.delay) == (0, 50, 100_000, 0)
+    assert (cfg.divergence.gamma, cfg.optimizer.lr, cfg.architecture.encoder.hidden) == (10_000, 5e-4, [256, 256])
+
+
+@pytest.mark.parametrize("preset", ["higgins2017_celeba", "burgess2018_celeba", "photos64"])
+def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Callable[..., Engine], preset: str) -> None:
+    small = ("dataset=toy", "dataset.size=64", "dataset.channels=3", "engine.batch_size=4", "engine.steps=2")
+    engine = experiment(f"experiment={preset}", *small)
+    assert engine.run()["bits_per_dim"] > 0
+    assert 3e5 < sum(parameter.numel() for parameter in engine.objective.parameters()) < 4e6
 
 
 @pytest.mark.parametrize(
