@@ -44,9 +44,7 @@ class Objective(nn.Module):
         return state
 
     def on_step_training(self, state: State) -> None:
-        """After the optimiser's step: the model's constraints hold again; schedules, and what the likelihood keeps of the
-        steps, move on by one step.
-        """
+        """After the optimiser's step: constraints hold again; schedules and the likelihood's sums move on by one."""
         self.model.constrain()
         for divergence in self.divergences:
             divergence.on_step_training(state)
