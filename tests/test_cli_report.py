@@ -186,6 +186,19 @@ def test_a_sweep_has_its_page_after_every_job_also_one_that_failed(
     assert [row["step"] for row in table(sweep)][:2] == ["6", "4"]
 
 
+def test_a_job_that_fails_before_it_has_begun_has_a_status_too(
+    vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_runner.experiment.run.check", lambda cfg: ({}, ["seed is odd"]))
+    code, output, _ = vae_train(*toy("--multirun", "seed=1,3"))
+    assert code == 1
+    assert "0 of 2 jobs done" in output
+    rows = table(inside / "multirun/latest")
+    assert [(row["seed"], row["status"], row["reason"]) for row in rows] == [
+        ("1", "failed", "UserError: seed is odd"), ("3", "failed", "UserError: seed is odd"),
+    ]  # fmt: skip
+
+
 def test_a_sweep_report_that_fails_costs_a_warning(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,15 +113,16 @@ def test_of_a_traversal_the_first_three_latents_are_shown(tmp_path: Path) -> Non
 
 
 def test_a_long_traversal_keeps_its_range(tmp_path: Path) -> None:
-    wide = {"columns": 11, "tile_width": 128, "tile_height": 128, "scale": 2, "rows": 1}
+    wide = {"columns": 21, "tile_width": 128, "tile_height": 128, "scale": 2, "rows": 1}
     for number, run in enumerate(runs(tmp_path, 2)):
         paint(run, "traversal", grid(number, **wide), layout=wide)
     shown = sheet(tmp_path, "traversal")
     assert shown.shape[1] <= 1600
-    columns = [c for c in range(11) if find(shown, image(0, 0, c, size=(64, 64)), 2)]
-    assert len(columns) >= 8
-    assert {0, 10} <= set(columns)
-    assert [c for c in range(11) if find(shown, image(1, 0, c, size=(64, 64)), 2)] == columns
+    columns = [c for c in range(21) if find(shown, image(0, 0, c, size=(64, 64)), 2)]
+    assert 8 <= len(columns) < 21
+    assert {0, 20} <= set(columns)
+    assert columns == [20 - column for column in reversed(columns)]  # as dense on either side
+    assert [c for c in range(21) if find(shown, image(1, 0, c, size=(64, 64)), 2)] == columns
 
 
 def test_samples_run_on_over_the_rows_of_their_picture(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,30 @@ def test_where_it_is_not_installed_one_line_says_so_before_training(
     with pytest.raises(UserError, match="needs tensorboard"):
         TensorBoard(None, tmp_path, tmp_path)
     assert check(compose("engine.device=cpu"))[1] == []
+
+
+def test_a_picture_that_comes_after_the_last_step_is_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None) -> None: ...
+
+        def add_image(self, tag: str, pixels: Any, step: int, dataformats: str) -> None:
+            written.append((tag, step, pixels.shape, dataformats))
+
+        def close(self) -> None:
+            written.append("closed")
+
+    monkeypatch.setattr(module, "summary_writer", lambda: Writer)
+    board = TensorBoard(None, tmp_path / "tensorboard", tmp_path)
+    Image.new("RGB", (4, 3)).save(tmp_path / "old.png")
+    (tmp_path / "old.json").write_text('{"step": 3}')
+    board.on_start(SimpleNamespace(step=0))
+    Image.new("L", (6, 5)).save(tmp_path / "late.png")
+    (tmp_path / "late.json").write_text('{"step": 12}')
+    board.close()
+    board.close()
+    assert written == [("pictures/late", 12, (5, 6, 3), "HWC"), "closed"]
 
 
 class Broken:
