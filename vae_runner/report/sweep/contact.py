@@ -142,7 +142,7 @@ def _traversals(tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
     values = [own.details.get("values") for own in tiles]
     same = values[0] if all(one == values[0] for one in values) and isinstance(values[0], list) else []
     known = len(same) == most and all(number(value) is not None for value in same)
-    return rows, [f"{same[column]:+.2f}" for column in columns] if known else []
+    return rows, [f"{round(same[column], 2) + 0.0:+.2f}" for column in columns] if known else []
 
 
 def _reconstructions(tiles: Sequence[Tiles]) -> list[Row]:
@@ -170,7 +170,9 @@ def _latent(details: Mapping[str, Any], row: int) -> str:
 
 
 def _spread(most: int, count: int) -> list[int]:
-    """`count` of so many columns, from the first to the last."""
+    """`count` of so many columns, from the first to the last; the middle one stays, where there is one."""
+    if most % 2 == 1 and count < most and count % 2 == 0:
+        count -= 1
     return [round(i * (most - 1) / max(count - 1, 1)) for i in range(count)]
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["WIDTH", "Row", "matrix", "most_images", "png", "rows_of_images"]
+__all__ = ["Row", "matrix", "most_images", "png", "rows_of_images"]
 
-WIDTH = 1600  # pixels, about
+WIDTH, SLACK = 1600, 100  # pixels, and how many more where no image has to go for them
 LARGEST = 4  # times that an image is enlarged at most
 FEWEST = 8  # images in a row, before enlarging them counts for more than their number
 MARGIN, GAP, APART = 16, 2, 12  # pixels: around all, between images, between runs
@@ -101,7 +101,8 @@ def _fit(labels: int, names: int, tile: tuple[int, int], wanted: int) -> tuple[i
     """How many images, and how many times enlarged."""
     room = WIDTH - 2 * MARGIN - labels - (names + 10 if names else 0)
     for scale in range(LARGEST, 0, -1):
-        count = room // (tile[0] * scale + GAP)
+        each = tile[0] * scale + GAP
+        count = wanted if wanted * each <= room + SLACK else room // each
         if count >= min(wanted, FEWEST):
             return min(count, wanted), scale
     return max(min(room // (tile[0] + GAP), wanted), 1), 1
