@@ -165,7 +165,9 @@ def test_a_sweep_has_its_page_after_every_job_also_one_that_failed(
             seen.append([row["status"] for row in table(path.parent)])
 
     monkeypatch.setattr("vae_runner.report.sweep.write.write_atomically", watched)
-    code, output, _ = vae_train(*toy("--multirun", "dataset.size=16,8", "seed=0,1", "engine.steps=4"))
+    code, output, _ = vae_train(
+        *toy("--multirun", "dataset.size=16,8", "seed=0,1", "engine.steps=4", "architecture=conv_higgins")
+    )
     assert code == 1
     assert seen[:4] == [["done"], ["done"] * 2, ["done", "done", "failed"], ["done", "done", "failed", "failed"]]
     sweep = (inside / "multirun/latest").resolve()

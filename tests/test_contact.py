@@ -12,7 +12,7 @@ from PIL import Image
 from test_sweep import make_run
 
 from vae_runner.report.sweep import read_sweep
-from vae_runner.report.sweep.contact import MOST_RUNS, contact_sheet, shared_pictures
+from vae_runner.report.sweep.contact import MOST_RUNS, _latent, contact_sheet, shared_pictures
 
 Pixels = NDArray[np.uint8]
 LAYOUT = {"left": 31, "top": 17, "gap": 3, "columns": 8, "rows": 4, "scale": 3, "tile_width": 36, "tile_height": 30}
@@ -100,10 +100,12 @@ def test_each_run_has_its_own_inputs_where_they_are_not_the_same(tmp_path: Path)
 
 def test_of_a_traversal_the_first_three_latents_are_shown(tmp_path: Path) -> None:
     for number, run in enumerate(runs(tmp_path, 2)):
+        values = np.linspace(-2, 2, 8).tolist()
         details = {
-            "dims": [4, 2, 0, 1],
-            "kl_nats": [0.5, 0.25, 1.5, 0.0, 2.5],
-            "values": np.linspace(-2, 2, 8).tolist(),
+            "rows": [
+                {"space": 0, "dim": dim, "kl_nats": kl, "values": values, "factor": factor}
+                for dim, kl, factor in ((4, 2.5, "posX"), (2, 1.5, None), (0, 0.5, None), (1, 0.25, None))
+            ]
         }
         paint(run, "traversal", grid(number), details=details)
     shown = sheet(tmp_path, "traversal")
@@ -259,3 +261,11 @@ def test_a_label_in_any_script_and_of_any_length_is_drawn(tmp_path: Path) -> Non
     shown = sheet(tmp_path, "samples")
     assert shown.shape[1] <= 1700
     assert only(shown, image(1, 0, 0))[1] > 400
+
+
+def test_latents_are_named_by_what_stands_beside_the_picture() -> None:
+    row = {"space": 0, "dim": 4, "kl_nats": 2.5, "values": [0.0], "factor": "posX"}
+    assert _latent({"rows": [row]}, 0) == "z4   2.50 nats   posX"
+    assert _latent({"rows": [row | {"factor": None}, row | {"space": 1}]}, 0) == "space0 z4   2.50 nats"
+    for broken in ({}, {"rows": 3}, {"rows": [None]}, {"rows": [{"dim": "x"}]}):
+        assert _latent(broken, 0) == ""

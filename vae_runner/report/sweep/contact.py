@@ -139,8 +139,8 @@ def _traversals(tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
         for own, names in named
         for row, name in enumerate(names)
     ]
-    values = [own.details.get("values") for own in tiles]
-    same = values[0] if all(one == values[0] for one in values) and isinstance(values[0], list) else []
+    values = [_row_details(own.details, row).get("values") for own, names in named for row in range(len(names))]
+    same = values[0] if values and all(one == values[0] for one in values) and isinstance(values[0], list) else []
     known = len(same) == most and all(number(value) is not None for value in same)
     return rows, [f"{round(same[column], 2) + 0.0:+.2f}" for column in columns] if known else []
 
@@ -159,14 +159,27 @@ def _reconstructions(tiles: Sequence[Tiles]) -> list[Row]:
     return [row for own, above, below in pairs for row in (Row(above, own.label, "input"), Row(below, (), "output"))]
 
 
+def _row_details(details: Mapping[str, Any], row: int) -> Mapping[str, Any]:
+    """What the file beside a traversal says of a row: `space`, `dim`, `kl_nats`, `values`, `factor`."""
+    rows = details.get("rows")
+    found = rows[row] if isinstance(rows, list) and row < len(rows) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def _latent(details: Mapping[str, Any], row: int) -> str:
-    """'z3   2.10 nats', as far as it is known."""
-    dims, kl = details.get("dims"), details.get("kl_nats")
-    dim = dims[row] if isinstance(dims, list) and row < len(dims) else None
-    if not isinstance(dim, int):
+    """'z3   2.10 nats   posX', as far as it is known."""
+    about = _row_details(details, row)
+    if not isinstance(about.get("dim"), int):
         return ""
-    value = number(kl[dim]) if isinstance(kl, list) and 0 <= dim < len(kl) else None
-    return f"z{dim}" + (f"   {value:.2f} nats" if value is not None else "")
+    several = any(_row_details(details, other).get("space") for other in range(len(details["rows"])))
+    name = f"space{about.get('space')} z{about['dim']}" if several else f"z{about['dim']}"
+    value, factor = number(about.get("kl_nats")), about.get("factor")
+    parts = [
+        name,
+        *([f"{value:.2f} nats"] if value is not None else []),
+        *([factor] if isinstance(factor, str) else []),
+    ]
+    return "   ".join(parts)
 
 
 def _spread(most: int, count: int) -> list[int]:
