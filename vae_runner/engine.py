@@ -142,6 +142,10 @@ class Engine:
         """Whether something that happens every so many steps, and at the end, happens now."""
         return self.step % every == 0 or self.step == self.total_steps
 
+    def schedules(self, steps: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Returns the value of every schedule at these steps (N,), by name: (N,) each; `lr` of the first group."""
+        return {**self.objective.scheduled_at(steps), "lr": self._base_rates[0] * self.lr_schedule(steps)}
+
     def train_step(self) -> State:
         """Make one optimiser step; returns its state. Raises `RunError` before the update if the loss is not finite.
 

@@ -43,6 +43,10 @@ class Objective(nn.Module):
         metrics.update(self.model.likelihood.scales())
         return state
 
+    def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
+        """Returns what the divergences' schedules are at these steps (N,), by name: (N,) each."""
+        return {name: values for part in self.divergences for name, values in part.scheduled_at(steps).items()}
+
     def on_step_training(self, state: State) -> None:
         """After the optimiser's step: constraints hold again; schedules and the likelihood's sums move on by one."""
         self.model.constrain()

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "DEVICE",
+    "FACTORS",
     "LOSS",
     "METRICS",
     "MODEL",
@@ -58,6 +59,7 @@ Y_PRED = state_key("y_pred")  # (B, C, H, W), decoded images
 LOSS = state_key("loss")  # (), nats per image
 MODEL = state_key("model")
 DEVICE = state_key("device")
+FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is known of the images under X
 STEP = state_key("step")  # optimiser steps done when the state was made
 METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
 SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step

@@ -7,8 +7,10 @@ from vae_runner.callbacks.pictures import Pictures
 from vae_runner.callbacks.progress import Progress
 from vae_runner.callbacks.tensorboard import TensorBoard
 from vae_runner.callbacks.tolerant import Tolerant
+from vae_runner.callbacks.writer import Behind, Writer
 
 __all__ = [
+    "Behind",
     "Callback",
     "Checkpoints",
     "EpochTable",
@@ -18,4 +20,5 @@ __all__ = [
     "TensorBoard",
     "Tolerant",
     "Training",
+    "Writer",
 ]

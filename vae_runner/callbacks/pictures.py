@@ -1,76 +1,151 @@
-"""Pictures at an interval: each walker's grid as PNG, a copy in the history, and a JSON file beside it."""
+"""Pictures at an interval: each picture's files, a copy in the history, and a JSON file beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from vae_runner.auto_encoder import VAE
 from vae_runner.callbacks.base import Callback, Training
-from vae_runner.datasets.split import Subset
+from vae_runner.callbacks.writer import Writer
+from vae_runner.datasets.split import Subset, factors_of
 from vae_runner.files import write_atomically, write_json
 from vae_runner.randomness import isolated, permutation, seed_for
-from vae_runner.state import DEVICE, MODEL, STEP, State, X
-from vae_runner.visualisation import Grid, LatentWalker
-from vae_runner.visualisation.grid import png
+from vae_runner.state import DEVICE, FACTORS, MODEL, STEP, State, X
+from vae_runner.visualisation import Drawing, Picture, Scene
+from vae_runner.visualisation.picture import Phase
 
-__all__ = ["Pictures"]
+__all__ = ["FIRST", "Pictures", "picture_images", "picture_state", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
-BATCH = 256  # images that a walker sees
+BATCH = 256  # images that a picture sees
 
 
 class Pictures(Callback):
-    """Writes `NAME.png` (newest) and `history/NAME-STEP.png` into `folder`, for each of the named walkers.
+    """Writes `NAME.png` (newest) and `history/NAME-STEP.png` into `folder`, for each of the named pictures, and moving
+    ones into the folder `animations` beside it.
 
     Every picture is made of the same images: the data set's own choice first, then some of the split. They are made
-    in evaluation mode and under generators of their own, so they change nothing of the training. Walkers of one split
-    share a state, that of the model's forward pass: what one puts there (`to_key`), those behind it find.
+    in evaluation mode and under generators of their own, so they change nothing of the training. Pictures of one split
+    share a state, that of the model's forward pass: what one puts there (`to_key`), those behind it find. The training
+    does not wait for their drawing and writing, but a checkpoint does.
     """
 
-    def __init__(self, folder: str | Path, walkers: Mapping[str, LatentWalker], every: int) -> None:
+    def __init__(
+        self, folder: str | Path, walkers: Mapping[str, Picture], every: int, writer: Writer | None = None
+    ) -> None:
         self.folder, self.walkers, self.every = Path(folder), dict(walkers), every
+        self.writer = writer or Writer()
+
+    def on_start(self, engine: Training) -> None:
+        self._draw(engine, {name: picture for name, picture in self.walkers.items() if picture.at_start}, 0)
+
+    def on_step(self, engine: Training, state: State) -> None:
+        self.writer.check()
 
     def on_step_end(self, engine: Training, state: State) -> None:
-        if engine.is_due(self.every) or engine.step == min(FIRST, self.every):
-            self.write(engine)
+        if self.is_due(engine):
+            self.draw(engine)
+
+    def on_interrupt(self, engine: Training) -> None:
+        self.writer.flush()
+
+    def on_end(self, engine: Training) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing; but who asks is about to claim that this step is done, and so its pictures have to be."""
+        self.writer.flush()
+        return {}
+
+    def is_due(self, engine: Training) -> bool:
+        """Whether pictures are made at this step."""
+        return engine.is_due(self.every) or engine.step == min(FIRST, self.every)
+
+    def write(self, engine: Training) -> None:
+        """Write all pictures of this step, now."""
+        self.draw(engine)
+        self.writer.flush()
+
+    def draw(self, engine: Training) -> None:
+        """Make all pictures of this step, and have them written."""
+        self._draw(
+            engine, {name: picture for name, picture in self.walkers.items() if not picture.at_start}, engine.step
+        )
 
     @torch.no_grad()
-    def write(self, engine: Training) -> None:
-        """Write all pictures of this step."""
+    def _draw(self, engine: Training, pictures: Mapping[str, Picture], step: int) -> None:
         model = engine.objective.model
         was_training = model.training
         model.eval()
         try:
-            states = {phase: _state(engine, phase) for phase in {walker.phase for walker in self.walkers.values()}}
-            for name, walker in self.walkers.items():
+            scene = _scene(engine, self.folder.parent, step)
+            for name, picture in pictures.items():
                 with isolated(0, engine.device):
-                    grid = walker(states[walker.phase])
-                self._save(name, grid, engine)
+                    drawings = picture.draw(scene)
+                for drawing in drawings:
+                    self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
         finally:
             model.train(was_training)
 
-    def _save(self, name: str, grid: Grid, engine: Training) -> None:
-        details = {"picture": name, "step": engine.step, "seed": engine.config.seed, "range": [0, 1], **grid.details}
-        data = png(grid)
-        for file in (self.folder / "history" / f"{name}-{engine.step:07d}", self.folder / name):
-            write_atomically(file.with_suffix(".png"), data)
-            write_json(file.with_suffix(".json"), details)
+    def _writing(self, name: str, picture: Picture, drawing: Drawing, step: int, seed: int) -> Callable[[], None]:
+        folder = self.folder if drawing.folder == "grids" else self.folder.parent / drawing.folder
+        folders = [folder / "history"] * picture.history + [folder]
+        return lambda: write_drawing(drawing, name, folders, step, seed) and None
 
 
-def _state(engine: Training, phase: str) -> State:
-    """What the model makes of the images that pictures of that split are made of."""
-    model = engine.objective.model
-    images = picture_images(engine.train if phase == "train" else engine.validation, BATCH)
-    state: State = {X: images, MODEL: model, STEP: engine.step, DEVICE: engine.device}
-    with isolated(0, engine.device):
-        model(images, state)
+def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, seed: int) -> list[Path]:
+    """Write the drawing's files and their JSON file into the folders, of those called history only the PNG and with the
+    step in its name; returns the files of the last folder.
+    """
+    files, details = drawing.encode()
+    record = {"picture": drawing.name or name, "step": step, "seed": seed, "range": [0, 1], **details}
+    written: list[Path] = []
+    for folder in folders:
+        is_history = folder.name == "history"
+        stem = folder / (f"{name}-{step:07d}" if is_history else drawing.name or name)
+        written = []
+        for ending, data in files.items():
+            if ending == ".png" or not is_history:
+                written.append(stem.with_name(stem.name + ending))
+                write_atomically(written[-1], data)
+        if files:
+            write_json(stem.with_name(stem.name + ".json"), record)
+    return written
+
+
+def picture_state(model: VAE, subset: Subset, step: int, device: torch.device) -> State:
+    """What the model makes of the images that pictures of that split are made of, and what is known of them."""
+    indices = _picture_indices(subset, BATCH)
+    state: State = {X: subset.data.gather(indices), MODEL: model, STEP: step, DEVICE: device}
+    state[FACTORS] = factors_of(subset.data, indices)
+    with isolated(0, device):
+        model(state[X], state)
     return state
 
 
-def picture_images(subset: Subset, count: int) -> torch.Tensor:
+def picture_images(subset: Subset, count: int) -> Tensor:
     """The images that pictures are made of, (count or fewer, C, H, W): the showcase, then a choice of the subset that
     is always the same.
     """
+    return subset.data.gather(_picture_indices(subset, count))
+
+
+def _picture_indices(subset: Subset, count: int) -> Tensor:
     showcase = torch.tensor(subset.data.showcase(), dtype=torch.int64, device=subset.indices.device)
     chosen = permutation(len(subset), seed_for(0, "pictures"))[: max(count - len(showcase), 0)]
-    return torch.cat([subset.data.gather(showcase), subset.batch(chosen.to(subset.indices.device))])
+    return torch.cat([showcase, subset.indices[chosen.to(subset.indices.device)]])
+
+
+def _scene(engine: Training, folder: Path, step: int) -> Scene:
+    @cache
+    def state(phase: Phase) -> State:
+        subset = engine.train if phase == "train" else engine.validation
+        return picture_state(engine.objective.model, subset, engine.step, engine.device)
+
+    return Scene(step, engine.total_steps, folder, state, engine.schedules)

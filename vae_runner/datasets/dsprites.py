@@ -77,6 +77,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
         "posX": np.linspace(0, 1, 32),
         "posY": np.linspace(0, 1, 32),
     }
+    factor_classes: ClassVar[dict[str, tuple[str, ...]]] = {"shape": ("square", "ellipse", "heart")}
     metadata: ClassVar[dict[str, Any]] = {
         "title": "dSprites dataset",
         "version": 1,
@@ -159,6 +160,25 @@ class dSprites(Dataset[tuple[Any, Any]]):
     def showcase(self) -> list[int]:
         """Indices of a square, an ellipse and a heart for pictures: centred, of middle size, turned by 37 degrees."""
         return self.index_of([(0, shape, 3, 4, 16, 16) for shape in range(3)]).tolist()
+
+    def factors(self, indices: Tensor) -> dict[str, Tensor]:
+        """The factors of the images at `indices` (B,) that vary, for `split.factors_of`.
+
+        The orientation as (cos k a, sin k a) of its angle a, (B, 2): a sprite looks the same after 1/k of a turn, k 4
+        for the square, 2 for the ellipse and 1 for the heart.
+        """
+        shape = torch.from_numpy(self.latents_classes(indices.cpu().numpy())[..., 1])
+        values = dict(
+            zip(self.latents_names, torch.from_numpy(self.latents_values(indices.cpu().numpy())).T, strict=True)
+        )
+        turned = values["orientation"] * torch.tensor([4, 2, 1])[shape]
+        return {
+            "shape": shape,
+            "scale": values["scale"],
+            "orientation": torch.stack([turned.cos(), turned.sin()], -1),
+            "posX": values["posX"],
+            "posY": values["posY"],
+        }
 
     def get_img_by_latent(self, latent_code: ArrayLike) -> Any:
         """The image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as `gather`.

@@ -11,7 +11,7 @@ from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
 from vae_runner.signature import Limit, enforced, positive
 
-__all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "split"]
+__all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "factors_of", "split"]
 
 part_or_count = Limit(
     "must be a part below 1 or a count of images",
@@ -20,7 +20,10 @@ part_or_count = Limit(
 
 
 class ImageData(Protocol):
-    """What the engine needs of a data set, beside torchvision's `[index]` and `len`."""
+    """What the engine needs of a data set, beside torchvision's `[index]` and `len`.
+
+    One that knows what its images were made of may have `factors` too, see `factors_of`.
+    """
 
     image_shape: tuple[int, int, int]  # (channels, height, width)
     provenance: dict[str, Any]  # where the images came from; `source` says it in a word
@@ -83,6 +86,14 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
         purpose = "train on" if count else "validate"
         raise UserError(f"dataset.validation={held:g} of {len(order):,} images leaves nothing to {purpose}")
     return Subset(data, order[count:].sort().values), Subset(data, order[:count].sort().values)
+
+
+def factors_of(data: ImageData, indices: Tensor) -> dict[str, Tensor]:
+    """What the data set's optional `factors(indices)` knows of the images at `indices` (B,): for each varying factor its
+    classes (B,) int64, its values (B,), or the coordinates (B, K) of one that goes in a circle. Empty for other sets.
+    """
+    known = getattr(data, "factors", None)
+    return {} if known is None else known(indices)
 
 
 class EpochOrder:

@@ -85,9 +85,13 @@ class DivergenceBase(nn.Module):
 
     def scheduled(self) -> dict[str, Tensor]:
         """Returns the schedules' values at the current step: `beta` (gamma included), `capacity` where there is one."""
-        values = {f"{self.name}beta": self._beta(self.step) * self._gamma}
+        return self.scheduled_at(self.step)
+
+    def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
+        """Returns the schedules' values at the given steps, in their shape; names as of `scheduled`."""
+        values = {f"{self.name}beta": self._beta(steps) * self._gamma}
         if self._capacity is not None:
-            values[f"{self.name}capacity"] = self._capacity(self.step)
+            values[f"{self.name}capacity"] = self._capacity(steps)
         return values
 
     def on_criterion(self, state: State) -> None:

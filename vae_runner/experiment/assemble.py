@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.callbacks import (
+    Behind,
     Callback,
     Checkpoints,
     EpochTable,
@@ -18,6 +19,7 @@ from vae_runner.callbacks import (
     Progress,
     TensorBoard,
     Tolerant,
+    Writer,
 )
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
@@ -30,7 +32,7 @@ from vae_runner.randomness import isolated, seed_for
 from vae_runner.report.callback import Report
 from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key
-from vae_runner.visualisation import LatentWalker
+from vae_runner.visualisation import Picture
 
 __all__ = ["assemble", "build"]
 
@@ -132,28 +134,30 @@ def build_callbacks(
     A run stops where its metrics, pictures or checkpoints cannot be written; it can do without the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    walkers = build_walkers(config.get("visualisation") or {}, model, data)
-    metrics = MetricsLog(folder / "metrics.jsonl", settings.log_every)
+    shown = build_pictures(config.get("visualisation") or {}, model, data)
+    metrics, writer = MetricsLog(folder / "metrics.jsonl", settings.log_every), Writer()
+    pictures = Pictures(folder / "grids", shown, settings.picture_every, writer)
     board = [TensorBoard(metrics, folder / "tensorboard", folder / "grids")] if settings.tensorboard else []
     return [
         metrics,
         Tolerant(EpochTable(folder / "epochs.csv")),
         Tolerant(Progress(metrics, settings.progress)),
-        Pictures(folder / "grids", walkers, settings.picture_every),
+        pictures,
         Checkpoints(folder / "checkpoints", settings.checkpoint_every, {"config": dict(config)}),
         *map(Tolerant, board),
-        Tolerant(Report(folder, settings.picture_every)),
+        Behind(writer, Tolerant(Report(folder, settings.picture_every)), pictures.is_due),
     ]
 
 
-def build_walkers(nodes: Mapping[str, Any], model: VAE, data: ImageData) -> dict[str, LatentWalker]:
-    """The walkers by name, ready for that model and data. Raises `UserError`, a line for each that does not fit."""
-    walkers, problems = {name: build(node) for name, node in nodes.items()}, []
-    for name, walker in walkers.items():
+def build_pictures(nodes: Mapping[str, Any], model: VAE, data: ImageData) -> dict[str, Picture]:
+    """The pictures by name, ready for that model and data. Raises `UserError`, a line for each that does not fit."""
+    pictures: dict[str, Picture] = {name: build(node) for name, node in nodes.items()}
+    problems = []
+    for name, picture in pictures.items():
         try:
-            walker.prepare(model, data)
+            picture.prepare(model, data)
         except UserError as error:
             problems.append(f"visualisation.{name}.{error}")
     if problems:
         raise UserError("\n".join(problems))
-    return walkers
+    return pictures

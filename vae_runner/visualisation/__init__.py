@@ -1,15 +1,24 @@
-"""Latent space visualisation: what a walker is (`walker`), those that there are, and how a grid is drawn (`grid`).
+"""Latent space visualisation: what a picture is (`picture`), those that there are, and how they are drawn.
 
-`viewers` stay where they are, `linspace` goes along dimensions, `paths` from one code or image to another, and `random`
-anywhere. They ask `priors` where a latent space has its codes, and `references` for the images that a config names.
+A `LatentWalker` (`walker`) makes grids of decoded images. `viewers` stay where they are, `linspace` and `traversal` go
+along dimensions, `paths` from one code or image to another, and `random` anywhere. They ask `priors` where a latent
+space has its codes, `references` for the images that a config names, and `association` which factor a latent follows.
+A grid is drawn by `grid` as `layout` says. `charts` and `curves` are pictures of figures, drawn on a `canvas` with
+`axes` and `colours`; an `animation` moves.
 """
 
+from vae_runner.visualisation.animation import Animation
+from vae_runner.visualisation.charts import KLBars, LatentScatter
+from vae_runner.visualisation.curves import LossCurves, ScheduleChart
 from vae_runner.visualisation.grid import Grid, draw
 from vae_runner.visualisation.linspace import LinSpaceWalker
 from vae_runner.visualisation.paths import CodePathWalker, ImagePathWalker
+from vae_runner.visualisation.picture import Drawing, Picture, Scene
 from vae_runner.visualisation.random import PriorSampler, RandomWalker
+from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer
 from vae_runner.visualisation.walker import LatentWalker
 
-__all__ = ["CodePathWalker", "DataViewer", "Grid", "ImagePathWalker", "LatentWalker", "LinSpaceWalker", "PriorSampler"]
-__all__ += ["RandomWalker", "ReconstructionPairs", "ReconstructionViewer", "draw"]
+__all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "Grid", "ImagePathWalker", "KLBars", "LatentScatter"]
+__all__ += ["LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler", "RandomWalker"]
+__all__ += ["ReconstructionPairs", "ReconstructionViewer", "Scene", "ScheduleChart", "Traversal", "draw"]

@@ -5,31 +5,29 @@ compared. A pixel that is not finite is painted magenta. Small images are enlarg
 The same grid gives the same bytes.
 """
 
+import dataclasses
 import io
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vae_runner.files import write_atomically
+from vae_runner.visualisation.layout import GAP, LARGEST, MARGIN, Layout, cells, lay_out, small_size, text_font, widest
+from vae_runner.visualisation.picture import Encoded
 
-__all__ = ["Grid", "draw", "png", "save"]
+__all__ = ["GAP", "LARGEST", "MARGIN", "Grid", "as_png", "draw", "png", "save", "to_pixels"]
 
 log = logging.getLogger(__name__)
 
-WIDTH = 1500  # pixels that an enlarged grid may take
-LARGEST = 4  # times that an image is enlarged at most
-GAP = 2  # pixels between images
-MARGIN = 16
-FONT_SIZE = 15
 PAPER, INK, QUIET, NOT_FINITE = (255, 255, 255), (40, 40, 40), (120, 120, 120), (255, 0, 255)
+FADED = 0.25  # what is left of the contrast of a row that is dimmed
 
 
 @dataclass
@@ -37,18 +35,31 @@ class Grid:
     """Images in rows of `row_size`, and what is written beside them.
 
     images         (N, C, H, W), C 1 or 3, range [0, 1]
-    row_labels     one for each row, or none; column_labels likewise
+    row_labels     one for each row, or none; one of several parts is a row of a table; column_labels likewise
     title          above the grid, left; `caption` below it
     details        what the JSON file beside the picture says: codes, indices, ...
+    tile_captions  one for each image, small and below it, or none
+    headings       a line above the row of that number
+    lead           columns at the left that are set apart
+    dimmed         rows that are faded
+    scale          whole factor by which images are enlarged; None: a readable size
     """
 
     images: Tensor
     row_size: int
     title: str = ""
     caption: str = ""
-    row_labels: Sequence[str] = ()
+    row_labels: Sequence[str | Sequence[str]] = ()
     column_labels: Sequence[str] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    tile_captions: Sequence[str] = ()
+    headings: Mapping[int, str] = field(default_factory=dict)
+    lead: int = 0
+    dimmed: Collection[int] = ()
+    scale: int | None = None
+
+    name: ClassVar[str | None] = None
+    folder: ClassVar[str] = "grids"
 
     @property
     def columns(self) -> int:
@@ -62,36 +73,29 @@ class Grid:
         """Write the picture to a path or to an open binary file."""
         save(self, file)
 
+    def detached(self) -> "Grid":
+        """The same with its images on the CPU."""
+        return dataclasses.replace(self, images=self.images.detach().float().cpu())
+
+    def encode(self) -> Encoded:
+        layout = lay_out(self, *self.images.shape[-2:])
+        return Encoded({".png": as_png(_draw(self, layout))}, {**self.details, "layout": layout.record()})
+
 
 def draw(grid: Grid) -> Image.Image:
     """Returns the picture, RGB."""
-    pixels, not_finite = _to_pixels(grid.images)
-    if not_finite:
-        log.warning("%s: %s pixels are not finite, painted magenta", grid.title or "picture", f"{not_finite:,}")
-    tiles = _tile(pixels, grid)
-    font = ImageFont.load_default(FONT_SIZE)
-    line = FONT_SIZE + 7
-    left = MARGIN + (_widest(grid.row_labels, font) + 10 if grid.row_labels else 0)
-    top = MARGIN + line * bool(grid.title) + line * bool(grid.column_labels)
-    width = max(tiles.width, _widest([grid.title, grid.caption], font) - (left - MARGIN))
-    picture = Image.new("RGB", (left + width + MARGIN, top + tiles.height + line * bool(grid.caption) + MARGIN), PAPER)
-    picture.paste(tiles, (left, top))
-    pen = ImageDraw.Draw(picture)
-    step_x, step_y = (tiles.width + GAP) / grid.columns, (tiles.height + GAP) / grid.rows
-    pen.text((left, MARGIN - 2), grid.title, INK, font)
-    for row, label in enumerate(grid.row_labels):
-        pen.text((left - 10, top + (row + 0.5) * step_y - GAP / 2), label, INK, font, anchor="rm")
-    every = math.ceil((_widest(grid.column_labels, font) + 4) / step_x)  # where the images are narrower than the labels
-    for column, label in list(enumerate(grid.column_labels))[::every]:
-        pen.text((left + (column + 0.5) * step_x - GAP / 2, top - 7), label, QUIET, font, anchor="ms")
-    pen.text((left, top + tiles.height + 6), grid.caption, QUIET, font)
-    return picture
+    return _draw(grid, lay_out(grid, *grid.images.shape[-2:]))
 
 
 def png(grid: Grid) -> bytes:
     """Returns the picture as a PNG file's bytes."""
+    return as_png(draw(grid))
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """Returns the bytes of a PNG file."""
     buffer = io.BytesIO()
-    draw(grid).save(buffer, "PNG", optimize=False, compress_level=6)
+    picture.save(buffer, "PNG", optimize=False, compress_level=6)
     return buffer.getvalue()
 
 
@@ -103,28 +107,77 @@ def save(grid: Grid, file: Any) -> None:
         write_atomically(Path(file), png(grid))
 
 
-def _to_pixels(images: Tensor) -> tuple[np.ndarray, int]:
-    """(N, H, W, 3) uint8, and how many pixels are not finite."""
-    images = images.detach().float().cpu()
-    wrong = ~torch.isfinite(images).all(1)
-    colours = (images.nan_to_num(0, 0, 0).clamp(0, 1) * 255).round().byte().expand(-1, 3, -1, -1)
-    pixels = colours.permute(0, 2, 3, 1).contiguous().numpy()
-    pixels[wrong.numpy()] = NOT_FINITE
-    return pixels, int(wrong.sum())
+def to_pixels(images: Tensor, title: str = "") -> np.ndarray:
+    """(N, C, H, W) in [0, 1] as (N, H, W, 3) uint8; what is not finite is magenta, with a warning."""
+    values = images.detach().float().cpu().numpy()  # from here without torch: a thread of its own draws
+    wrong = ~np.isfinite(values).all(1)
+    finite = np.clip(np.nan_to_num(values, nan=0, posinf=0, neginf=0), 0, 1)
+    colours = np.rint(finite * np.float32(255)).astype(np.uint8)
+    pixels = np.repeat(colours, 3, 1) if colours.shape[1] == 1 else colours
+    pixels = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+    pixels[wrong] = NOT_FINITE
+    if wrong.any():
+        log.warning("%s: %s pixels are not finite, painted magenta", title or "picture", f"{int(wrong.sum()):,}")
+    return pixels
 
 
-def _tile(pixels: np.ndarray, grid: Grid) -> Image.Image:
-    _, height, width, _ = pixels.shape
-    factor = min(max(WIDTH // (grid.columns * (width + GAP)), 1), LARGEST)
-    pixels = pixels.repeat(factor, 1).repeat(factor, 2)
-    height, width = height * factor, width * factor
-    canvas = np.full((grid.rows * (height + GAP) - GAP, grid.columns * (width + GAP) - GAP, 3), PAPER, np.uint8)
-    for index, image in enumerate(pixels):
+def _draw(grid: Grid, layout: Layout) -> Image.Image:
+    canvas = np.full((layout.height, layout.width, 3), PAPER, np.uint8)
+    for index, tile in enumerate(to_pixels(grid.images, grid.title)):
         row, column = divmod(index, grid.columns)
-        y, x = row * (height + GAP), column * (width + GAP)
-        canvas[y : y + height, x : x + width] = image
-    return Image.fromarray(canvas)
+        tile = tile.repeat(layout.scale, 0).repeat(layout.scale, 1)
+        if row in grid.dimmed and column >= grid.lead:
+            tile = np.rint(255 - FADED * (255.0 - tile)).astype(np.uint8)
+        y, x = layout.tops[row], layout.lefts[column]
+        canvas[y : y + layout.tile_height, x : x + layout.tile_width] = tile
+    picture = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(picture)
+    _write_around(pen, grid, layout)
+    _write_rows(pen, grid, layout)
+    _write_columns(pen, grid, layout)
+    _write_captions(pen, grid, layout)
+    return picture
 
 
-def _widest(texts: Sequence[str], font: Any) -> int:
-    return math.ceil(max((font.getlength(text) for text in texts), default=0))
+def _write_around(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
+    """The title, the caption, and the headings."""
+    font, left = text_font(layout.font_size), layout.lefts[0]
+    pen.text((left, MARGIN - 3), grid.title, INK, font)
+    for number, line in enumerate(layout.caption):
+        pen.text((left, layout.caption_top + number * layout.line), line, QUIET, font)
+    for row, heading in grid.headings.items():
+        pen.text((left, layout.tops[row] - 8), heading, INK, font, anchor="ls")
+
+
+def _write_rows(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
+    """The labels at the left: cells in columns, the first to the left, figures to the right; one alone to the right."""
+    font = text_font(layout.font_size)
+    for row, label in enumerate(grid.row_labels):
+        x, y = MARGIN, layout.tops[row] + layout.tile_height / 2
+        colour = QUIET if row in grid.dimmed else INK
+        parts = cells(label)
+        for number, (text, width) in enumerate(zip(parts, layout.label_widths, strict=True)):
+            to_right = len(parts) == 1 or number == 1
+            pen.text((x + width * to_right, y), text, colour, font, anchor="rm" if to_right else "lm")
+            x += width + layout.font_size
+
+
+def _write_columns(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
+    """The labels above: those of leading columns where they fit, and as many of the others as do."""
+    font = text_font(layout.font_size)
+    labels, step = list(grid.column_labels), layout.tile_width + GAP
+    every = math.ceil((widest(labels[grid.lead :], font) + 4) / step)
+    top = layout.tops[0] - (layout.line if 0 in grid.headings else 0) - 8
+    for column, label in enumerate(labels):
+        is_lead = column < grid.lead
+        if widest([label], font) <= step if is_lead else (column - grid.lead) % every == 0:
+            pen.text((layout.lefts[column] + layout.tile_width / 2, top), label, QUIET, font, anchor="ms")
+
+
+def _write_captions(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
+    """The small texts below tiles."""
+    size = small_size(layout.font_size)
+    for index, text in enumerate(grid.tile_captions):
+        row, column = divmod(index, grid.columns)
+        x, y = layout.lefts[column] + layout.tile_width / 2, layout.tops[row] + layout.tile_height + 3
+        pen.text((x, y), text, QUIET, text_font(size), anchor="ma")

@@ -15,9 +15,9 @@ from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, STEP, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, SpaceId, as_lists, one_for_each
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, one_for_each
 
-__all__ = ["LinSpaceWalker"]
+__all__ = ["Dims", "LinSpaceWalker", "Row"]
 
 Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all", len)]
 
@@ -57,8 +57,9 @@ class LinSpaceWalker(LatentWalker):
         walk: Literal["auto", "linear", "quantile"] = "auto",
         space_id: SpaceId = None,
         phase: Phase = "validation",
+        scale: Scale = None,
     ) -> None:
-        super().__init__(same_image, lin_steps, space_id, phase)
+        super().__init__(same_image, lin_steps, space_id, phase, scale)
         self.lin_start, self.lin_end, self.lin_steps = lin_start, lin_end, lin_steps
         self.dims_to_walk = None if dims_to_walk is None else list(dims_to_walk)
         self.zero_init = zero_init
@@ -110,7 +111,7 @@ class LinSpaceWalker(LatentWalker):
         rows = []
         for space in self.spaces(model):
             kl = kl_per_dimension(posteriors[space], priors[space]).tolist()
-            values = self._values(priors[space])
+            values = self._range(posteriors[space], priors[space])
             rows += [Row(space, dim, kl[dim], values[:, dim]) for dim in self._dims(len(kl))]
         if self.dims_to_walk is None:
             rows.sort(key=lambda row: math.inf if math.isnan(row.kl_nats) else -row.kl_nats)
@@ -127,6 +128,10 @@ class LinSpaceWalker(LatentWalker):
         if self._is_linear(prior):
             return self._scores().to(prior.mean)[:, None].expand(-1, len(prior.mean))
         return quantile(prior, torch.special.ndtr(self._scores()), "walk")
+
+    def _range(self, posterior: Distribution, prior: Distribution) -> Tensor:
+        """What each dimension of a space goes through, (steps, D)."""
+        return self._values(prior)
 
     def _check_values(self, prior: Distribution, dims: list[int]) -> None:
         values = self._values(prior)

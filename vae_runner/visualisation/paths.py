@@ -1,7 +1,13 @@
-"""Straight ways through latent space, z_t = (1 - t) z_1 + t z_2 with t in [0, 1]: between codes, and between images."""
+"""Ways through latent space with t in [0, 1], between codes and between images: straight, and along a sphere,
+
+    linear       z_t = (1 - t) z_1 + t z_2
+    spherical    z_t = sin((1 - t) w) / sin(w) z_1 + sin(t w) / sin(w) z_2,    w the angle between z_1 and z_2,
+
+which keeps to where a normal prior of many dimensions has its codes (Shoemake 1985; White 2016, arXiv:1609.04468).
+"""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,9 +18,9 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, STEP, State
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.priors import quantile
+from vae_runner.visualisation.priors import family, on_whole_line, quantile
 from vae_runner.visualisation.references import Images, as_images
-from vae_runner.visualisation.walker import LatentWalker, Phase, SpaceId, as_lists, held_codes, mean_code
+from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, held_codes, mean_code
 
 __all__ = ["CodePathWalker", "ImagePathWalker"]
 
@@ -28,6 +34,7 @@ def _holds_codes(value: Any) -> bool:
     return isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)
 
 
+Interpolation = Literal["linear", "spherical"]
 Steps = Annotated[int, Limit("must be at least 2, both ends of the path", lambda value: value >= 2)]
 some_codes = Limit("must be a list of numbers, or of codes", _holds_codes)
 Codes = Tensor | Annotated[list, some_codes] | Annotated[tuple, some_codes] | None
@@ -40,9 +47,26 @@ class PathWalker(LatentWalker):
     bit with the size of the batch.
     """
 
-    def __init__(self, num_steps: int, space_id: int | None, phase: Phase = "validation") -> None:
-        super().__init__(False, num_steps, space_id, phase)
+    def __init__(
+        self,
+        num_steps: int,
+        space_id: int | None,
+        phase: Phase = "validation",
+        interpolation: Interpolation = "linear",
+        scale: int | None = None,
+    ) -> None:
+        super().__init__(False, num_steps, space_id, phase, scale)
         self.num_steps = num_steps
+        self.interpolation = interpolation
+
+    def check(self, model: VAE) -> None:
+        super().check(model)
+        priors = [model.priors()[space] for space in self.spaces(model)]
+        if self.interpolation == "spherical" and (left := [prior for prior in priors if not on_whole_line(prior)]):
+            raise UserError(
+                f"interpolation: spherical leaves the codes of the prior {family(left[0])}, which does not cover the "
+                "whole line; take linear"
+            )
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
         """Returns the codes (B, D) of each latent space at the start and at the end of the B paths."""
@@ -55,9 +79,14 @@ class PathWalker(LatentWalker):
     def _walk(self, state: State) -> tuple[Tensor, list[Tensor]]:
         """The images (B, num_steps, C, H, W), and their codes (B * num_steps, D) for each latent space."""
         self.check(state[MODEL])
-        parts = [_straight(start, end, self.num_steps) for start, end in zip(*self.ends(state), strict=True)]
+        way = _spherical if self.interpolation == "spherical" else _straight
+        parts = [way(start, end, self.num_steps) for start, end in zip(*self.ends(state), strict=True)]
         decoded = [state[MODEL].decode(as_sample(codes)) for codes in zip(*parts, strict=True)]
         return torch.stack(decoded, 1), [part.transpose(0, 1).flatten(0, 1) for part in parts]
+
+    def _way(self) -> str:
+        """For the caption."""
+        return "straight" if self.interpolation == "linear" else "along a sphere around 0"
 
     def _percent(self) -> list[str]:
         return [f"{100 * step / (self.num_steps - 1):.3g} %" for step in range(self.num_steps)]
@@ -65,18 +94,26 @@ class PathWalker(LatentWalker):
 
 @enforced
 class CodePathWalker(PathWalker):
-    """Each row goes straight from a code of `p1` to that of `p2`.
+    """Each row goes from a code of `p1` to that of `p2`.
 
     num_steps    images in a row, both ends included
     p1, p2       codes (B, D), or one (D,); for several spaces that vary, a list of these with one for each. One code
                  serves for all of the other end. None: the 5 % quantile of the prior in each dimension, for p2 the 95 %
     space_id     the space that varies, the others hold the codes of the batch's images; None: all of them
+    interpolation    linear, or spherical around 0, where the priors cover the whole line
     """
 
     def __init__(
-        self, num_steps: Steps, p1: Codes, p2: Codes, space_id: SpaceId = None, phase: Phase = "validation"
+        self,
+        num_steps: Steps,
+        p1: Codes,
+        p2: Codes,
+        space_id: SpaceId = None,
+        phase: Phase = "validation",
+        interpolation: Interpolation = "linear",
+        scale: Scale = None,
     ) -> None:
-        super().__init__(num_steps, space_id, phase)
+        super().__init__(num_steps, space_id, phase, interpolation, scale)
         self.p1, self.p2 = p1, p2
 
     def check(self, model: VAE) -> None:
@@ -98,7 +135,7 @@ class CodePathWalker(PathWalker):
             images.flatten(0, 1),
             self.num_steps,
             title=f"paths between codes, step {state[STEP]:,}",
-            caption="each row goes straight from one code to another",
+            caption=f"each row goes {self._way()} from one code to another",
             column_labels=self._percent(),
             details={"codes": as_lists(codes)},
         )
@@ -119,7 +156,7 @@ class CodePathWalker(PathWalker):
 
 @enforced
 class ImagePathWalker(PathWalker):
-    """Each row goes straight from the code of an image of `im1` to that of `im2`, the posterior's means.
+    """Each row goes from the code of an image of `im1` to that of `im2`, the posterior's means.
 
     In the grid, the images themselves stand at both ends of the row.
 
@@ -128,10 +165,19 @@ class ImagePathWalker(PathWalker):
                  set or the name of a file, or a list of these. One image serves for all of the other end. None: the
                  images that the data set shows of itself, for im2 the next of each (the first after the last)
     space_id     the space that varies, the others stay at the code of im1; None: all of them
+    interpolation    linear, or spherical around 0, where the priors cover the whole line
     """
 
-    def __init__(self, num_steps: Steps, im1: Images, im2: Images, space_id: SpaceId = None) -> None:
-        super().__init__(num_steps, space_id)
+    def __init__(
+        self,
+        num_steps: Steps,
+        im1: Images,
+        im2: Images,
+        space_id: SpaceId = None,
+        interpolation: Interpolation = "linear",
+        scale: Scale = None,
+    ) -> None:
+        super().__init__(num_steps, space_id, interpolation=interpolation, scale=scale)
         self.im1, self.im2 = im1, im2
         self._images: list[Tensor] | None = None
 
@@ -160,7 +206,7 @@ class ImagePathWalker(PathWalker):
             torch.cat([start[:, None], images, end[:, None]], 1).flatten(0, 1),
             self.num_steps + 2,
             title=f"paths between images, step {state[STEP]:,}",
-            caption="each row goes straight from the code of its first image to that of its last",
+            caption=f"each row goes {self._way()} from the code of its first image to that of its last",
             column_labels=["image", *self._percent(), "image"],
             details={"codes": as_lists(codes)},
         )
@@ -181,6 +227,21 @@ def _straight(start: Tensor, end: Tensor, num_steps: int) -> Tensor:
     """The codes (num_steps, B, D) on the way between (B, D) and (B, D), which are its ends to the bit."""
     weight = torch.linspace(0, 1, num_steps, dtype=start.dtype, device=start.device)
     return torch.lerp(start, end, weight[:, None, None])
+
+
+def _spherical(start: Tensor, end: Tensor, num_steps: int) -> Tensor:
+    """The codes (num_steps, B, D) along great circles around 0, the length going along evenly with the angle's sines;
+    its ends to the bit. Straight where the codes lie on one line with 0, which leaves no angle or no one circle.
+    """
+    weight = torch.linspace(0, 1, num_steps, dtype=torch.float64, device=start.device)[:, None, None]
+    z1, z2 = start.double(), end.double()
+    cosine = torch.nn.functional.cosine_similarity(z1, z2, dim=-1, eps=1e-30).clamp(-1, 1)[:, None]
+    angle, sine = cosine.acos(), cosine.acos().sin()
+    safe = sine.clamp(min=1e-30)
+    along = torch.sin((1 - weight) * angle) / safe * z1 + torch.sin(weight * angle) / safe * z2
+    codes = torch.where(sine > 1e-4, along.to(start), _straight(start, end, num_steps))
+    codes[0], codes[-1] = start, end
+    return codes
 
 
 def _alike(ends: list[list[Tensor]], arguments: str, what: str) -> list[list[Tensor]]:

@@ -14,7 +14,7 @@ from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, STEP, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, SpaceId, as_lists, held_codes
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, held_codes
 
 __all__ = ["PriorSampler", "RandomWalker"]
 
@@ -31,8 +31,10 @@ Variance = Annotated[float, variance] | Annotated[Tensor, variance] | Annotated[
 class Sampler(LatentWalker):
     """Base class: `num_images` codes, from `draw` in a space that varies, of the batch's images in any other."""
 
-    def __init__(self, num_images: int, row_size: int, space_id: int | None, phase: Phase) -> None:
-        super().__init__(False, row_size, space_id, phase)
+    def __init__(
+        self, num_images: int, row_size: int, space_id: int | None, phase: Phase, scale: int | None = None
+    ) -> None:
+        super().__init__(False, row_size, space_id, phase, scale)
         self.num_images = num_images
 
     def draw(self, prior: Distribution) -> Tensor:
@@ -80,8 +82,9 @@ class RandomWalker(Sampler):
         row_size: Count = 8,
         space_id: SpaceId = None,
         phase: Phase = "validation",
+        scale: Scale = None,
     ) -> None:
-        super().__init__(num_images, row_size, space_id, phase)
+        super().__init__(num_images, row_size, space_id, phase, scale)
         self.var = var if isinstance(var, Tensor) else torch.tensor(var, dtype=torch.get_default_dtype())
         self.uniform = uniform
 
@@ -128,8 +131,9 @@ class PriorSampler(Sampler):
         row_size: Count = 8,
         space_id: SpaceId = None,
         phase: Phase = "validation",
+        scale: Scale = None,
     ) -> None:
-        super().__init__(num_images, row_size, space_id, phase)
+        super().__init__(num_images, row_size, space_id, phase, scale)
 
     def draw(self, prior: Distribution) -> Tensor:
         return prior.sample((self.num_images,))

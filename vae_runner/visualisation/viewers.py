@@ -5,9 +5,9 @@ from torch import Tensor
 
 from vae_runner.auto_encoder import as_sample
 from vae_runner.signature import enforced
-from vae_runner.state import MODEL, STEP, Y_PRED, State, StateKey
+from vae_runner.state import MODEL, STEP, Y_PRED, Y_RAW, State, StateKey
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, mean_code
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, mean_code
 
 __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 
@@ -16,8 +16,10 @@ __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 class DataViewer(LatentWalker):
     """The first images of the batch, as the model is given them."""
 
-    def __init__(self, num_images: Count = 32, row_size: Count = 8, phase: Phase = "validation") -> None:
-        super().__init__(same_image=False, row_size=row_size, phase=phase)
+    def __init__(
+        self, num_images: Count = 32, row_size: Count = 8, phase: Phase = "validation", scale: Scale = None
+    ) -> None:
+        super().__init__(same_image=False, row_size=row_size, phase=phase, scale=scale)
         self.num_images = num_images
 
     def vis(self, state: State) -> Tensor:
@@ -41,29 +43,51 @@ class ReconstructionViewer(LatentWalker):
 
 @enforced
 class ReconstructionPairs(LatentWalker):
-    """Rows of input images, each over the row of its reconstructions, from the posterior's mean."""
+    """Rows of input images, each over the row of its reconstructions, from the posterior's mean, with their nats."""
 
-    def __init__(self, num_images: Count = 16, row_size: Count = 8, phase: Phase = "validation") -> None:
-        super().__init__(same_image=False, row_size=row_size, phase=phase)
+    def __init__(
+        self, num_images: Count = 16, row_size: Count = 8, phase: Phase = "validation", scale: Scale = None
+    ) -> None:
+        super().__init__(same_image=False, row_size=row_size, phase=phase, scale=scale)
         self.num_images = num_images
 
     def vis(self, state: State) -> Tensor:
-        images = state[self.data_key][: self.num_images]
-        decoded = state[MODEL].decode(as_sample(mean_code(state[MODEL], images)))
-        rows = zip(images.split(self.row_size), decoded.split(self.row_size), strict=True)
-        return torch.cat([part for pair in rows for part in pair])
+        images, decoded, _ = self._reconstructed(state)
+        return _interleaved(images, decoded, self.row_size)
 
     def grid(self, state: State) -> Grid:
-        images = self.vis(state)
-        shown = len(images) // 2
-        row_size = min(self.row_size, shown)
-        full_rows = -(-shown // row_size)
+        images, decoded, nats = self._reconstructed(state)
+        row_size = min(self.row_size, len(images))
+        pairs = _interleaved(images, decoded, row_size)
         return Grid(
-            _fill_rows(images, shown, row_size),
+            _fill_rows(pairs, len(images), row_size),
             row_size,
             title=f"reconstruction, step {state[STEP]:,}",
-            row_labels=["input", "output"] * full_rows,
+            caption=f"below each pair: -log p(x|z) in nats, mean {nats.mean():.1f}; z is the mean of q(z|x)",
+            row_labels=["input", "output"] * -(-len(images) // row_size),
+            tile_captions=_captions(nats, row_size),
+            details={"nats": nats.tolist()},
         )
+
+    def _reconstructed(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        """The images, what they are decoded to (N, C, H, W), and -log p(x|z) of each, (N,) nats."""
+        model, images = state[MODEL], state[self.data_key][: self.num_images]
+        made: State = {}
+        decoded = model.decode(as_sample(mean_code(model, images)), made)
+        return images, decoded, model.likelihood.nll(made[Y_RAW], images)
+
+
+def _interleaved(images: Tensor, decoded: Tensor, row_size: int) -> Tensor:
+    """Rows of images, each over the row of its reconstructions."""
+    rows = zip(images.split(row_size), decoded.split(row_size), strict=True)
+    return torch.cat([part for pair in rows for part in pair])
+
+
+def _captions(nats: Tensor, row_size: int) -> list[str]:
+    """One for each image of the grid: nothing below inputs, the figure below outputs."""
+    return [
+        text for row in nats.split(row_size) for text in [""] * row_size + [f"{value:.1f}" for value in row.tolist()]
+    ]
 
 
 def _fill_rows(images: Tensor, shown: int, row_size: int) -> Tensor:

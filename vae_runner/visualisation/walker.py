@@ -10,41 +10,50 @@ of the batch's images, image i in sample or row i of the grid, and again from th
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO
 
 import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import ImageData
-from vae_runner.errors import UserError
 from vae_runner.signature import non_negative, positive
 from vae_runner.state import State, StateKey, X
 from vae_runner.visualisation.grid import Grid, save
+from vae_runner.visualisation.picture import Drawing, Phase, Picture, Scene, check_space
 
-__all__ = ["Count", "LatentWalker", "Phase", "SpaceId", "as_lists", "held_codes", "mean_code"]
+__all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "held_codes", "mean_code"]
 __all__ += ["one_for_each"]
 
 Count = Annotated[int, positive]
-Phase = Literal["train", "validation"]
 SpaceId = Annotated[int, non_negative] | None
+Scale = Annotated[int, positive] | None  # whole factor by which images are enlarged; None: a readable size
 
 
-class LatentWalker:
+class LatentWalker(Picture):
     """Base class: `vis` says which images, the methods `for_...`, `on_...` and `to_...` what of, when and where to.
 
     same_image   walk all latent dimensions from the same image; else each dimension has an image of its own
     row_size     images in each row; fewer images make a narrower grid
     space_id     the latent space that varies; None: all of them
     phase        the split whose images the walker acts on
+    scale        whole factor by which images are enlarged; None: a readable size
     """
 
-    def __init__(self, same_image: bool, row_size: int, space_id: SpaceId = None, phase: Phase = "validation") -> None:
+    def __init__(
+        self,
+        same_image: bool,
+        row_size: int,
+        space_id: SpaceId = None,
+        phase: Phase = "validation",
+        scale: Scale = None,
+    ) -> None:
         self.same_image = same_image
         self.row_size = row_size
         self.data_key: StateKey = X
         self.space_id = space_id
         self.phase: Phase = phase
+        self.scale = scale
         self._file: str | Path | BinaryIO | None = None
         self._state_key: StateKey | None = None
 
@@ -86,9 +95,7 @@ class LatentWalker:
 
     def check(self, model: VAE) -> None:
         """Raises `UserError` where the walker does not fit the model; the line begins with the name of the argument."""
-        if self.space_id is not None and not 0 <= self.space_id < len(model.latent_dims):
-            count = len(model.latent_dims)
-            raise UserError(f"space_id: there is no latent space {self.space_id}, the model has {count}")
+        check_space(self.space_id, model)
 
     def spaces(self, model: VAE) -> list[int]:
         """The numbers of the latent spaces that vary."""
@@ -105,11 +112,15 @@ class LatentWalker:
     def __call__(self, state: State) -> Grid:
         """Make the grid, and put it where `to_file` and `to_key` said; returns it."""
         grid = self.grid(state)
+        grid.scale = grid.scale or self.scale
         if self._state_key is not None:
             state[self._state_key] = grid.images
         if self._file is not None:
             save(grid, self._file)
         return grid
+
+    def drawings(self, scene: Scene) -> list[Drawing]:
+        return [self(scene.state(self.phase))]
 
 
 def mean_code(model: VAE, images: Tensor) -> list[Tensor]:

@@ -1,0 +1,128 @@
+"""A thread that draws, encodes and writes while the training goes on.
+
+Jobs are done one after the other, in their order. The thread lives as long as there are jobs, so none is left behind by
+whoever forgets to close it, and the process does not end before the last file is whole. The first job that fails ends
+the others; its error is raised once, in the thread that gives jobs.
+"""
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vae_runner.callbacks.base import Callback, Training
+from vae_runner.state import State
+
+__all__ = ["Behind", "Writer"]
+
+log = logging.getLogger(__name__)
+
+WAITING = 32  # jobs, some sets of pictures: who gives more waits
+
+Job = Callable[[], None]
+
+
+class Writer:
+    """`submit` jobs, `flush` to wait for them."""
+
+    def __init__(self, waiting: int = WAITING) -> None:
+        self.waiting = waiting
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def submit(self, job: Job) -> None:
+        """Have the job done; waits while too many are before it. Raises what an earlier job raised."""
+        self.check()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._jobs) < self.waiting)
+            self._jobs.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="vae_runner writer")
+                self._thread.start()
+
+    def check(self) -> None:
+        """Raises, once, what a job has raised."""
+        with self._changed:
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def flush(self) -> None:
+        """Wait until all jobs are done and the thread has ended. Raises what a job has raised."""
+        while (thread := self._thread) is not None:
+            thread.join()
+        self.check()
+
+    def close(self) -> None:
+        """As `flush`, where another error may be on its way: what a job has raised is only logged."""
+        try:
+            self.flush()
+        except Exception as error:
+            log.warning("pictures: %s", error)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._jobs:
+                    self._thread = None
+                    return
+                job = self._jobs[0]
+            try:
+                job()
+            except BaseException as error:
+                with self._changed:
+                    self._error = self._error or error
+                    self._jobs.clear()
+            with self._changed, contextlib.suppress(IndexError):
+                self._jobs.popleft()
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is left of the engine for a callback that comes later: the step, and what is due at it."""
+
+    step: int
+    total_steps: int
+
+    def is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.total_steps
+
+
+class Behind(Callback):
+    """Calls another callback's `on_step_end` in the writer's thread, behind what was given to it before: a report finds
+    the pictures of its step. The other one sees a `Moment` instead of the engine.
+    """
+
+    def __init__(self, writer: Writer, other: Callback, is_due: Callable[[Training], bool]) -> None:
+        self.writer, self.other, self.is_due = writer, other, is_due
+
+    @property
+    def name(self) -> str:
+        return self.other.name
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        if self.is_due(engine):
+            moment: Any = Moment(engine.step, engine.total_steps)
+            self.writer.submit(lambda: self.other.on_step_end(moment, {}))
+
+    def on_interrupt(self, engine: Training) -> None:
+        self.writer.flush()
+
+    def on_end(self, engine: Training) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+        self.other.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.other.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.other.load_state_dict(state)

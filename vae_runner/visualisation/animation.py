@@ -1,0 +1,234 @@
+"""Moving pictures, for ever: the latents walked back and forth, and what training made of the same codes."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.datasets.split import ImageData
+from vae_runner.files import read_json
+from vae_runner.signature import enforced, non_negative, positive
+from vae_runner.state import MODEL
+from vae_runner.visualisation.grid import INK, PAPER, QUIET, to_pixels
+from vae_runner.visualisation.layout import GAP, MARGIN, chosen_scale, text_font, widest
+from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene
+from vae_runner.visualisation.traversal import Traversal
+from vae_runner.visualisation.walker import Count, Scale
+
+__all__ = ["Animation"]
+
+FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".png"}
+HOLD = 8  # times that the last frame of the training stays
+MOST_FRAMES = 60  # of the training
+ACROSS = 5  # latents in a row
+FONT_SIZE = 15
+
+Format = Literal["auto", "gif", "webp", "apng", "none"]
+
+
+@enforced
+class Animation(Picture):
+    """`animations/traversal`: all live latents at once, each from `lin_start` to `lin_end` and back; and
+    `animations/training`: the history of a picture, from its first step to the newest.
+
+    format     gif, webp, apng, none, or auto: GIF for gray images, WebP for colour
+    lin_start, lin_end, walk, start, image, dead_below, phase    as of `Traversal`
+    steps      frames one way
+    of         the picture whose history is shown; None: none
+    milliseconds    of a frame
+    """
+
+    history: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        format: Format = "auto",
+        lin_start: float = -2,
+        lin_end: float = 2,
+        steps: Count = 15,
+        walk: Literal["auto", "linear", "quantile", "posterior"] = "auto",
+        start: Literal["images", "prior"] = "images",
+        image: Annotated[int, non_negative] = 0,
+        dead_below: Annotated[float, non_negative] = 0.01,
+        of: str | None = "samples",
+        milliseconds: Annotated[int, positive] = 80,
+        phase: Phase = "validation",
+        scale: Scale = None,
+    ) -> None:
+        self.format, self.of, self.milliseconds, self.phase, self.scale = format, of, milliseconds, phase, scale
+        self.traversal = Traversal(
+            lin_start, lin_end, steps, None, walk, start, [image], dead="hide", dead_below=dead_below, phase=phase
+        )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return () if self.of is None or self.format == "none" else (self.of,)
+
+    def prepare(self, model: VAE, data: ImageData) -> None:
+        self.traversal.prepare(model, data)
+
+    def drawings(self, scene: Scene) -> list[Drawing]:
+        if self.format == "none":
+            return []
+        drawings: list[Drawing] = [self._traversal(scene)]
+        if self.of is not None:
+            drawings.append(self._training(scene, drawings[0].format))
+        return drawings
+
+    def _traversal(self, scene: Scene) -> "Movie":
+        state = scene.state(self.phase)
+        grid = self.traversal.grid(state)
+        latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
+        tiles = to_pixels(grid.images, grid.title)
+        tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(
+            0, 1
+        )  # (steps, latents, ...)
+        texts = list(grid.column_labels[grid.lead :])
+        return Movie(
+            "traversal",
+            self._format(grid.images.shape[1]),
+            self.milliseconds,
+            [*tiles, *tiles[-2:0:-1]],
+            [*texts, *texts[-2:0:-1]],
+            ACROSS,
+            self.scale,
+            labels=[" ".join(latent.label(several)[::2]).strip() for latent in latents],
+            details={"rows": [latent.record() for latent in latents]},
+        )
+
+    def _training(self, scene: Scene, format: str) -> "History":
+        return History(
+            scene.folder / "grids" / "history", self.of or "", scene.step, format, 4 * self.milliseconds, self.scale
+        )
+
+    def _format(self, channels: int) -> str:
+        return self.format if self.format != "auto" else "gif" if channels == 1 else "webp"
+
+
+@dataclass
+class Movie:
+    """Frames of tiles (N, H, W, 3) uint8 in rows of `across`, each frame with a text below.
+
+    labels    one above each tile, or none
+    last      times that the last frame stays
+    """
+
+    name: str
+    format: str
+    milliseconds: int
+    frames: Sequence[np.ndarray]
+    texts: Sequence[str]
+    across: int
+    scale: int | None = None
+    labels: Sequence[str] = ()
+    last: int = 1
+    details: dict[str, Any] = field(default_factory=dict)
+
+    folder: ClassVar[str] = "animations"
+
+    def detached(self) -> "Movie":
+        return self
+
+    def encode(self) -> Encoded:
+        pictures = [self._picture(*frame) for frame in zip(self.frames, self.texts, strict=True)]
+        durations = [self.milliseconds] * (len(pictures) - 1) + [self.milliseconds * self.last]
+        return Encoded({FORMATS[self.format]: encoded(pictures, durations, self.format)}, self.details)
+
+    def _picture(self, tiles: np.ndarray, text: str) -> Image.Image:
+        count, height, width, _ = tiles.shape
+        across, font = min(self.across, count), text_font(FONT_SIZE)
+        down, line = -(-count // across), FONT_SIZE + 8
+        scale = self.scale or chosen_scale(height, width, across)
+        label = line if self.labels else 0
+        step_x = max(width * scale + GAP, widest(self.labels, font) + 10)
+        step_y = height * scale + (label or GAP)
+        size = (2 * MARGIN + step_x * across - GAP, 2 * MARGIN + step_y * down + line)
+        picture = Image.new("RGB", size, PAPER)
+        pen = ImageDraw.Draw(picture)
+        for index, tile in enumerate(tiles):
+            row, column = divmod(index, across)
+            x, y = MARGIN + column * step_x, MARGIN + row * step_y
+            if self.labels:
+                pen.text((x + width * scale / 2, y + line - 9), self.labels[index], INK, font, anchor="ms")
+            picture.paste(Image.fromarray(tile.repeat(scale, 0).repeat(scale, 1)), (x, y + label))
+        pen.text((MARGIN, size[1] - MARGIN), text, QUIET, font, anchor="ls")
+        return picture
+
+
+@dataclass
+class History:
+    """The tiles of a picture's history up to a step, as a movie; nothing while there is no history."""
+
+    source: Path
+    of: str
+    step: int
+    format: str
+    milliseconds: int
+    scale: int | None
+
+    name: ClassVar[str] = "training"
+    folder: ClassVar[str] = "animations"
+
+    def detached(self) -> "History":
+        return self
+
+    def encode(self) -> Encoded:
+        steps = [step for step in _steps(self.source, self.of) if step <= self.step]
+        every = -(-len(steps) // MOST_FRAMES) or 1
+        kept = sorted({*steps[::every], *steps[-1:]})
+        frames = [(step, tiles) for step in kept if (tiles := self._tiles(step)) is not None]
+        frames = [(step, tiles) for step, tiles in frames if tiles.shape == frames[-1][1].shape]
+        if not frames:
+            return Encoded({}, {})
+        layout = read_json(self.source / f"{self.of}-{frames[-1][0]:07d}.json")["layout"]
+        texts = [f"{self.of} at step {step:,}" for step, _ in frames]
+        movie = Movie(
+            self.name, self.format, self.milliseconds, [tiles for _, tiles in frames], texts,
+            layout["columns"] + layout["lead"], self.scale, last=HOLD, details={"of": self.of, "steps": kept},
+        )  # fmt: skip
+        return movie.encode()
+
+    def _tiles(self, step: int) -> np.ndarray | None:
+        """The picture's tiles in their own size, (N, H, W, 3)."""
+        file = self.source / f"{self.of}-{step:07d}.png"
+        layout = read_json(file.with_suffix(".json")).get("layout")
+        if layout is None or not file.exists():
+            return None
+        with Image.open(file) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        height, width, scale = layout["tile_height"], layout["tile_width"], layout["scale"]
+        tiles = [pixels[y : y + height : scale, x : x + width : scale] for y in layout["tops"] for x in layout["lefts"]]
+        return np.stack(tiles)
+
+
+def encoded(pictures: Sequence[Image.Image], durations: Sequence[int], format: str) -> bytes:
+    """The bytes of a file that plays the pictures for ever, each for so many milliseconds."""
+    buffer = io.BytesIO()
+    if format == "gif":
+        pictures = [picture.convert("L").convert("P") if _is_gray(picture) else picture for picture in pictures]
+    options: dict[str, Any] = {
+        "gif": {"optimize": True, "disposal": 1},
+        "webp": {"lossless": True, "method": 2},
+        "apng": {},
+    }[format]
+    pictures[0].save(
+        buffer, {"apng": "PNG"}.get(format, format.upper()), save_all=True, append_images=list(pictures[1:]),
+        duration=list(durations), loop=0, **options,
+    )  # fmt: skip
+    return buffer.getvalue()
+
+
+def _is_gray(picture: Image.Image) -> bool:
+    pixels = np.asarray(picture)
+    return bool((pixels[..., :1] == pixels).all())
+
+
+def _steps(folder: Path, name: str) -> list[int]:
+    """The steps that there is a picture of that name of, ascending."""
+    ends = (file.stem.removeprefix(f"{name}-") for file in folder.glob(f"{name}-*.png"))
+    return sorted(int(end) for end in ends if end.isdigit())

@@ -1,0 +1,123 @@
+"""Charts over the steps of a run: its schedules, before it starts, and its losses."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import torch
+
+from vae_runner.signature import enforced, positive
+from vae_runner.visualisation.axes import COLOURS, INK, Box, Curve, plot
+from vae_runner.visualisation.canvas import Canvas
+from vae_runner.visualisation.charts import Chart
+from vae_runner.visualisation.picture import Drawing, Picture, Scene
+
+__all__ = ["LossCurves", "ScheduleChart"]
+
+Count = Annotated[int, positive]
+MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
+
+
+@enforced
+class ScheduleChart(Picture):
+    """The schedules over all steps of the run: beta, capacity and learning rate; drawn before the first step.
+
+    points   at how many steps each is shown
+    """
+
+    at_start: ClassVar[bool] = True
+    history: ClassVar[bool] = False
+
+    def __init__(self, points: Count = 400) -> None:
+        self.points = points
+
+    def drawings(self, scene: Scene) -> list[Drawing]:
+        count = min(self.points, scene.total_steps)
+        steps = torch.linspace(0, scene.total_steps - 1, count, dtype=torch.float64).round().long()
+        schedules = {name: values.tolist() for name, values in scene.schedules(steps).items()}
+        kinds = dict.fromkeys(name.rpartition("/")[2] for name in schedules)
+        panels = []
+        for kind in kinds:
+            of_kind = [name for name in schedules if name.rpartition("/")[2] == kind]
+            curves = [
+                Curve(name.rpartition("/")[0], list(zip(steps.tolist(), schedules[name], strict=True)), colour)
+                for name, colour in zip(of_kind, COLOURS * len(of_kind), strict=False)
+            ]
+            panels.append((MEANINGS.get(kind, kind), curves))
+        canvas = _panels(panels, f"schedules over {scene.total_steps:,} steps", scene.total_steps, 1, 620, 110)
+        return [Chart(canvas, {"steps": steps.tolist(), "schedules": schedules})]
+
+
+@enforced
+class LossCurves(Picture):
+    """Loss, reconstruction, KL with the capacity, and beta over the steps so far, from metrics.jsonl: lines of the
+    training, dots of the validation; nats per image.
+
+    points   of a curve at most
+    """
+
+    history: ClassVar[bool] = False
+
+    def __init__(self, points: Count = 500) -> None:
+        self.points = points
+
+    def drawings(self, scene: Scene) -> list[Drawing]:
+        records = [record for record in _records(scene.folder / "metrics.jsonl") if record["step"] <= scene.step]
+        if not records:
+            return []
+        panels = [
+            ("loss", self._both(records, "loss")),
+            ("reconstruction, nats", self._both(records, "recon")),
+            ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
+            ("beta, weight of the KL", self._scheduled(records, "beta", "beta")),
+        ]
+        panels = [(title, [curve for curve in curves if curve.points]) for title, curves in panels]
+        panels = [(title, curves) for title, curves in panels if curves]
+        return [Chart(_panels(panels, f"training, step {scene.step:,}", scene.step, 2, 340, 170, may_be_log=True))]
+
+    def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Curve]:
+        kinds = {
+            split: [record for record in records if record.get("split") == split] for split in ("train", "validation")
+        }
+        return [
+            Curve("training", self._points(kinds["train"], name), COLOURS[0]),
+            Curve("validation", self._points(kinds["validation"], name), COLOURS[1], as_dots=True),
+        ]
+
+    def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Curve]:
+        names = dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind)
+        train = [record for record in records if record.get("split") == "train"]
+        return [
+            Curve(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
+            for number, name in enumerate(names)
+        ]
+
+    def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+        points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
+        every = -(-len(points) // self.points) or 1
+        return [*points[:-1:every], *points[-1:]]
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    """The log's whole lines."""
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _panels(
+    panels: Sequence[tuple[str, Sequence[Curve]]], title: str, x_end: float, columns: int, wide: float, high: float,
+    may_be_log: bool = False,
+) -> Canvas:  # fmt: skip
+    """Small charts over the same steps, in rows of so many columns."""
+    rows = -(-len(panels) // columns)
+    across, down = wide + 92, high + 74
+    canvas = Canvas(across * min(columns, len(panels)) + 14, 44 + down * rows + 12)
+    canvas.text(70, 26, title, INK, 14)
+    for number, (name, curves) in enumerate(panels):
+        row, column = divmod(number, columns)
+        left, top = 70 + across * column, 66 + down * row
+        x_title = "step" if number + columns >= len(panels) else ""
+        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, may_be_log)
+    return canvas

@@ -1,0 +1,93 @@
+"""What a config names under `visualisation`: a `Picture`, which looks at a `Scene` and makes `Drawing`s.
+
+A picture runs in the training's thread, and takes from the model all that it needs; what it returns holds nothing of
+the model any more, so that another thread can draw, encode and write it while the training goes on.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.datasets.split import ImageData
+from vae_runner.errors import UserError
+from vae_runner.state import State
+
+__all__ = ["Drawing", "Encoded", "Phase", "Picture", "Scene", "check_space"]
+
+Phase = Literal["train", "validation"]
+
+
+class Encoded(NamedTuple):
+    """The files of a drawing by the ending of their names, and what the JSON file beside them says."""
+
+    files: Mapping[str, bytes]
+    details: Mapping[str, Any]
+
+
+class Drawing(Protocol):
+    """Something to be written.
+
+    name      of its files; None: that of the picture in the config
+    folder    under the run's folder: grids or animations
+    """
+
+    name: str | None
+    folder: str
+
+    def encode(self) -> Encoded:
+        """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""
+
+    def detached(self) -> "Drawing":
+        """The drawing without tensors on a device, for another thread."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture sees of a run.
+
+    step, total_steps    optimiser steps done, and those of the whole run
+    folder               the run's folder, with its logs and its history of grids
+    state                the state of the model's forward pass on the images that pictures of a split are made of
+    schedules            maps steps (N,) to the value of each schedule there, (N,)
+    """
+
+    step: int
+    total_steps: int
+    folder: Path
+    state: Callable[[Phase], State]
+    schedules: Callable[[Tensor], dict[str, Tensor]]
+
+
+class Picture:
+    """Base class: override `drawings`.
+
+    at_start    drawn before the first step rather than at every picture time
+    history     whether a copy of every step is kept
+    needs       names of other pictures whose history it shows
+    """
+
+    at_start: ClassVar[bool] = False
+    history: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ()
+
+    def prepare(self, model: VAE, data: ImageData) -> None:
+        """Called once before training, with the model and the whole data set. Raises `UserError`, one line that begins
+        with the name of the argument, where the picture does not fit them.
+        """
+
+    def drawings(self, scene: Scene) -> list[Drawing]:
+        """Returns what is to be written now."""
+        raise NotImplementedError(f"{type(self).__name__} has no drawings")
+
+
+def check_space(space_id: int | None, model: VAE) -> None:
+    """Raises `UserError` where the model has no such latent space."""
+    if space_id is not None and not 0 <= space_id < len(model.latent_dims):
+        raise UserError(f"space_id: there is no latent space {space_id}, the model has {len(model.latent_dims)}")

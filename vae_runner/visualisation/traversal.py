@@ -1,0 +1,166 @@
+"""The latent traversal as one wants to show it: what each latent carries, what it follows, and from where it starts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_runner.auto_encoder import as_sample
+from vae_runner.randomness import isolated
+from vae_runner.signature import Limit, enforced, non_negative, positive
+from vae_runner.state import FACTORS, MODEL, STEP, State
+from vae_runner.visualisation.association import Follows, followed
+from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row
+from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists
+
+__all__ = ["LatentRow", "Traversal", "latent_name"]
+
+DRAWS = 64  # from q(z|x) of each image, for the quantiles of the aggregate posterior
+
+indices = Limit("must name images of the batch, from 0", lambda value: len(value) > 0 and min(value) >= 0)
+WhichImages = Annotated[int, positive] | Annotated[Sequence[int], indices]
+
+
+class LatentRow(NamedTuple):
+    """A walked dimension, the factor that it follows, and whether it carries next to nothing."""
+
+    row: Row
+    follows: Follows | None
+    is_dead: bool
+
+    def label(self, several_spaces: bool) -> tuple[str, str, str]:
+        """Its name, its KL, and its factor."""
+        return (
+            latent_name(self.row.space, self.row.dim, several_spaces),
+            f"{self.row.kl_nats:.2f} nats",
+            str(self.follows or ""),
+        )
+
+    def record(self) -> dict[str, Any]:
+        factor = self.follows._asdict() if self.follows else {"factor": None, "strength": None}
+        return {**self.row._asdict(), "values": self.row.values.tolist(), **factor, "dead": self.is_dead}
+
+
+@enforced
+class Traversal(LinSpaceWalker):
+    """A panel for each chosen image: the image, its reconstruction, and one row for each latent, which goes from
+    `lin_start` to `lin_end` in `lin_steps` steps while all others stay.
+
+    dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
+    walk           as of `LinSpaceWalker`; or "posterior": from one quantile of the aggregate posterior to another, each
+                   dimension's own, the numbers being standard scores (-2 is the 2.3 % quantile), in even steps
+    start          images: from the codes of the images; prior: from the prior's mean
+    images         so many of the first images of the batch, or a list of their places in it (from the first again where
+                   the batch is smaller). The first are those that the data set shows of itself.
+    dead           what becomes of dimensions below `dead_below` nats: dim, show or hide (but for the first of all)
+    space_id       the space whose dimensions are walked; None: those of all spaces
+    """
+
+    def __init__(
+        self,
+        lin_start: float = -2,
+        lin_end: float = 2,
+        lin_steps: Count = 11,
+        dims_to_walk: Dims | None = None,
+        walk: Literal["auto", "linear", "quantile", "posterior"] = "auto",
+        start: Literal["images", "prior"] = "images",
+        images: WhichImages = 1,
+        dead: Literal["dim", "show", "hide"] = "dim",
+        dead_below: Annotated[float, non_negative] = 0.01,
+        space_id: SpaceId = None,
+        phase: Phase = "validation",
+        scale: Scale = None,
+    ) -> None:
+        super().__init__(lin_start, lin_end, lin_steps, dims_to_walk, space_id=space_id, phase=phase, scale=scale)
+        self.walk = walk
+        self.start, self.dead, self.dead_below = start, dead, dead_below
+        self.images = list(range(images)) if isinstance(images, int) else list(images)
+
+    def grid(self, state: State) -> Grid:
+        model = state[MODEL]
+        self.check(model)
+        rows, several = self.latents(state), len(model.priors()) > 1
+        starts, shown = self._starts(state)
+        codes = self._codes(starts, rows)
+        walked = model.decode(as_sample(codes)).unflatten(0, (-1, self.lin_steps))  # (panels rows, steps, C, H, W)
+        lead = [part.repeat_interleave(len(rows), 0)[:, None] for part in (*shown, model.decode(as_sample(starts)))]
+        names = ["input", "recon"] if shown else ["start"]
+        labels, meaning = self._column_labels([latent.row for latent in rows], model.priors())
+        panels = len(starts[0])
+        return Grid(
+            torch.cat([*lead, walked], 1).flatten(0, 1),
+            len(lead) + self.lin_steps,
+            title=f"latent traversal, step {state[STEP]:,}",
+            caption=f"each row moves one latent, all others stay; nats: its KL, the information it carries{meaning}"
+            + self._about_factors(rows),
+            row_labels=[latent.label(several) for latent in rows] * panels,
+            column_labels=[*names, *(labels or [""] * self.lin_steps)],
+            tile_captions=[] if labels else _value_captions(rows, len(lead)) * panels,
+            headings={panel * len(rows): name for panel, name in enumerate(self._headings(len(starts[0])))},
+            lead=len(lead),
+            dimmed=[i for i in range(panels * len(rows)) if self.dead == "dim" and rows[i % len(rows)].is_dead],
+            details={"rows": [latent.record() for latent in rows], "codes": as_lists(codes)},
+        )
+
+    def latents(self, state: State) -> list[LatentRow]:
+        """The walked dimensions that are shown, in their order."""
+        model, images = state[MODEL], state[self.data_key]
+        posteriors, priors = model.posteriors(images), model.priors()
+        follows = [followed(posterior.mean, state.get(FACTORS) or {}) for posterior in posteriors]
+        rows = []
+        for row in self._rows(model, posteriors, priors):
+            is_dead = not row.kl_nats >= self.dead_below
+            rows.append(LatentRow(row, None if is_dead else follows[row.space][row.dim], is_dead))
+        live = [latent for latent in rows if not latent.is_dead]
+        return (live or rows[:1]) if self.dead == "hide" else rows
+
+    def _starts(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
+        """The codes that the panels start from, (panels, D) of each space; and the images, where it is those."""
+        model, images = state[MODEL], state[self.data_key]
+        if self.start == "prior":
+            return [prior.mean[None] for prior in model.priors()], []
+        chosen = images[torch.tensor(self.images, device=images.device) % len(images)]
+        return [posterior.mean for posterior in model.posteriors(chosen)], [chosen]
+
+    def _codes(self, starts: Sequence[Tensor], rows: Sequence[LatentRow]) -> list[Tensor]:
+        """The codes of all panels, rows and steps, (panels * rows * steps, D) of each space."""
+        codes = [start[:, None, None].repeat(1, len(rows), self.lin_steps, 1) for start in starts]
+        for index, (row, _, _) in enumerate(rows):
+            codes[row.space][:, index, :, row.dim] = row.values
+        return [part.flatten(0, 2) for part in codes]
+
+    def _range(self, posterior: Distribution, prior: Distribution) -> Tensor:
+        if self.walk != "posterior":
+            return self._values(prior)
+        with isolated(0, posterior.mean.device):
+            drawn = posterior.sample((DRAWS,)).flatten(0, 1)  # of q(z), the mean of q(z|x) over the images
+        ends = torch.special.ndtr(torch.tensor([self.lin_start, self.lin_end], dtype=torch.float64)).to(drawn)
+        low, high = drawn.quantile(ends, dim=0)
+        way = torch.linspace(0, 1, self.lin_steps, dtype=drawn.dtype, device=drawn.device)
+        return torch.lerp(low, high, way[:, None])
+
+    def _check_values(self, prior: Distribution, dims: list[int]) -> None:
+        if self.walk != "posterior":
+            super()._check_values(prior, dims)
+
+    def _headings(self, panels: int) -> list[str]:
+        if self.start == "prior":
+            return ["from the mean of the prior"]
+        return [f"from image {place}" for place in self.images] if panels > 1 else []
+
+    def _about_factors(self, rows: Sequence[LatentRow]) -> str:
+        is_known = any(latent.follows for latent in rows)
+        return "; name and number: the factor of the data that it follows, 1 being closest" if is_known else ""
+
+
+def latent_name(space: int, dim: int, several_spaces: bool) -> str:
+    """What a latent is called in pictures."""
+    return f"space{space} z{dim}" if several_spaces else f"z{dim}"
+
+
+def _value_captions(rows: Sequence[LatentRow], lead: int) -> list[str]:
+    """The value below each walked image, where the rows go through values of their own."""
+    return [text for latent in rows for text in [""] * lead + [f"{v:.2g}" for v in latent.row.values.tolist()]]
