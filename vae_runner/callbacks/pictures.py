@@ -40,7 +40,7 @@ class Pictures(Callback):
         self.writer = writer or Writer()
 
     def on_start(self, engine: Training) -> None:
-        self._draw(engine, {name: picture for name, picture in self.walkers.items() if picture.at_start}, 0)
+        self._draw(engine, at_start=True)
 
     def on_step(self, engine: Training, state: State) -> None:
         self.writer.check()
@@ -74,20 +74,20 @@ class Pictures(Callback):
 
     def draw(self, engine: Training) -> None:
         """Make all pictures of this step, and have them written."""
-        self._draw(
-            engine, {name: picture for name, picture in self.walkers.items() if not picture.at_start}, engine.step
-        )
+        self._draw(engine, at_start=False)
 
     @torch.no_grad()
-    def _draw(self, engine: Training, pictures: Mapping[str, Picture], step: int) -> None:
-        model = engine.objective.model
+    def _draw(self, engine: Training, at_start: bool) -> None:
+        model, step = engine.objective.model, 0 if at_start else engine.step
         was_training = model.training
         model.eval()
         try:
             scene = _scene(engine, self.folder.parent, step)
-            for name, picture in pictures.items():
+            for name, picture in self.walkers.items():
+                if picture.at_start != at_start:
+                    continue
                 with isolated(0, engine.device):
-                    drawings = picture.draw(scene)
+                    drawings = picture.drawings(scene)
                 for drawing in drawings:
                     self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
         finally:

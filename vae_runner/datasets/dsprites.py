@@ -167,10 +167,9 @@ class dSprites(Dataset[tuple[Any, Any]]):
         The orientation as (cos k a, sin k a) of its angle a, (B, 2): a sprite looks the same after 1/k of a turn, k 4
         for the square, 2 for the ellipse and 1 for the heart.
         """
-        shape = torch.from_numpy(self.latents_classes(indices.cpu().numpy())[..., 1])
-        values = dict(
-            zip(self.latents_names, torch.from_numpy(self.latents_values(indices.cpu().numpy())).T, strict=True)
-        )
+        which = indices.cpu().numpy()
+        shape = torch.from_numpy(self.latents_classes(which)[..., 1])
+        values = dict(zip(self.latents_names, torch.from_numpy(self.latents_values(which)).T, strict=True))
         turned = values["orientation"] * torch.tensor([4, 2, 1])[shape]
         return {
             "shape": shape,

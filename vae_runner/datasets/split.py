@@ -89,8 +89,8 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
 
 
 def factors_of(data: ImageData, indices: Tensor) -> dict[str, Tensor]:
-    """What the data set's optional `factors(indices)` knows of the images at `indices` (B,): for each varying factor its
-    classes (B,) int64, its values (B,), or the coordinates (B, K) of one that goes in a circle. Empty for other sets.
+    """What the data set's optional `factors(indices)` knows of the images at `indices` (B,): for each varying factor
+    its classes (B,) int64, its values (B,), or the coordinates (B, K) of one that goes in a circle. Empty for others.
     """
     known = getattr(data, "factors", None)
     return {} if known is None else known(indices)

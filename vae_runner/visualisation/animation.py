@@ -23,6 +23,7 @@ from vae_runner.visualisation.walker import Count, Scale
 __all__ = ["Animation"]
 
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".png"}
+OPTIONS: dict[str, dict[str, Any]] = {"gif": {"optimize": True}, "webp": {"quality": 90, "method": 3}, "apng": {}}
 HOLD = 8  # times that the last frame of the training stays
 MOST_FRAMES = 60  # of the training
 ACROSS = 5  # latents in a row
@@ -85,9 +86,7 @@ class Animation(Picture):
         grid = self.traversal.grid(state)
         latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
         tiles = to_pixels(grid.images, grid.title)
-        tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(
-            0, 1
-        )  # (steps, latents, ...)
+        tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, 3)
         texts = list(grid.column_labels[grid.lead :])
         return Movie(
             "traversal",
@@ -102,9 +101,8 @@ class Animation(Picture):
         )
 
     def _training(self, scene: Scene, format: str) -> "History":
-        return History(
-            scene.folder / "grids" / "history", self.of or "", scene.step, format, 4 * self.milliseconds, self.scale
-        )
+        source = scene.folder / "grids" / "history"
+        return History(source, self.of or "", scene.step, format, 4 * self.milliseconds, self.scale)
 
     def _format(self, channels: int) -> str:
         return self.format if self.format != "auto" else "gif" if channels == 1 else "webp"
@@ -211,14 +209,9 @@ def encoded(pictures: Sequence[Image.Image], durations: Sequence[int], format: s
     buffer = io.BytesIO()
     if format == "gif":
         pictures = [picture.convert("L").convert("P") if _is_gray(picture) else picture for picture in pictures]
-    options: dict[str, Any] = {
-        "gif": {"optimize": True, "disposal": 1},
-        "webp": {"lossless": True, "method": 2},
-        "apng": {},
-    }[format]
     pictures[0].save(
         buffer, {"apng": "PNG"}.get(format, format.upper()), save_all=True, append_images=list(pictures[1:]),
-        duration=list(durations), loop=0, **options,
+        duration=list(durations), loop=0, **OPTIONS[format],
     )  # fmt: skip
     return buffer.getvalue()
 

@@ -55,9 +55,8 @@ class Canvas:
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: str) -> None:
         """A filled rectangle."""
-        self._elements.append(
-            f'<rect x="{left:.2f}" y="{top:.2f}" width="{right - left:.2f}" height="{bottom - top:.2f}" fill="{colour}"/>'
-        )
+        size = f'width="{right - left:.2f}" height="{bottom - top:.2f}"'
+        self._elements.append(f'<rect x="{left:.2f}" y="{top:.2f}" {size} fill="{colour}"/>')
         corners = (left, top, right, bottom)
         if right > left and bottom > top:
             self._shapes.append(
@@ -71,9 +70,8 @@ class Canvas:
     def dot(self, x: float, y: float, colour: str, radius: float = 2.5) -> None:
         """A filled circle with a thin white rim, so that dots that overlap can be told apart."""
         rim = radius + 0.6
-        self._elements.append(
-            f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{radius + 0.3:g}" fill="{colour}" stroke="#ffffff" stroke-width="0.6"/>'
-        )
+        place = f'cx="{x:.2f}" cy="{y:.2f}" r="{radius + 0.3:g}"'
+        self._elements.append(f'<circle {place} fill="{colour}" stroke="#ffffff" stroke-width="0.6"/>')
 
         def shape(pen: ImageDraw.ImageDraw, scale: float) -> None:
             for size, fill in ((rim, "#ffffff"), (radius, colour)):

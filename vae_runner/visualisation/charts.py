@@ -71,7 +71,8 @@ class KLBars(Picture):
         rows = _latents(state)
         several = len({row.space for row in rows}) > 1
         live = sum(row.kl_nats >= self.dead_below for row in rows)
-        title = f"KL per latent, step {state[STEP]:,}: {sum(row.kl_nats for row in rows):.2f} nats, {live} of {len(rows)} latents live"
+        total = f"{sum(row.kl_nats for row in rows):.2f} nats in {live} of {len(rows)} latents"
+        title = f"KL per latent, step {state[STEP]:,}: {total}"
         return [Chart(_bars(rows, title, several, self.dead_below), {"rows": [row._asdict() for row in rows]})]
 
 

@@ -77,17 +77,12 @@ class LossCurves(Picture):
         return [Chart(_panels(panels, f"training, step {scene.step:,}", scene.step, 2, 340, 170, may_be_log=True))]
 
     def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Curve]:
-        kinds = {
-            split: [record for record in records if record.get("split") == split] for split in ("train", "validation")
-        }
-        return [
-            Curve("training", self._points(kinds["train"], name), COLOURS[0]),
-            Curve("validation", self._points(kinds["validation"], name), COLOURS[1], as_dots=True),
-        ]
+        train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
+        return [Curve("training", train, COLOURS[0]), Curve("validation", validation, COLOURS[1], as_dots=True)]
 
     def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Curve]:
         names = dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind)
-        train = [record for record in records if record.get("split") == "train"]
+        train = _of(records, "train")
         return [
             Curve(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
             for number, name in enumerate(names)
@@ -97,6 +92,10 @@ class LossCurves(Picture):
         points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
         every = -(-len(points) // self.points) or 1
         return [*points[:-1:every], *points[-1:]]
+
+
+def _of(records: Sequence[dict[str, Any]], split: str) -> list[dict[str, Any]]:
+    return [record for record in records if record.get("split") == split]
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

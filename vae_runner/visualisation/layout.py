@@ -1,7 +1,7 @@
 """Where everything of a grid stands, in pixels: the tiles in their rows and columns, and the text around them.
 
-Between tiles is a gap of `GAP`; leading columns are set apart by `APART`; a row may have a heading above it and a line of
-captions below. So the places of the tiles are lists, `lefts` of the columns and `tops` of the rows.
+Between tiles is a gap of `GAP`; leading columns are set apart by `APART`; a row may have a heading above it and a line
+of captions below. So the places of the tiles are lists, `lefts` of the columns and `tops` of the rows.
 """
 
 import math

@@ -85,9 +85,8 @@ def _interleaved(images: Tensor, decoded: Tensor, row_size: int) -> Tensor:
 
 def _captions(nats: Tensor, row_size: int) -> list[str]:
     """One for each image of the grid: nothing below inputs, the figure below outputs."""
-    return [
-        text for row in nats.split(row_size) for text in [""] * row_size + [f"{value:.1f}" for value in row.tolist()]
-    ]
+    rows = ([f"{value:.1f}" for value in row.tolist()] for row in nats.split(row_size))
+    return [text for row in rows for text in [""] * row_size + row]
 
 
 def _fill_rows(images: Tensor, shown: int, row_size: int) -> Tensor:
