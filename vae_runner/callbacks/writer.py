@@ -5,7 +5,6 @@ whoever forgets to close it, and the process does not end before the last file i
 the others; its error is raised once, in the thread that gives jobs.
 """
 
-import contextlib
 import logging
 import threading
 from collections import deque
@@ -32,7 +31,8 @@ class Writer:
         self.waiting = waiting
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # the last one
+        self._working = False
         self._error: BaseException | None = None
 
     def submit(self, job: Job) -> None:
@@ -41,7 +41,8 @@ class Writer:
         with self._changed:
             self._changed.wait_for(lambda: len(self._jobs) < self.waiting)
             self._jobs.append(job)
-            if self._thread is None:
+            if not self._working:
+                self._working = True
                 self._thread = threading.Thread(target=self._work, name="vae_runner writer")
                 self._thread.start()
 
@@ -54,8 +55,8 @@ class Writer:
 
     def flush(self) -> None:
         """Wait until all jobs are done and the thread has ended. Raises what a job has raised."""
-        while (thread := self._thread) is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self.check()
 
     def close(self) -> None:
@@ -69,18 +70,25 @@ class Writer:
         while True:
             with self._changed:
                 if not self._jobs:
-                    self._thread = None
+                    self._working = False
                     return
                 job = self._jobs[0]
-            try:
-                job()
-            except BaseException as error:
-                with self._changed:
-                    self._error = self._error or error
-                    self._jobs.clear()
-            with self._changed, contextlib.suppress(IndexError):
+            error = _failure_of(job)
+            with self._changed:
+                self._error = self._error or error
                 self._jobs.popleft()
+                if error is not None:
+                    self._jobs.clear()
                 self._changed.notify_all()
+
+
+def _failure_of(job: Job) -> BaseException | None:
+    """Do the job; returns what it raised."""
+    try:
+        job()
+    except BaseException as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from vae_runner.errors import RunError, UserError
 
-__all__ = ["main"]
+__all__ = ["explain", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,20 +41,22 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if show_traceback:
             traceback.print_exc()
-        return _explain(error)
+        return explain(error)
 
 
-def _explain(error: Exception) -> int:
+def explain(error: Exception, program: str = "vae-train") -> int:
+    """Say in one line, or one for each mistake, what went wrong; returns the exit code."""
     if isinstance(error, UserError):
         for line in str(error).splitlines():
-            _say(f"error: {line}")
+            _say(program, line)
         return 2
     if isinstance(error, RunError):
-        _say(f"error: {error}")
+        _say(program, str(error))
         return 1
-    _say(f"error: {type(error).__name__}: {' '.join(str(error).split())} (HYDRA_FULL_ERROR=1 shows the traceback)")
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    _say(program, f"{what} (HYDRA_FULL_ERROR=1 shows the traceback)")
     return 1
 
 
-def _say(line: str) -> None:
-    print(f"vae-train: {line}", file=sys.stderr, flush=True)
+def _say(program: str, line: str) -> None:
+    print(f"{program}: error: {line}", file=sys.stderr, flush=True)

@@ -26,7 +26,7 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest
 from vae_runner.paths import config_dir
 
-__all__ = ["Composer", "composer", "precheck", "without_hydra"]
+__all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
 
 OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
 NULLABLE = ("experiment",)  # groups of which nothing need be chosen
@@ -85,16 +85,16 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     Raises `UserError` with a line for each mistake.
     """
     problems: list[str] = []
-    parsed = [override for argument in request.overrides if (override := _parse(argument, composer, problems))]
+    parsed = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
     choices = [override for override in parsed if _group(override, composer)]
-    usable = [override for override in choices if not _report(_judge_choice(override, composer), problems)]
+    usable = [override for override in choices if not _report(judge_choice(override, composer), problems)]
     base = composer.compose(_first_values(usable))
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
     names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
     problems += [_about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
-        if override not in choices and not _report(_judge_setting(override, known, names, composer.groups), problems):
+        if override not in choices and not _report(judge_setting(override, known, names, composer.groups), problems):
             usable.append(override)
     usable.sort(key=parsed.index)
     if not request.multirun:
@@ -119,7 +119,8 @@ def _report(problem: str | None, problems: list[str]) -> bool:
     return bool(problem)
 
 
-def _parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
+def parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
+    """The argument as Hydra reads it; None where it cannot, which `problems` then tells."""
     name, equals, value = argument.partition("=")
     try:
         if (equals and name.strip("+~")) or argument.startswith("~"):
@@ -144,7 +145,8 @@ def _group(override: Override, composer: Composer) -> str | None:
     return key if key in composer.groups or key.startswith("hydra/") else None
 
 
-def _judge_choice(override: Override, composer: Composer) -> str | None:
+def judge_choice(override: Override, composer: Composer) -> str | None:
+    """What is wrong with the choice of a group's option."""
     group = override.key_or_group
     if override.is_delete():
         return None
@@ -162,7 +164,8 @@ def _judge_choice(override: Override, composer: Composer) -> str | None:
     return None
 
 
-def _judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
+def judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
+    """What is wrong with the name of a setting, of those `known`; `names` are what a misspelt one may have meant."""
     key = override.key_or_group
     if override.value() == "":
         return f"{key}= has no value; null stands for none"

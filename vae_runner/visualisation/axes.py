@@ -68,7 +68,7 @@ class Axes:
 
 
 def plot(
-    canvas: Canvas, box: Box, title: str, curves: Sequence[Curve], x_end: float, x_title: str, may_be_log: bool
+    canvas: Canvas, box: Box, title: str, curves: Sequence[Curve], x_end: float, x_title: str, may_be_log: bool = False
 ) -> None:
     """The curves from x = 0 to `x_end` under a title, with a legend where there are several; logarithmic where that is
     allowed and a decade is spanned. A value that is not finite is a gap.

@@ -16,6 +16,7 @@ from vae_runner.visualisation.picture import Drawing, Picture, Scene
 __all__ = ["LossCurves", "ScheduleChart"]
 
 Count = Annotated[int, positive]
+FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
 
 
@@ -67,14 +68,14 @@ class LossCurves(Picture):
         if not records:
             return []
         panels = [
-            ("loss", self._both(records, "loss")),
+            ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
             ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
             ("beta, weight of the KL", self._scheduled(records, "beta", "beta")),
         ]
         panels = [(title, [curve for curve in curves if curve.points]) for title, curves in panels]
         panels = [(title, curves) for title, curves in panels if curves]
-        return [Chart(_panels(panels, f"training, step {scene.step:,}", scene.step, 2, 340, 170, may_be_log=True))]
+        return [Chart(_panels(panels, f"training, step {scene.step:,}", scene.step, 2, 340, 170))]
 
     def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Curve]:
         train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
@@ -107,7 +108,6 @@ def _records(file: Path) -> list[dict[str, Any]]:
 
 def _panels(
     panels: Sequence[tuple[str, Sequence[Curve]]], title: str, x_end: float, columns: int, wide: float, high: float,
-    may_be_log: bool = False,
 ) -> Canvas:  # fmt: skip
     """Small charts over the same steps, in rows of so many columns."""
     rows = -(-len(panels) // columns)
@@ -118,5 +118,5 @@ def _panels(
         row, column = divmod(number, columns)
         left, top = 70 + across * column, 66 + down * row
         x_title = "step" if number + columns >= len(panels) else ""
-        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, may_be_log)
+        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, name in FALLING)
     return canvas

@@ -1,0 +1,171 @@
+"""`vae-redraw`: the pictures of a saved run again, with other ranges, images and sizes, without training."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vae_runner.cli import explain
+from vae_runner.cli.arguments import Request, read_arguments
+from vae_runner.errors import UserError
+
+__all__ = ["main", "run"]
+
+HELP = """\
+vae-redraw: draw the pictures of a saved run again, without training
+
+usage:  vae-redraw RUN [checkpoint=best|last|previous] [visualisation=[NAME,...]] [visualisation.NAME.SETTING=VALUE ...]
+                   [engine.device=auto|cpu|cuda] [trust=true] [--out DIR] [--config-dir DIR]
+
+examples:
+  vae-redraw outputs/latest                                          all pictures of the run, from its best weights
+  vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.lin_end=3
+  vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.images=3 visualisation.traversal.dead=hide
+  vae-redraw outputs/latest visualisation=[samples] visualisation.samples.num_images=100 visualisation.samples.scale=4
+  vae-redraw outputs/latest visualisation=[animation] visualisation.animation.format=webp
+  vae-redraw outputs/latest visualisation=[path] visualisation.path.interpolation=spherical --out figures
+
+RUN is a run's folder. A picture that the run had keeps the settings that it had there, any other has its defaults;
+vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed.
+trust=true: build parts from outside vae_runner and torch that the saved config names.
+Exit codes: 0 done, 1 failed, 2 a mistake in the request."""
+GROUP = "visualisation"
+
+
+@dataclass
+class Wish:
+    """What is to be drawn, of which run, and where to."""
+
+    folder: Path
+    request: Request  # its overrides are those of the group alone
+    checkpoint: Any = "best"
+    device: str = "auto"
+    trust: bool = False
+    out: Path | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says, and exit."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
+    if {"--help", "-h"} & set(arguments):
+        print(HELP)
+        return 0
+    if "--version" in arguments:
+        from vae_runner import __version__
+
+        print(f"vae-redraw {__version__}")
+        return 0
+    try:
+        return _redraw(_wish(arguments))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0"):
+            traceback.print_exc()
+        return explain(error, "vae-redraw")
+
+
+def _wish(arguments: list[str]) -> Wish:
+    """Take the command line apart. Raises `UserError` with all that is no setting of a picture."""
+    out, rest = _take_out(arguments)
+    request = read_arguments(rest)
+    folders = [argument for argument in request.overrides if "=" not in argument]
+    own = {"checkpoint": "best", "engine.device": "auto", "trust": "false"}
+    problems = [f"no option called '{name}'; see vae-redraw --help" for name, _ in request.stray]
+    problems += [
+        f"no option called '{flag}'; see vae-redraw --help" for flag in request.flags if flag != "--config-dir"
+    ]
+    settings = []
+    for argument in request.overrides:
+        name, equals, value = argument.partition("=")
+        if name in own:
+            own[name] = value
+        elif equals and name.lstrip("+~").split(".")[0] == GROUP:
+            settings.append(argument)
+        elif equals:
+            problems.append(f"{name} cannot be set: only pictures are made anew ({GROUP}..., {', '.join(own)})")
+    if len(folders) != 1:
+        problems.append("give the folder of one run: vae-redraw outputs/latest")
+    for name, choices in {"checkpoint": ("best", "last", "previous"), "trust": ("true", "false")}.items():
+        if own[name].lower() not in choices:
+            problems.append(f"{name}: expected one of {', '.join(choices)}, got '{own[name]}'")
+    if problems:
+        raise UserError("\n".join(problems))
+    request.overrides = settings
+    trust = own["trust"].lower() == "true"
+    return Wish(Path(folders[0]), request, own["checkpoint"], own["engine.device"], trust, out)
+
+
+def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """The folder behind --out, and the other arguments."""
+    rest, out = list(arguments), None
+    for index, argument in enumerate(arguments):
+        if argument == "--out":
+            if index + 1 == len(arguments):
+                raise UserError("--out needs a folder: --out DIR")
+            out, rest = Path(arguments[index + 1]), arguments[:index] + arguments[index + 2 :]
+        elif argument.startswith("--out="):
+            out, rest = Path(argument.removeprefix("--out=")), arguments[:index] + arguments[index + 1 :]
+    return out, rest
+
+
+def _redraw(wish: Wish) -> int:
+    if not (wish.folder / "config.yaml").is_file():
+        raise UserError(f"{wish.folder}: no run there (no config.yaml); give the folder of a run")
+    from vae_runner.engine import choose_device
+    from vae_runner.experiment.redraw import checked_nodes, redraw
+
+    if wish.device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"engine.device: expected one of auto, cpu, cuda, got '{wish.device}'")
+    choose_device(wish.device)
+    nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
+    out = wish.out or wish.folder / "redrawn"
+    for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust):
+        print(file, flush=True)
+    return 0
+
+
+def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
+    """The nodes of the pictures asked for: the run's own, or the options named, with the settings made.
+
+    Raises `UserError` with a line for each mistake.
+    """
+    from omegaconf import OmegaConf
+
+    from vae_runner.cli.precheck import composer, judge_choice, judge_setting, nodes, parse, without_hydra
+
+    problems: list[str] = []
+    with composer(request) as compose:
+        parsed = [override for one in request.overrides if (override := parse(one, compose, problems))]
+        problems += [
+            f"{one.input_line} holds several values: put brackets around a list, quotes around a value with commas"
+            for one in parsed
+            if one.is_sweep_override()
+        ]
+        choices = [override for override in parsed if override.key_or_group == GROUP]
+        problems += [problem for choice in choices if (problem := judge_choice(choice, compose))]
+        if problems:
+            raise UserError("\n".join(problems))
+        base = OmegaConf.create(saved)
+        if choices:
+            composed = without_hydra(compose.compose([choices[-1].input_line]))
+            base = OmegaConf.create({name: saved.get(name, node) for name, node in (composed[GROUP] or {}).items()})
+        known = nodes({GROUP: OmegaConf.to_container(base)})
+        for override in parsed:
+            if override in choices:
+                continue
+            if problem := judge_setting(override, known, set(known), compose.groups):
+                problems.append(problem)
+            else:
+                OmegaConf.update(base, override.key_or_group.removeprefix(f"{GROUP}."), override.value())
+    if problems:
+        raise UserError("\n".join(problems))
+    return OmegaConf.to_container(base)  # type: ignore[return-value]

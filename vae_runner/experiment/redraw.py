@@ -1,0 +1,80 @@
+"""The pictures of a saved run, drawn again from one of its checkpoints."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from vae_runner.callbacks.pictures import picture_state, write_drawing
+from vae_runner.errors import UserError
+from vae_runner.experiment.assemble import build, build_objective, build_pictures
+from vae_runner.experiment.check import check
+from vae_runner.experiment.resume import check_targets, saved_config
+from vae_runner.experiment.saved import Checkpoint, SavedRun, load
+from vae_runner.files import read_json
+from vae_runner.randomness import isolated
+from vae_runner.state import State
+from vae_runner.visualisation import Scene
+from vae_runner.visualisation.picture import Phase
+
+__all__ = ["checked_nodes", "redraw"]
+
+Nodes = dict[str, Any]
+
+
+def checked_nodes(folder: Path, choose: Callable[[Nodes], Nodes], trust: bool = False) -> Nodes:
+    """The nodes of the pictures to draw, of which `choose` makes those wanted from those that the run had.
+
+    Raises `UserError` with a line for each mistake, and for a target outside vae_runner and torch unless `trust` is on.
+    """
+    cfg = saved_config(folder, {}, trust)
+    saved = OmegaConf.to_container(cfg.get("visualisation") or OmegaConf.create({}), resolve=True)
+    cfg.visualisation = choose(saved)  # type: ignore[arg-type]
+    if not trust:
+        check_targets(OmegaConf.to_container(cfg.visualisation), folder / "config.yaml")
+    config, problems = check(cfg)
+    if problems:
+        raise UserError("\n".join(problems))
+    if not config["visualisation"]:
+        raise UserError("no pictures to draw: name some, visualisation=[traversal,samples]")
+    return config["visualisation"]
+
+
+def redraw(
+    folder: Path, nodes: Mapping[str, Any], checkpoint: Checkpoint, out: Path, device: str = "auto", trust: bool = False
+) -> Iterator[Path]:
+    """Draw the pictures that the nodes describe into `out`; yields each file when it is written."""
+    run = load(folder, checkpoint, device, trust)
+    pictures = build_pictures(nodes, run.model, run.data[1].data)
+    scene = _scene(run)
+    for name, picture in pictures.items():
+        with torch.no_grad(), isolated(0, run.device):
+            drawings = picture.drawings(scene)
+        for drawing in drawings:
+            into = out if drawing.folder == "grids" else out / drawing.folder
+            yield from write_drawing(drawing.detached(), name, [into], run.step, run.config["seed"])
+
+
+def _scene(run: SavedRun) -> Scene:
+    """The run as pictures see it: the weights are the checkpoint's, logs and history those of the whole run."""
+    status = read_json(run.folder / "status.json")
+
+    @cache
+    def state(phase: Phase) -> State:
+        with torch.no_grad():
+            return picture_state(run.model, run.data[0 if phase == "train" else 1], run.step, run.device)
+
+    last = max(int(status.get("step") or 0), run.step)
+    return Scene(last, max(int(status.get("total_steps") or 0), last), run.folder, state, _schedules(run))
+
+
+def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:
+    """As `Engine.schedules`, from the config alone."""
+    config = run.config
+    objective = build_objective(config, run.image_shape, config["seed"])
+    factor = build(config["lr_schedule"])
+    return lambda steps: {**objective.scheduled_at(steps), "lr": config["optimizer"]["lr"] * factor(steps)}
