@@ -81,7 +81,9 @@ def test_a_resumed_run_equals_the_unbroken_one_to_the_bit(experiment: Make, tmp_
         assert without_times(tmp_path / "broken" / name) == without_times(tmp_path / "unbroken" / name)
     assert (tmp_path / "broken/epochs.csv").read_text() == (tmp_path / "unbroken/epochs.csv").read_text()
     grids = sorted(path.relative_to(tmp_path / "unbroken") for path in (tmp_path / "unbroken/grids").rglob("*.*"))
-    assert len(grids) == 40  # 4 pictures and their details, newest and 4 in the history
+    assert len(grids) == 60 + 4 + 4  # 6 pictures and their details, newest and 4 in the history; 2 more; 4 as SVG
+    grids += [path.relative_to(tmp_path / "unbroken") for path in (tmp_path / "unbroken/animations").iterdir()]
+    assert len(grids) == 68 + 4  # traversal and training, and their details
     for grid in grids:
         assert (tmp_path / "broken" / grid).read_bytes() == (tmp_path / "unbroken" / grid).read_bytes(), grid
 

@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -368,3 +369,46 @@ def test_a_mistake_in_a_config_gets_a_line_with_its_setting(
     with pytest.raises(UserError) as told:
         experiment("visualisation=[path,codes]", f"visualisation.{override}", folder=tmp_path)
     assert str(told.value) == f"visualisation.{line}"
+
+
+def test_a_spherical_path_keeps_to_the_sphere_at_an_even_pace() -> None:
+    p1, p2 = torch.tensor([2.0, 0, 0, 0]), torch.tensor([0.0, 0, 2, 0])
+    shown = codes(run(CodePathWalker(5, p1, p2, interpolation="spherical"), make_state()), 5)
+    expected = [[2 * math.cos(math.pi * t / 8), 0, 2 * math.sin(math.pi * t / 8), 0] for t in range(5)]
+    torch.testing.assert_close(shown, torch.tensor(expected))
+    a, b = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    shown = codes(run(CodePathWalker(6, a, b * a.norm() / b.norm(), interpolation="spherical"), make_state()), 6)
+    torch.testing.assert_close(shown.norm(dim=1), a.norm().expand(6))
+    angles = torch.nn.functional.cosine_similarity(shown[1:], shown[:-1]).acos()
+    torch.testing.assert_close(angles, angles[:1].expand(5), atol=1e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_a_spherical_path_ends_exactly_at_its_codes(experiment: Make) -> None:
+    model = experiment().objective.model.eval()
+    p1, p2 = torch.randn(2, 5, 10, generator=torch.Generator().manual_seed(1))
+    state = {X: torch.zeros(1, 1, 16, 16), MODEL: model, STEP: 0}
+    images = CodePathWalker(7, p1, p2, interpolation="spherical").vis(state).unflatten(0, (5, 7))
+    assert torch.equal(images[:, 0], model.decode(p1))
+    assert torch.equal(images[:, -1], model.decode(p2))
+
+
+def test_a_spherical_path_between_codes_on_one_line_is_straight() -> None:
+    p1 = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    p2 = torch.tensor([[3.0, 3, 0, 0], [-1, -1, 0, 0], [1, 0, 0, 0]])
+    shown = codes(run(CodePathWalker(3, p1, p2, interpolation="spherical"), make_state()), 3, 3)
+    torch.testing.assert_close(shown[:2, 1], (p1 + p2)[:2] / 2)
+    assert torch.isfinite(shown).all()
+
+
+@pytest.mark.parametrize("prior", [Exponential(1.0), Uniform(-1.0, 1.0)], ids=["Exponential", "Uniform"])
+def test_a_sphere_is_refused_where_the_prior_is_not_on_the_whole_line(prior: Distribution) -> None:
+    model = make_state(Space(4, prior))[MODEL]
+    for walker in (
+        CodePathWalker(3, None, None, interpolation="spherical"),
+        ImagePathWalker(3, None, None, interpolation="spherical"),
+    ):
+        with pytest.raises(UserError, match="interpolation: spherical leaves the codes of the prior"):
+            walker.prepare(model, Data())
+    mixed = make_state(Space(3), Space(1, prior))[MODEL]
+    CodePathWalker(3, None, None, space_id=0, interpolation="spherical").prepare(mixed, Data())

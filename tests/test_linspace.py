@@ -274,9 +274,13 @@ def test_nothing_is_asked_of_a_space_that_is_not_walked() -> None:
 
 
 def test_from_yaml(experiment: Callable[..., Engine], tmp_path: Path) -> None:
-    engine = experiment("visualisation.traversal.walk=quantile", "visualisation.traversal.space_id=0", folder=tmp_path)
-    walker = engine.callbacks[3].walkers["traversal"]
-    assert (walker.walk, walker.space_id, walker.phase, walker.row_size) == ("quantile", 0, "validation", 11)
+    overrides = (
+        "visualisation=[linspace]",
+        "visualisation.linspace.walk=quantile",
+        "visualisation.linspace.space_id=0",
+    )
+    walker = experiment(*overrides, folder=tmp_path).callbacks[3].walkers["linspace"]
+    assert (walker.walk, walker.space_id, walker.phase, walker.row_size) == ("quantile", 0, "validation", 8)
     with pytest.raises(UserError) as told:
         experiment("visualisation.traversal.dims_to_walk=[0,12]", "visualisation.samples.space_id=1", folder=tmp_path)
     assert str(told.value).splitlines() == [

@@ -144,8 +144,8 @@ def test_the_same_grid_gives_the_same_bytes() -> None:
 def test_pictures_come_with_their_details(tmp_path: Path, experiment) -> None:
     engine = experiment("engine.picture_every=8", folder=tmp_path)
     engine.run()
-    names = {path.stem for path in (tmp_path / "grids").glob("*.png")}
-    assert names == {"data", "reconstruction", "traversal", "samples"}
+    names = {"data", "reconstruction", "traversal", "samples", "kl", "scatter"}
+    assert {path.stem for path in (tmp_path / "grids").glob("*.png")} == names | {"schedule", "curves"}
     assert {path.stem for path in (tmp_path / "grids/history").glob("*.png")} == {
         f"{name}-{step:07d}" for name in names for step in (8, 12)
     }

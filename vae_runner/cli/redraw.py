@@ -79,10 +79,8 @@ def _wish(arguments: list[str]) -> Wish:
     request = read_arguments(rest)
     folders = [argument for argument in request.overrides if "=" not in argument]
     own = {"checkpoint": "best", "engine.device": "auto", "trust": "false"}
-    problems = [f"no option called '{name}'; see vae-redraw --help" for name, _ in request.stray]
-    problems += [
-        f"no option called '{flag}'; see vae-redraw --help" for flag in request.flags if flag != "--config-dir"
-    ]
+    dashed = [f"--{name}" for name, _ in request.stray] + [flag for flag in request.flags if flag != "--config-dir"]
+    problems = [f"no option called '{name}'; see vae-redraw --help" for name in dashed]
     settings = []
     for argument in request.overrides:
         name, equals, value = argument.partition("=")
@@ -157,7 +155,7 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
         base = OmegaConf.create(saved)
         if choices:
             composed = without_hydra(compose.compose([choices[-1].input_line]))
-            base = OmegaConf.create({name: saved.get(name, node) for name, node in (composed[GROUP] or {}).items()})
+            base = OmegaConf.create({name: saved.get(name, node) for name, node in (composed.get(GROUP) or {}).items()})
         known = nodes({GROUP: OmegaConf.to_container(base)})
         for override in parsed:
             if override in choices:

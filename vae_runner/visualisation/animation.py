@@ -1,6 +1,7 @@
 """Moving pictures, for ever: the latents walked back and forth, and what training made of the same codes."""
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.walker import Count, Scale
 
 __all__ = ["Animation"]
+
+log = logging.getLogger(__name__)
 
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".png"}
 OPTIONS: dict[str, dict[str, Any]] = {"gif": {"optimize": True}, "webp": {"quality": 90, "method": 3}, "apng": {}}
@@ -65,10 +68,6 @@ class Animation(Picture):
         self.traversal = Traversal(
             lin_start, lin_end, steps, None, walk, start, [image], dead="hide", dead_below=dead_below, phase=phase
         )
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return () if self.of is None or self.format == "none" else (self.of,)
 
     def prepare(self, model: VAE, data: ImageData) -> None:
         self.traversal.prepare(model, data)
@@ -182,6 +181,9 @@ class History:
         frames = [(step, tiles) for step in kept if (tiles := self._tiles(step)) is not None]
         frames = [(step, tiles) for step, tiles in frames if tiles.shape == frames[-1][1].shape]
         if not frames:
+            log.info(
+                "no animation of the training: there is no history of '%s' yet (visualisation.animation.of)", self.of
+            )
             return Encoded({}, {})
         layout = read_json(self.source / f"{self.of}-{frames[-1][0]:07d}.json")["layout"]
         texts = [f"{self.of} at step {step:,}" for step, _ in frames]

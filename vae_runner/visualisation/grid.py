@@ -146,7 +146,8 @@ def _write_around(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
     for number, line in enumerate(layout.caption):
         pen.text((left, layout.caption_top + number * layout.line), line, QUIET, font)
     for row, heading in grid.headings.items():
-        pen.text((left, layout.tops[row] - 8), heading, INK, font, anchor="ls")
+        above = layout.line if row == 0 and grid.column_labels else 0
+        pen.text((left, layout.tops[row] - above - 8), heading, INK, font, anchor="ls")
 
 
 def _write_rows(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None:
@@ -167,7 +168,7 @@ def _write_columns(pen: ImageDraw.ImageDraw, grid: Grid, layout: Layout) -> None
     font = text_font(layout.font_size)
     labels, step = list(grid.column_labels), layout.tile_width + GAP
     every = math.ceil((widest(labels[grid.lead :], font) + 4) / step)
-    top = layout.tops[0] - (layout.line if 0 in grid.headings else 0) - 8
+    top = layout.tops[0] - 8
     for column, label in enumerate(labels):
         is_lead = column < grid.lead
         if widest([label], font) <= step if is_lead else (column - grid.lead) % every == 0:

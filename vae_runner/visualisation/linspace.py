@@ -17,7 +17,7 @@ from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
 from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, one_for_each
 
-__all__ = ["Dims", "LinSpaceWalker", "Row"]
+__all__ = ["Dims", "LinSpaceWalker", "Row", "as_labels"]
 
 Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all", len)]
 
@@ -154,7 +154,7 @@ class LinSpaceWalker(LatentWalker):
         caption says of them.
         """
         if all(torch.equal(row.values, rows[0].values) for row in rows):
-            return _as_labels(rows[0].values), ""
+            return as_labels(rows[0].values), ""
         if all(self._goes_through_quantiles(row, priors[row.space]) for row in rows):
             percent = 100 * torch.special.ndtr(self._scores())
             return [f"{value:.3g} %" for value in percent.tolist()], "; columns: quantiles of the prior"
@@ -168,7 +168,7 @@ class LinSpaceWalker(LatentWalker):
         return False
 
 
-def _as_labels(values: Tensor) -> list[str]:
+def as_labels(values: Tensor) -> list[str]:
     """Two decimals, or as many as tell the values apart."""
     span = float(values.max() - values.min())
     decimals = max(2, 1 - math.floor(math.log10(span))) if span > 0 else 2

@@ -67,15 +67,10 @@ class Picture:
 
     at_start    drawn before the first step rather than at every picture time
     history     whether a copy of every step is kept
-    needs       names of other pictures whose history it shows
     """
 
     at_start: ClassVar[bool] = False
     history: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ()
 
     def prepare(self, model: VAE, data: ImageData) -> None:
         """Called once before training, with the model and the whole data set. Raises `UserError`, one line that begins

@@ -13,7 +13,7 @@ from vae_runner.signature import Limit, enforced, non_negative, positive
 from vae_runner.state import FACTORS, MODEL, STEP, State
 from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row
+from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row, as_labels
 from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists
 
 __all__ = ["LatentRow", "Traversal", "latent_name"]
@@ -89,6 +89,7 @@ class Traversal(LinSpaceWalker):
         lead = [part.repeat_interleave(len(rows), 0)[:, None] for part in (*shown, model.decode(as_sample(starts)))]
         names = ["input", "recon"] if shown else ["start"]
         labels, meaning = self._column_labels([latent.row for latent in rows], model.priors())
+        meaning += "" if labels else "; below each image: the latent's value"
         panels = len(starts[0])
         return Grid(
             torch.cat([*lead, walked], 1).flatten(0, 1),
@@ -163,4 +164,4 @@ def latent_name(space: int, dim: int, several_spaces: bool) -> str:
 
 def _value_captions(rows: Sequence[LatentRow], lead: int) -> list[str]:
     """The value below each walked image, where the rows go through values of their own."""
-    return [text for latent in rows for text in [""] * lead + [f"{v:.2g}" for v in latent.row.values.tolist()]]
+    return [text for latent in rows for text in [""] * lead + as_labels(latent.row.values)]

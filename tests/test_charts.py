@@ -1,0 +1,254 @@
+"""Charts: the figures in them, SVG and PNG alike, and the moving pictures."""
+
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from copying import Space, make_state
+from PIL import Image
+from torch.distributions import Normal
+
+from vae_runner.engine import Engine
+from vae_runner.errors import UserError
+from vae_runner.state import FACTORS, MODEL, State, X
+from vae_runner.visualisation import Animation, KLBars, LatentScatter, LossCurves, Scene, ScheduleChart
+from vae_runner.visualisation.animation import encoded
+from vae_runner.visualisation.axes import COLOURS, ticks
+from vae_runner.visualisation.canvas import Canvas
+
+Make = Callable[..., Engine]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def scene(
+    state: State | None = None, folder: Path = Path("none"), step: int = 7, total: int = 7, **schedules: Any
+) -> Scene:
+    return Scene(step, total, folder, lambda phase: state, lambda steps: {n: f(steps) for n, f in schedules.items()})
+
+
+@torch.no_grad()
+def drawn(picture: Any, of: Scene) -> tuple[ElementTree.Element, Any, np.ndarray]:
+    """The SVG, the details, and the pixels of the PNG."""
+    (drawing,) = picture.drawings(of)
+    files, details = drawing.encode()
+    assert drawing.encode().files == files  # the same bytes
+    with Image.open(io.BytesIO(files[".png"])) as image:
+        return ElementTree.fromstring(files[".svg"]), details, np.asarray(image)
+
+
+def texts(svg: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in svg.iter(f"{SVG}text")]
+
+
+def test_bars_are_as_long_as_the_kl_the_largest_first_in_each_space() -> None:
+    state = make_state(Space(3), Space(1))
+    state[X] = torch.tensor([1.0, 0.0, 4.0, 2.0]).view(1, 1, 2, 2)  # KL 0.5, 0, 8 and 2
+    svg, details, pixels = drawn(KLBars(), scene(state))
+    assert [(row["space"], row["dim"]) for row in details["rows"]] == [(0, 2), (0, 0), (0, 1), (1, 3 - 3)]
+    bars = [one for one in svg.iter(f"{SVG}rect") if one.get("x")]
+    heights = [float(bar.get("height")) for bar in bars]
+    assert heights[0] / heights[1] == pytest.approx(16, rel=1e-3)
+    assert heights[0] / heights[3] == pytest.approx(4, rel=1e-3)
+    assert [bar.get("fill") for bar in bars] == [COLOURS[0], COLOURS[0], "#c8c8c8", COLOURS[1]]
+    assert {"z2", "z0", "8.00", "2.00", "space0", "space1"} <= set(texts(svg))
+    assert "KL per latent, step 7: 10.50 nats in 3 of 4 latents" in texts(svg)
+    assert pixels.shape == (2 * int(svg.get("height")), 2 * int(svg.get("width")), 3)
+
+
+def test_a_kl_that_is_no_number_or_infinite_is_drawn_all_the_same() -> None:
+    def posterior(raw: torch.Tensor) -> Normal:
+        means = torch.tensor([1.0, torch.nan, 2.0, 1e30]).expand(len(raw), -1)
+        return Normal(means, torch.ones_like(means), validate_args=False)
+
+    svg, _, _ = drawn(KLBars(), scene(make_state(Space(4, posterior=posterior))))
+    assert {"inf", "nan"} <= set(texts(svg))
+
+
+def circles(svg: ElementTree.Element) -> list[tuple[float, float, str]]:
+    return [(float(c.get("cx")), float(c.get("cy")), c.get("fill")) for c in svg.iter(f"{SVG}circle")]
+
+
+def test_the_scatter_has_the_codes_in_one_unit_of_the_most_informative_latents() -> None:
+    state = make_state(images=5)
+    state[X] = torch.tensor([[0.0, 9, 0, 0], [0, 0, 0, 3], [0, 5, 0, 1], [0, 8, 0, -1], [0, -7, 0, 0]]).view(5, 1, 2, 2)
+    svg, details, _ = drawn(LatentScatter(), scene(state))
+    assert [axis["dim"] for axis in details["axes"]] == [1, 3]
+    assert details["codes"] == [[9, 0], [0, 3], [5, 1], [8, -1], [-7, 0]]
+    dots = circles(svg)
+    unit = (dots[0][0] - dots[4][0]) / 16
+    for (x, y, colour), (across, up) in zip(dots, details["codes"], strict=True):
+        assert x - dots[0][0] == pytest.approx((across - 9) * unit, abs=0.02)
+        assert dots[0][1] - y == pytest.approx(up * unit, abs=0.02)
+        assert colour == COLOURS[0]
+    chosen = drawn(LatentScatter(dims=[0, 1]), scene(state))[1]
+    assert [axis["dim"] for axis in chosen["axes"]] == [0, 1]
+
+
+def test_classes_and_values_have_their_colours_and_a_legend() -> None:
+    state = make_state(images=6)
+    shape = torch.tensor([0, 0, 1, 1, 2, 2])
+    state[FACTORS] = {"shape": shape, "size": shape.double(), "turn": torch.rand(6, 2)}
+    scatter = LatentScatter(colour="shape")
+    scatter._classes = {"shape": ("square", "ellipse", "heart")}
+    svg, _, _ = drawn(scatter, scene(state))
+    assert [colour for *_, colour in circles(svg)] == [*COLOURS[:3], *(c for c in COLOURS[:3] for _ in range(2))]
+    assert {"shape", "square", "ellipse", "heart"} <= set(texts(svg))
+    svg, _, _ = drawn(LatentScatter(colour="size"), scene(state))
+    assert [colour for *_, colour in circles(svg)] == [c for c in ("#440154", "#21918c", "#fde725") for _ in range(2)]
+    assert len({colour for *_, colour in circles(drawn(LatentScatter(colour="turn"), scene(state))[0])}) == 6
+
+
+def test_dots_are_coloured_by_the_factor_that_is_followed_most() -> None:
+    state = make_state(images=40)
+    place = state[X].flatten(1)
+    state[FACTORS] = {"noise": torch.rand(40, generator=torch.Generator().manual_seed(8)), "posY": -place[:, 1]}
+    details = drawn(LatentScatter(dims=[1, 2]), scene(state))[1]
+    assert details["colour"] == "posY"
+
+
+@pytest.mark.parametrize(
+    ("scatter", "line"),
+    [
+        (LatentScatter(dims=[0, 9]), "dims: 9 is not one of the 4 latent dimensions, 0 to 3"),
+        (LatentScatter(colour="posZ"), "colour: the data set has no factor called 'posZ'; of this data set none are"),
+        (LatentScatter(space_id=1), "space_id: there is no latent space 1, the model has 1"),
+    ],
+)
+def test_a_scatter_that_does_not_fit_is_refused(scatter: LatentScatter, line: str, experiment: Make) -> None:
+    with pytest.raises(UserError, match=line):
+        scatter.prepare(make_state()[MODEL], experiment().train.data)
+
+
+def test_one_latent_is_enough_for_a_scatter() -> None:
+    state = make_state(Space(4))
+    drawn(LatentScatter(dims=[0, 0]), scene(state))
+    state[X] = torch.zeros(2, 1, 2, 2)
+    drawn(LatentScatter(), scene(state))
+
+
+def test_the_schedule_has_each_kind_in_a_panel() -> None:
+    half = {"space0/beta": lambda t: t / 2, "space1/beta": lambda t: t * 0 + 3.0, "lr": lambda t: 1e-3 * (1 - t / 100)}
+    svg, details, _ = drawn(ScheduleChart(points=11), scene(total=101, **half))
+    assert details["steps"] == list(range(0, 101, 10))
+    assert details["schedules"]["space0/beta"] == [step / 2 for step in range(0, 101, 10)]
+    assert {"beta, weight of the KL", "learning rate", "space0", "space1"} <= set(texts(svg))
+    assert "capacity C, nats" not in texts(svg)
+
+
+def test_curves_have_what_the_log_has_up_to_the_step(tmp_path: Path) -> None:
+    records = [
+        {
+            "step": step,
+            "split": split,
+            "loss": 100.0 - step,
+            "recon": 90.0,
+            "kl": float(step),
+            "beta": 4.0,
+            "capacity": 1.0,
+        }
+        for step in range(10, 60, 10)
+        for split in ("train", "validation")
+    ]
+    records[2]["kl"] = float("nan")
+    log = tmp_path / "metrics.jsonl"
+    log.write_text("".join(json.dumps(record) + "\n" for record in records) + '{"step": 3, "spl')
+    svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=40))
+    assert len(circles(svg)) == 3 * 4 + 3 + 1  # 4 validations in 3 panels, 3 legends, the kl before the gap
+    assert {"loss, nats", "KL, nats", "C", "beta, weight of the KL", "training, step 40"} <= set(texts(svg))
+    assert LossCurves().drawings(scene(folder=tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-3, 12, [0, 5, 10]), (0, 2500, [0, 500, 1000, 1500, 2000, 2500])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high, 5) == pytest.approx(expected)
+
+
+def test_texts_are_escaped_and_svg_is_ascii() -> None:
+    canvas = Canvas(100, 50)
+    canvas.text(1, 2, "a < b & \u00e9", "#000000")
+    assert texts(ElementTree.fromstring(canvas.svg())) == ["a < b & \u00e9"]
+    assert canvas.svg().isascii()
+
+
+def frames(data: bytes) -> tuple[list[np.ndarray], Image.Image]:
+    image = Image.open(io.BytesIO(data))
+    shown = []
+    for number in range(image.n_frames):
+        image.seek(number)
+        shown.append(np.asarray(image.convert("RGB")))
+    return shown, image
+
+
+@pytest.mark.parametrize("format", ["gif", "webp", "apng"])
+def test_moving_pictures_go_on_for_ever_and_are_the_same_bytes_again(format: str) -> None:
+    pictures = [Image.new("RGB", (12, 10), (value, value, value)) for value in (0, 128, 252)]
+    data = encoded(pictures, [80, 80, 320], format)
+    assert data == encoded(pictures, [80, 80, 320], format)
+    shown, image = frames(data)
+    assert [int(frame[5, 5, 0]) for frame in shown] == pytest.approx([0, 128, 252], abs=4)
+    assert image.info["loop"] == 0
+
+
+@torch.no_grad()
+def test_the_traversal_goes_forth_and_back_over_all_live_latents() -> None:
+    state = make_state()
+    state[X] = torch.tensor([0.9, 0.5, 0.0, 0.2]).view(1, 1, 2, 2)  # the third is dead
+    (movie,) = Animation(lin_start=0, lin_end=1, steps=4, of=None).drawings(scene(state))
+    assert (movie.name, movie.folder, movie.format) == ("traversal", "animations", "gif")
+    assert [row["dim"] for row in movie.details["rows"]] == [0, 1, 3]
+    values = [[int(tiles[n].reshape(4, 3)[dim, 0]) for n, dim in enumerate((0, 1, 3))] for tiles in movie.frames]
+    assert values == [[round(255 * v)] * 3 for v in (0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)]
+    shown, image = frames(movie.encode().files[".gif"])
+    assert len(shown) == 6
+    assert image.info["duration"] == 80
+
+
+def test_colour_makes_webp_and_none_makes_nothing(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("dataset.channels=3", "visualisation=[samples,animation]", folder=tmp_path)
+    engine.run()
+    assert {path.name for path in (tmp_path / "animations").iterdir()} == {
+        "traversal.webp", "traversal.json", "training.webp", "training.json",
+    }  # fmt: skip
+    experiment("visualisation=[animation]", "visualisation.animation.format=none", folder=tmp_path / "b").run()
+    assert not (tmp_path / "b/animations").exists()
+
+
+def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("engine.picture_every=3", "visualisation=[samples,animation]", folder=tmp_path)
+    engine.run()
+    details = json.loads((tmp_path / "animations/training.json").read_text())
+    assert (details["of"], details["steps"], details["step"]) == ("samples", [3, 6, 9, 12], 12)
+    shown, image = frames((tmp_path / "animations/training.gif").read_bytes())
+    assert len(shown) == 4
+    assert image.info["loop"] == 0
+    layout = json.loads((tmp_path / "grids/samples.json").read_text())["layout"]
+    with Image.open(tmp_path / "grids/samples.png") as picture:
+        tile = np.asarray(picture)[layout["top"] : layout["top"] + layout["tile_height"], layout["left"] :][:, :64]
+    size = layout["tile_width"]
+    margin = 20
+    last = shown[-1][margin : margin + size, margin : margin + size].astype(int)
+    assert np.abs(last - tile[:, :size].astype(int)).max() <= 4  # 64 grays
+    (tmp_path / "grids/history/samples-0000099.png").write_bytes(b"")  # of a run that was killed: not of this one
+    engine.callbacks[3].write(engine)
+    assert json.loads((tmp_path / "animations/training.json").read_text())["steps"] == [3, 6, 9, 12]
+
+
+def test_reconstructions_come_with_the_nats_of_each_image(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("visualisation=[reconstruction]", folder=tmp_path)
+    engine.callbacks[3].write(engine)
+    shown = json.loads((tmp_path / "grids/reconstruction.json").read_text())["nats"]
+    model = engine.objective.model.eval()
+    with torch.no_grad():
+        x = engine.validation.data.gather(torch.tensor([0, 1, 2]))
+        p = model.decode(model.posteriors(x)[0].mean)
+        expected = -torch.distributions.Bernoulli(p).log_prob(x).sum((1, 2, 3))
+    assert shown[:3] == pytest.approx(expected.tolist(), rel=1e-4)

@@ -1,0 +1,130 @@
+"""`vae-redraw`: pictures of a saved run, drawn again."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vae_runner.cli import redraw
+from vae_runner.cli import run as vae_train
+
+TESTS = Path(__file__).parent
+SMALL = [
+    f"--config-dir={TESTS / 'conf'}",
+    "dataset=toy",
+    "divergence=capacity",
+    "engine.steps=8",
+    "engine.batch_size=16",
+]
+SMALL += ["engine.precision=fp32", "engine.device=cpu", "engine.progress=false"]
+OWN = ["trust=true", "engine.device=cpu"]  # the data set is the tests' own
+
+Run = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "first"
+    chosen = ["visualisation=[traversal,samples,schedule,curves,animation]", "visualisation.traversal.lin_steps=5"]
+    assert vae_train([*SMALL, *chosen, f"hydra.run.dir={path}"]) == 0
+    return path
+
+
+@pytest.fixture
+def vae_redraw(folder: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    def call(*arguments: str, to: Path | None = tmp_path) -> tuple[int, list[str], list[str]]:
+        capfd.readouterr()
+        code = redraw.run([str(folder), *arguments, *(["--out", str(to)] if to else [])])
+        output, errors = capfd.readouterr()
+        return code, output.splitlines(), errors.splitlines()
+
+    return call
+
+
+def test_without_wishes_all_pictures_are_those_of_the_run(vae_redraw: Run, folder: Path) -> None:
+    code, output, errors = vae_redraw("checkpoint=last", *OWN, to=None)
+    assert (code, errors) == (0, [])
+    out = folder / "redrawn"
+    names = ["traversal.png", "samples.png", "schedule.png", "schedule.svg", "curves.png", "curves.svg"]
+    names += ["animations/traversal.gif", "animations/training.gif"]
+    assert output == [str(out / name) for name in names]
+    for name in names:
+        source = folder / name if "/" in name else folder / "grids" / name
+        assert (out / name).read_bytes() == source.read_bytes(), name
+
+
+def test_ranges_images_and_sizes_are_set_anew(vae_redraw: Run, tmp_path: Path) -> None:
+    wishes = ["lin_start=-3", "lin_end=3", "images=2", "scale=1"]
+    code, output, errors = vae_redraw(
+        "visualisation=[traversal]", *(f"visualisation.traversal.{w}" for w in wishes), *OWN
+    )
+    assert (code, errors, output) == (0, [], [str(tmp_path / "traversal.png")])
+    details = json.loads((tmp_path / "traversal.json").read_text())
+    assert details["rows"][0]["values"] == pytest.approx([-3, -1.5, 0, 1.5, 3], abs=1e-5)  # 5 steps: the run's own
+    assert (details["layout"]["scale"], details["layout"]["tile_width"], details["step"]) == (1, 16, 8)
+    assert len(details["layout"]["tops"]) == 2 * len(details["rows"])
+
+
+def test_a_picture_that_the_run_had_not_is_drawn_with_its_defaults(vae_redraw: Run, tmp_path: Path) -> None:
+    assert vae_redraw("visualisation=[kl,scatter]", *OWN)[0] == 0
+    assert (tmp_path / "scatter.svg").exists()
+    assert not (tmp_path / "traversal.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["visualisation=[travesal]"], "no visualisation called 'travesal'. Did you mean visualisation=traversal?"),
+        (["visualisation.traversal.lin_ende=3"],
+         "no setting called 'visualisation.traversal.lin_ende'. Did you mean visualisation.traversal.lin_end?"),
+        (["visualisation.traversal.lin_steps=0"], "visualisation.traversal.lin_steps must be positive, got 0"),
+        (["visualisation.traversal.dims_to_walk=[77]"], "visualisation.traversal.dims_to_walk: 77 is not one of"),
+        (["visualisation.traversal.lin_end=1,2"], "visualisation.traversal.lin_end=1,2 holds several values"),
+        (["visualisation=[]"], "no pictures to draw"),
+        (["engine.steps=3"], "engine.steps cannot be set: only pictures are made anew"),
+        (["checkpoint=first"], "checkpoint: expected one of best, last, previous, got 'first'"),
+        (["engine.device=tpu"], "engine.device: expected one of auto, cpu, cuda, got 'tpu'"),
+        (["elsewhere"], "give the folder of one run"),
+        (["--scale"], "no option called '--scale'"),
+        (["--multirun"], "no option called '--multirun'"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line_and_draw_nothing(
+    vae_redraw: Run, tmp_path: Path, arguments: list[str], line: str
+) -> None:
+    code, output, errors = vae_redraw(*arguments, "trust=true")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert errors[0].startswith(f"vae-redraw: error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_from_elsewhere_are_built_only_with_trust(vae_redraw: Run) -> None:
+    code, _, errors = vae_redraw()
+    assert code == 2
+    assert "names the target 'toy.Blobs', outside vae_runner and torch; trust=true builds it" in errors[0]
+
+
+def test_a_target_on_the_command_line_is_not_trusted_either(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_text("visualisation: {a: {_target_: vae_runner.visualisation.KLBars}}\n")
+    assert redraw.run([str(tmp_path), "visualisation.a._target_=os.system"]) == 2
+    assert "names the target 'os.system'" in capfd.readouterr().err
+
+
+def test_where_no_run_is_it_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert redraw.run([str(tmp_path)]) == 2
+    assert redraw.run([]) == 2
+    errors = capfd.readouterr().err.splitlines()
+    assert errors[0] == f"vae-redraw: error: {tmp_path}: no run there (no config.yaml); give the folder of a run"
+    assert errors[1] == "vae-redraw: error: give the folder of one run: vae-redraw outputs/latest"
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_comes_without_torch(argument: str) -> None:
+    code = (
+        f"import sys\nfrom vae_runner.cli.redraw import run\nassert run([{argument!r}]) == 0\n"
+        "assert not {'torch', 'numpy', 'hydra', 'omegaconf'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
