@@ -54,7 +54,7 @@ def test_a_run_with_an_estimate_is_the_run_without_to_the_bit(experiment: Make, 
             engine.train_step()
     gradients = [parameter.grad for parameter in estimated.objective.parameters()]
     generator, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    tell_size(estimated)
+    estimate(estimated)
     assert torch.equal(torch.random.get_rng_state(), generator)
     assert torch.get_num_threads() == threads
     assert all(p.grad is g for p, g in zip(estimated.objective.parameters(), gradients, strict=True))

@@ -2,7 +2,7 @@
 
     block     y = shortcut(x) + conv(silu(norm(conv(silu(norm(x))))))
     encoder   conv 4x4, stride 2, then on every level blocks, and a mean over 2x2 pixels: sides n/2, n/4, ... 4
-    decoder   linear, then on every level blocks, and each pixel doubled (nearest neighbour): sides 4, ... n/2, n
+    decoder   linear, then on every level blocks, and twice the size by linear interpolation: sides 4, ... n/2, n
 
 Both end with norm and silu, the decoder with a conv behind them. Other kernels are 3x3, norms are group norms (Wu & He
 2018), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of the image and
@@ -18,7 +18,9 @@ import math
 from itertools import pairwise
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vae_runner.architectures.parts import ImageShape, halved_sizes, halvings
 from vae_runner.initialisation import he_initialised
@@ -72,8 +74,8 @@ class ResNetDecoder(nn.Module):
             straight(nn.Linear(latent_dim, widths[0] * math.prod(sizes[0]))),
             nn.Unflatten(1, (widths[0], *sizes[0])),
         ]
-        for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
-            layers += [*level(inputs, outputs, blocks), nn.Upsample(size)]
+        for (inputs, outputs), (inner, size) in zip(pairwise(widths), pairwise(sizes), strict=True):
+            layers += [*level(inputs, outputs, blocks), Enlarged(inner, size)]
         layers += level(width, width, blocks)
         out = he_initialised(nn.Conv2d(width, image_shape[0], 3, padding=1))
         self.layers = nn.Sequential(*layers, norm(width), nn.SiLU(), out)
@@ -102,6 +104,30 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.branch(x)
+
+
+class Enlarged(nn.Module):
+    """Images of one size (height, width) enlarged to another by linear interpolation, as matrix products A_h' x A_w.
+
+    Nearest neighbours leave the levels' squares in the pictures for long. torch's own bilinear mode adds gradients in
+    any order on a GPU, and a resumed run would not be the unbroken one to the bit.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, old: tuple[int, int], new: tuple[int, int]) -> None:
+        super().__init__()
+        self.register_buffer("rows", interpolation(old[0], new[0]).T.contiguous(), persistent=False)  # (new, old)
+        self.register_buffer("columns", interpolation(old[1], new[1]), persistent=False)  # (old, new)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows @ (x @ self.columns)
+
+
+def interpolation(old: int, new: int) -> Tensor:
+    """Returns the matrix (old, new) that enlarges a row of `old` pixels, whose centres spread evenly, to `new`."""
+    return functional.interpolate(torch.eye(old)[None], new, mode="linear")[0]
 
 
 def level_widths(count: int, width: int, max_width: int) -> list[int]:
