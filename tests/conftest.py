@@ -74,9 +74,10 @@ def inside(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_environment() -> Iterator[None]:
-    """Tests do not see the user's settings, nor leave any."""
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests do not see the user's settings, nor leave any, nor write to his cache."""
     before = dict(os.environ)
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("xdg-cache"))
     os.environ.pop("HYDRA_FULL_ERROR", None)
     yield
     os.environ.clear()

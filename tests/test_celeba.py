@@ -76,7 +76,7 @@ def test_a_list_of_other_images_is_an_error(faces: Path) -> None:
 
 
 def test_an_unknown_part_is_an_error(faces: Path) -> None:
-    with pytest.raises(UserError, match=r"dataset.split must be one of all, train, valid, test, got 'val'"):
+    with pytest.raises(UserError, match=r"dataset.split must be one of all, official, train, valid, test, got 'val'"):
         CelebA(faces, split="val")
 
 
@@ -120,7 +120,7 @@ def test_the_error_says_what_to_get_and_where_to_put_it(tmp_path: Path, make: bo
         CelebA(root)
     assert str(root) in str(caught.value)
     assert str(caught.value).endswith(
-        "set dataset.root=DIR, with img_align_celeba.zip unpacked in it and, for dataset.split, "
+        "set dataset.root=DIR, with img_align_celeba.zip in it, packed or unpacked, and, for dataset.split, "
         "list_eval_partition.txt beside, both from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
     )
 

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as oracle
 
-from vae_runner.datasets.imaging import UnreadableImage, as_channels, load_image, readable, square_pixels
+from vae_runner.datasets.imaging import Recipe, UnreadableImage, as_channels, load_image, readable
 from vae_runner.errors import UserError
 
 # What was done to the upright image when it was stored, by EXIF orientation (EXIF 2.32, table 6: row 0, column 0).
@@ -129,17 +129,17 @@ def test_the_centre_square_is_resized_as_torchvision_does_it(
     image = Image.fromarray(noise).convert("L" if channels == 1 else "RGB")
     square = oracle.center_crop(image, min(size) if crop is None else crop)
     expected = oracle.pil_to_tensor(oracle.resize(square, [16, 16], InterpolationMode.LANCZOS))
-    np.testing.assert_array_equal(square_pixels(image, "x", 16, channels, crop), expected)
+    np.testing.assert_array_equal(Recipe(16, channels, crop).pixels(image, "x"), expected)
 
 
 def test_a_shrunken_pattern_is_averaged_not_sampled() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], dtype=np.uint8), (256, 128)))
-    assert np.abs(square_pixels(stripes, "x", 16, 1, None)[:, 2:-2, 2:-2].astype(int) - 127.5).max() < 2
+    assert np.abs(Recipe(16, 1).pixels(stripes, "x")[:, 2:-2, 2:-2].astype(int) - 127.5).max() < 2
 
 
 def test_a_crop_wider_than_the_image_is_an_error() -> None:
     with pytest.raises(UserError) as caught:
-        square_pixels(Image.new("RGB", (200, 100)), "a/x.jpg", 64, 3, 148)
+        Recipe(64, 3, 148).pixels(Image.new("RGB", (200, 100)), "a/x.jpg")
     assert str(caught.value) == "dataset.crop=148 but a/x.jpg is only 200x100; set dataset.crop=null"
     assert not isinstance(caught.value, UnreadableImage)
 

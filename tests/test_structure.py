@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
     *("paths", "errors", "signature", "files", "randomness"),
-    *("state", "schedule", "distributions", "divergence", "likelihood", "latent_space", "initialisation"),
+    *("state", "schedule", "distributions", "divergence", "likelihood", "latent_space", "initialisation", "corruption"),
     *("auto_encoder", "objective", "architectures", "datasets", "metrics", "visualisation"),
     *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "__main__"),
 ]

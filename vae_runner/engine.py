@@ -1,8 +1,8 @@
 """The training engine: one step, one loop.
 
-A step: the batch of (seed, epoch, position), noise of (seed, step), `objective(x)`, backward, optimiser, hooks. Nothing
-in it makes the host wait for a GPU. All that a run has to remember is `state_dict()`, so that a resumed run is equal to
-the unbroken one, bit for bit (on the same machine, with as many threads).
+A step: the batch of (seed, epoch, position), noise of (seed, step), `objective(corruption(x), x)`, backward, optimiser,
+hooks. Nothing in it makes the host wait for a GPU. All that a run has to remember is `state_dict()`, so that a resumed
+run is equal to the unbroken one, bit for bit (on the same machine, with as many threads).
 """
 
 import contextlib
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_runner.callbacks import Callback
+from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Subset
 from vae_runner.errors import RunError, UserError
 from vae_runner.metrics import Means
@@ -27,6 +28,7 @@ from vae_runner.state import DEVICE, LOSS, METRICS, SCHEDULED, STEP, State
 __all__ = ["Engine", "EngineConfig", "Interrupted", "choose_device", "choose_precision"]
 
 Count = Annotated[int, positive]
+AHEAD = 4  # batches that a data set without a store decodes ahead
 
 
 @enforced
@@ -81,6 +83,7 @@ class Engine:
 
     `optimizer` is made of the objective's parameters by the caller; `lr_schedule` gives the factor of its learning
     rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or None.
+    `corruption` makes the model's input from the clean images, which stay the target.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Engine:
         lr_schedule: Schedule | None = None,
         callbacks: Sequence[Callback] = (),
         stop_signal: Callable[[], int | None] = lambda: None,
+        corruption: Corruption | None = None,
     ) -> None:
         self.config = config
         self.device = choose_device(config.device)
@@ -103,6 +107,7 @@ class Engine:
         self.lr_schedule = lr_schedule or Constant(1.0)
         self.callbacks = list(callbacks)
         self.stop_signal = stop_signal
+        self.corruption = corruption or Clean()
         self.order = EpochOrder(len(train), config.batch_size, config.seed, self.device)
         self.total_steps = config.steps or config.epochs * self.order.steps_per_epoch
         self.step = 0
@@ -154,10 +159,10 @@ class Engine:
         config = self.config
         self._set_rate()
         torch.manual_seed(seed_for(config.seed, "step", self.step))
-        x = self.train.batch(self.order.positions(self.step))
+        x = self._training_batch()
         self.objective.train()
         with self._autocast():
-            state = self.objective(x, x)
+            state = self.objective(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
         self.optimizer.zero_grad(set_to_none=True)
         state[LOSS].backward()
@@ -182,7 +187,7 @@ class Engine:
         with isolated(seed_for(self.config.seed, "validation"), self.device):
             for positions in torch.arange(len(self.validation), device=self.device).split(self.config.batch_size):
                 x = self.validation.batch(positions)
-                means.add(self.objective(x, x)[METRICS], weight=len(x))
+                means.add(self.objective(self.corruption(x), x)[METRICS], weight=len(x))
         self.objective.train()
         result = means.read()
         neg_elbo = result["recon"] + result["kl"]
@@ -211,6 +216,13 @@ class Engine:
         for callback in self.callbacks:
             callback.load_state_dict(state["callbacks"].get(callback.name, {}))
         self.step, self.validated = state["step"], state["validated"]
+
+    def _training_batch(self) -> Tensor:
+        """The images of this step, (B, C, H, W); the next ones are announced."""
+        for step in range(self.step, min(self.step + AHEAD, self.total_steps)):
+            self.train.expect(self.order.positions(step))
+        x = self.train.batch(self.order.positions(self.step))
+        return torch.where(self.order.flips(self.step)[:, None, None, None], x.flip(-1), x) if self.train.flip else x
 
     def _validate(self) -> None:
         self.validated = self.validate()

@@ -4,15 +4,16 @@ Tero Karras, Timo Aila, Samuli Laine and Jaakko Lehtinen, "Progressive growing o
 and variation", ICLR 2018, https://arxiv.org/abs/1710.10196
 """
 
-import functools
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_runner.datasets.folder import Channels, SimpleImageFolder, Size, Transform
-from vae_runner.datasets.imaging import as_channels, as_uint8, readable
+from vae_runner.datasets.folder import Channels, Count, SimpleImageFolder, Size, Transform
+from vae_runner.datasets.imaging import Decoding, Fit, as_channels, as_uint8, readable
+from vae_runner.datasets.listing import Entry
 from vae_runner.signature import enforced
 
 __all__ = ["CelebA_HQ"]
@@ -23,7 +24,7 @@ class CelebA_HQ(SimpleImageFolder):
     """The CelebA-HQ images, as `SimpleImageFolder` has them.
 
     Args:
-        root: the folder of the images.
+        root: the folder of the images, or a zip of them.
         as_npy: each image is an .npy file, see `npy_loader`; else a standard image format.
 
     The other arguments are those of `SimpleImageFolder`.
@@ -38,19 +39,31 @@ class CelebA_HQ(SimpleImageFolder):
         *,
         image_size: Size = 64,
         channels: Channels = 3,
-        crop: Size | None = None,
+        crop: Count | None = None,
+        fit: Fit = "crop",
+        background: str = "white",
+        decoding: Decoding = "fast",
+        store: bool = True,
+        cache_dir: str | Path | None = None,
+        workers: Count | None = None,
         skip_bad: bool = False,
     ) -> None:
         self.as_npy = as_npy
         super().__init__(
             root,
-            functools.partial(_load_npy, channels=channels) if as_npy else None,
+            None,
             (".npy",) if as_npy else None,
             transform,
             target_transform,
             image_size=image_size,
             channels=channels,
             crop=crop,
+            fit=fit,
+            background=background,
+            decoding=decoding,
+            store=store,
+            cache_dir=cache_dir,
+            workers=workers,
             skip_bad=skip_bad,
         )
 
@@ -62,13 +75,27 @@ class CelebA_HQ(SimpleImageFolder):
         loaded. Raises `UserError` in one line where the file is anything else.
         """
         with readable(path):
-            with open(path, "rb") as file:
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            return Image.fromarray(as_uint8(_channels_last(array)))
+            return _npy_image(path)
+
+    def _image(self, file: str | BinaryIO) -> Image.Image:
+        return as_channels(_npy_image(file), self.recipe.channels) if self.as_npy else super()._image(file)
+
+    def _pixels(self, file: BinaryIO, entry: Entry) -> NDArray:
+        return self.recipe.pixels(_npy_image(file), entry.name) if self.as_npy else super()._pixels(file, entry)
+
+    def _glance(self, file: BinaryIO) -> None:
+        if self.as_npy:
+            np.lib.format.read_magic(file)
+        else:
+            super()._glance(file)
 
 
-def _load_npy(path: str, channels: int) -> Image.Image:
-    return as_channels(CelebA_HQ.npy_loader(path), channels)
+def _npy_image(file: str | Path | BinaryIO) -> Image.Image:
+    if isinstance(file, (str, Path)):
+        with open(file, "rb") as opened:
+            return _npy_image(opened)
+    array = np.lib.format.read_array(file, allow_pickle=False)
+    return Image.fromarray(as_uint8(_channels_last(array)))
 
 
 def _channels_last(array: NDArray) -> NDArray:

@@ -1,16 +1,19 @@
-"""Images in a folder, as a data set in the manner of torchvision and as one to train on.
+"""Images in a folder or a zip, as a data set in the manner of torchvision and as one to train on.
 
 An item is read from its file whenever it is asked for, in the size that it has there, and goes through the transforms.
-Training reads whole batches of one size instead, with `gather`: at the first call all images are decoded once and kept
-as uint8 (`pixels`). That is also when every file is looked at: one that cannot be read is an error then, or else when
-its item is asked for. Only `skip_bad` reads all files in the constructor, since it changes the number of images.
+Training reads whole batches of one size instead, with `gather`. At the first call all images are decoded once into a
+store on the disk (`store`), or it is made ready to decode them batch by batch (`live`). That is also when every file is
+looked at: one that cannot be read is an error then, or else when its item is asked for.
 """
 
-import functools
+import copy
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import torch
 from numpy.typing import NDArray
@@ -18,15 +21,22 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vae_runner.datasets.imaging import UnreadableImage, load_image, readable, square_pixels
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, make_dataset
-from vae_runner.datasets.pixels import attempt_all, decode_all, sha256
+from vae_runner.datasets.cache import cache_dir as cache_folder
+from vae_runner.datasets.imaging import Decoding, Fit, Recipe, UnreadableImage, load_image, readable
+from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, printable
+from vae_runner.datasets.live import LiveRows
+from vae_runner.datasets.pixels import attempt_all, decode_all
+from vae_runner.datasets.rows import MemoryRows, Rows
+from vae_runner.datasets.source import Source, ZipSource, open_source
+from vae_runner.datasets.store import open_store
 from vae_runner.errors import UserError
+from vae_runner.randomness import permutation
 from vae_runner.signature import Limit, enforced, positive
 
-__all__ = ["Channels", "SimpleImageFolder", "Size"]
+__all__ = ["Channels", "Count", "SimpleImageFolder", "Size"]
 
-Size = Annotated[int, positive]
+Count = Annotated[int, positive]
+Size = Annotated[int, positive, Limit("must be at most 4096", lambda value: value <= 4096)]
 Channels = Annotated[int, Limit("must be 1 or 3", lambda value: value in (1, 3))]
 Transform = Callable[[Image.Image], Any]
 
@@ -41,16 +51,21 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
     """All images under a folder; item i is (image, image): the transformed one twice, or with a target of its own.
 
     Args:
-        root: the folder; folders in it, and links, are followed.
+        root: the folder, in which folders and links are followed; or a zip, which is read in place.
         loader: takes a path and returns the image; by default Pillow reads it, upright, in mode "L" or "RGB".
         extensions: the endings that count, in whatever case; by default those of the usual image files.
         transform: takes the loader's image, makes the input of an item; None: the image itself.
         target_transform: takes the loader's image, makes the target of an item; None: the target is the input.
         image_size: pixels on each side of the images that `gather` returns; items keep the size of their files.
         channels: 1 (gray) or 3 (RGB).
-        crop: side, in pixels, of the centre square that `gather` resizes to `image_size`; None: as large as can be.
-        skip_bad: read all files now and go on without those that cannot be read; else such a file is an error, at the
-            first `gather` or when its item is asked for.
+        crop: side, in pixels, of the centre square that `gather` resizes to `image_size`; None: as `fit` says.
+        fit, background, decoding: see `imaging.Recipe`.
+        store: keep what was decoded for the next start; else `gather` decodes each batch from its files. With a loader
+            of one's own it is kept in memory.
+        cache_dir: where it is kept; ~/.cache/vae_runner by default.
+        workers: threads that decode where there is no store; None: one for each core.
+        skip_bad: go on without the files that cannot be read; else such a file is an error, at the first `gather` or
+            when its item is asked for. All files are read when the length is asked for.
 
     Attributes:
         paths: the file of each item.
@@ -70,42 +85,62 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         *,
         image_size: Size = 64,
         channels: Channels = 3,
-        crop: Size | None = None,
+        crop: Count | None = None,
+        fit: Fit = "crop",
+        background: str = "white",
+        decoding: Decoding = "fast",
+        store: bool = True,
+        cache_dir: str | Path | None = None,
+        workers: Count | None = None,
         skip_bad: bool = False,
     ) -> None:
         self.root = Path(root).expanduser()
-        self.loader = loader or functools.partial(load_image, channels=channels)
+        self.loader = loader
         self.extensions = IMAGE_EXTENSIONS if extensions is None else extensions
         self.transform, self.target_transform = transform, target_transform
-        self.image_shape = (channels, image_size, image_size)
-        self.crop, self.skip_bad = crop, skip_bad
-        self.paths = self._find()
-        self.skipped: dict[str, str] = {}
-        self._pixels: Tensor | None = None
-        self._sha256: str | None = None
-        if skip_bad and self._ignored():
-            self._leave_out(attempt_all(lambda position: self._load(self.paths[position]), len(self)))
-        elif skip_bad:
-            self._prepared()
+        self.recipe = Recipe(image_size, channels, crop, fit, background, decoding)
+        self.image_shape = self.recipe.shape
+        self.store, self.cache_dir, self.workers, self.skip_bad = store, cache_dir, workers, skip_bad
+        self.source = self._open()
+        if loader is not None and isinstance(self.source, ZipSource):
+            raise UserError(f"dataset.loader takes paths, and {printable(root)} is a zip: unpack it")
+        self.entries = self._choose(self.source.entries)
+        self._skipped: dict[str, str] = {}
+        self._rows: Rows | None = None
+        self._settled = not skip_bad  # whether the number of images is known
 
     def __len__(self) -> int:
-        return len(self.paths)
+        self._settle()
+        return len(self.entries)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        image = self._load(self.paths[index])
+        self._settle()
+        image = self._load(self.entries[index])
         item = image if self.transform is None else self.transform(image)
         target = item if self.target_transform is None else self.target_transform(image)
         return item, target
 
     @property
+    def paths(self) -> list[Path]:
+        self._settle()
+        return [Path(self.source.location(entry)) for entry in self.entries]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        self._settle()
+        return self._skipped
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where the images come from, how they are cut, and which files were left out."""
         return {
-            "source": "files",
-            "root": str(self.root.absolute()),
+            "source": "zip" if isinstance(self.source, ZipSource) else "files",
+            "root": printable(self.root.absolute()),
             "count": len(self),
-            "image_size": self.image_shape[1],
-            "crop": self.crop,
+            "image_size": self.recipe.image_size,
+            "crop": self.recipe.crop,
+            "fit": self.recipe.fit,
+            "decoding": self.recipe.decoding,
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
         }
@@ -116,71 +151,143 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         Returns (B, *image_shape) float32 in [0, 1], on the device of the data. The first call reads all files. Raises
         `UserError` where there is a transform, since that is made for items.
         """
-        pixels = self._prepared()
-        return pixels.index_select(0, indices.to(pixels.device)).to(torch.float32) / 255
+        return self._prepared().gather(indices).to(torch.float32) / 255
+
+    def expect(self, indices: Tensor) -> None:
+        """Start to decode the images that will be gathered soon, where there is no store."""
+        self._prepared().expect(indices)
 
     def to(self, device: torch.device | str) -> "SimpleImageFolder":
-        """Move the pixels, one byte each, to `device`; returns self."""
-        self._pixels = self._prepared().to(device)
+        """Have `gather` answer on `device`, and keep the pixels there if they fit comfortably; returns self."""
+        self._rows = self._prepared().to(device)
         return self
+
+    def limited(self, count: int, seed: int) -> "SimpleImageFolder":
+        """The set of `count` of the files, chosen by `seed`; of the others nothing is read."""
+        if count >= len(self.entries):
+            return self
+        chosen = permutation(len(self.entries), seed)[:count].sort().values.tolist()
+        few = copy.copy(self)
+        few.entries, few._rows = [self.entries[position] for position in chosen], None
+        return few
 
     def showcase(self) -> list[int]:
         """Indices of four images for pictures, from the first to the last."""
         return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
 
     def fingerprint(self) -> str:
-        """SHA-256 of the pixels that `gather` reads, in hex."""
-        self._sha256 = self._sha256 or sha256(self._prepared())
-        return self._sha256
+        """A hash of the pixels that `gather` reads; without a store, of the files' names, sizes and times, in hex."""
+        return self._prepared().fingerprint()
 
-    def _find(self) -> list[Path]:
+    def decode(self, entry: Entry) -> NDArray:
+        """The pixels of a file, (C, H, W) uint8. Raises `UnreadableImage` where it has none."""
+        with readable(self.source.location(entry)):
+            if self.loader is not None:
+                return self._framed(self.loader(self.source.location(entry)), entry)
+            with self.source.open(entry) as file:
+                return self._pixels(file, entry)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_rows": None}  # made anew in the other process, from the store
+
+    def _open(self) -> Source:
+        return open_source(self.root, self.extensions)
+
+    def _choose(self, entries: list[Entry]) -> list[Entry]:
         """The files of the set; where they depend on more than their names, a subclass chooses."""
-        return make_dataset(self.root, self.extensions)
+        return entries
 
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+    def _image(self, file: str | BinaryIO) -> Image.Image:
+        """The image of an item."""
+        return load_image(file, self.recipe.channels, self.recipe.background)
 
-    def _load(self, path: Path) -> Any:
-        with readable(path):
-            return self.loader(str(path))
+    def _pixels(self, file: BinaryIO, entry: Entry) -> NDArray:
+        return self.recipe.decode(file, entry.name)
 
-    def _decode(self, path: Path) -> NDArray:
-        """(C, H, W) uint8."""
-        image = self._load(path)
+    def _framed(self, image: Any, entry: Entry) -> NDArray:
         if not isinstance(image, Image.Image):
             raise UserError(f"dataset.loader must return a PIL image to train on, got {type(image).__name__}")
-        with readable(path):
-            channels, size, _ = self.image_shape
-            return square_pixels(image, self._name(path), size, channels, self.crop)
+        return self.recipe.pixels(image, entry.name)
+
+    def _load(self, entry: Entry) -> Any:
+        location = self.source.location(entry)
+        with readable(location):
+            if self.loader is not None:
+                return self.loader(location)
+            if isinstance(self.source, ZipSource):
+                with self.source.open(entry) as file:
+                    return self._image(file)
+            return self._image(location)
 
     def _ignored(self) -> str | None:
         """The name of an argument that `gather` could not heed."""
         return next((name for name in ("transform", "target_transform") if getattr(self, name) is not None), None)
 
-    def _prepared(self) -> Tensor:
-        """The pixels, (N, C, H, W) uint8; at the first call all files are read."""
+    def _settle(self) -> None:
+        """With `skip_bad`, read all files, and leave out those that cannot be read."""
+        if self._settled:
+            return
+        if self._ignored():
+            self._leave_out(attempt_all(lambda position: self._load(self.entries[position]), len(self.entries)))
+        else:
+            self._prepared()
+
+    def _prepared(self) -> Rows:
+        """Where the pixels are; at the first call all files are read, or at least opened."""
         if name := self._ignored():
             raise UserError(f"dataset.{name} acts on single items, not on the batches of training; set it to null")
-        if self._pixels is None:
-            logger.info("reading %s images under %s", f"{len(self):,}", self.root)
-            pixels, bad = decode_all(self.paths, self._decode, self.image_shape)
-            self._leave_out(bad)
-            self._pixels = pixels
-        return self._pixels
+        if self._rows is None:
+            self._rows = self._live() if not self.store else self._in_memory() if self.loader else self._stored()
+        return self._rows
+
+    def _stored(self) -> Rows:
+        entries = self.entries
+        folder, key = cache_folder(self.cache_dir), self._key()
+        rows = open_store(folder, key, self.image_shape, len(entries), lambda position: self.decode(entries[position]))
+        self._leave_out(rows.bad)
+        return rows.leave_out_bad() if rows.bad else rows
+
+    def _in_memory(self) -> Rows:
+        entries = self.entries
+        pixels, bad = decode_all(len(entries), lambda position: self.decode(entries[position]), self.image_shape)
+        self._leave_out(bad)
+        return MemoryRows(pixels)
+
+    def _live(self) -> Rows:
+        """With `skip_bad` every file is decoded once beforehand; else only opened, which finds most of the damage."""
+        entries = self.entries
+        look = self.decode if self.skip_bad or self.loader else self._open_one
+        self._leave_out(attempt_all(lambda position: look(entries[position]), len(entries)))
+        entries = self.entries
+        return LiveRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), self._key(), self.workers)
+
+    def _open_one(self, entry: Entry) -> None:
+        """Raises `UnreadableImage` where the beginning of the file is not that of an image."""
+        with readable(self.source.location(entry)), self.source.open(entry) as file:
+            self._glance(file)
+
+    def _glance(self, file: BinaryIO) -> None:
+        with Image.open(file):
+            pass
+
+    def _key(self) -> str:
+        """A hash of all that the pixels depend on."""
+        about = [type(self).__name__, self.source.identity, self.entries, asdict(self.recipe)]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     def _leave_out(self, bad: Mapping[int, UnreadableImage]) -> None:
         """Go on without those positions, or raise `UserError` with the count; its note is the whole list."""
-        if not bad:
-            return
-        for error in list(bad.values())[:_NAMED]:
-            logger.warning("%s", error)
-        names = [self._name(self.paths[position]) for position in bad]
-        count = f"{len(bad):,} of {len(self):,} images cannot be read (first: {names[0]})"
-        if not self.skip_bad or len(bad) == len(self):
-            remedy = "; dataset.skip_bad=true goes on without them" if len(bad) < len(self) else ""
-            failure = UserError(count + remedy)
-            failure.add_note("\n".join(map(str, bad.values())))
-            raise failure
-        logger.warning("going on without: %s", count)
-        self.skipped = dict(zip(names, map(str, bad.values()), strict=True))
-        self.paths = [path for position, path in enumerate(self.paths) if position not in bad]
+        if bad:
+            for error in list(bad.values())[:_NAMED]:
+                logger.warning("%s", error)
+            names = [printable(self.entries[position].name) for position in bad]
+            count = f"{len(bad):,} of {len(self.entries):,} images cannot be read (first: {names[0]})"
+            if not self.skip_bad or len(bad) == len(self.entries):
+                remedy = "; dataset.skip_bad=true goes on without them" if len(bad) < len(self.entries) else ""
+                failure = UserError(count + remedy)
+                failure.add_note("\n".join(map(str, bad.values())))
+                raise failure
+            logger.warning("going on without: %s", count)
+            self._skipped = dict(zip(names, map(str, bad.values()), strict=True))
+            self.entries = [entry for position, entry in enumerate(self.entries) if position not in bad]
+        self._settled = True

@@ -1,27 +1,140 @@
 """One image file made into the pixels that training reads: uint8, square, gray or RGB.
 
 Every kind of file that Pillow opens comes out as a person sees it in a viewer on a white page: turned as its EXIF
-orientation says, transparency composited on white, CMYK and palettes as RGB, 16 bits scaled to 8 (65535 becomes 255),
-floats in [0, 1] to 255. Gray is the luma of ITU-R BT.601, Pillow's own.
+orientation says, transparency composited on white (or another colour), CMYK and palettes as RGB, 16 bits scaled to 8
+(65535 becomes 255), floats in [0, 1] to 255, the first frame of an animation. Gray is the luma of ITU-R BT.601.
+
+Fast decoding lets a JPEG decoder leave out the higher frequencies of each 8x8 block, which yields the image at 1/2, 1/4
+or 1/8 of its size at a fraction of the cost (libjpeg's scale_denom). It is used only where at least three times the
+wanted size remains (`_SPARE`), so that the antialiased resizing still does the last step; docs/data.md has the measured
+difference.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from vae_runner.datasets.listing import printable
 from vae_runner.errors import UserError
 
-__all__ = ["UnreadableImage", "as_channels", "as_uint8", "load_image", "readable", "square_pixels"]
+__all__ = ["Decoding", "Fit", "Recipe", "UnreadableImage", "as_channels", "as_uint8", "load_image", "readable"]
+
+Fit = Literal["crop", "pad", "stretch"]
+Decoding = Literal["fast", "exact"]
 
 _MODES = {1: "L", 3: "RGB"}
+_SPARE = 3  # how many times the wanted size a scaled JPEG must at least have
 
 
 class UnreadableImage(UserError):
-    """A file that holds no image: damaged, of another kind, or gone."""
+    """A file that holds no image: damaged, of another kind, or gone. `passing` where the fault is not in its content,
+    such as a missing permission.
+    """
+
+    passing = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image becomes (channels, image_size, image_size) uint8.
+
+    crop          side, in pixels, of the centre square that is used; None: as `fit` says
+    fit           crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it
+    background    colour behind transparent images and around padded ones, a name or #rrggbb
+    decoding      exact: each JPEG in full | fast: at a lower resolution where far less is wanted
+    """
+
+    image_size: int = 64
+    channels: int = 3
+    crop: int | None = None
+    fit: Fit = "crop"
+    background: str = "white"
+    decoding: Decoding = "fast"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("fit", Fit), ("decoding", Decoding)):
+            if getattr(self, name) not in get_args(kind):
+                raise UserError(
+                    f"dataset.{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}"
+                )
+        try:
+            ImageColor.getcolor(self.background, "RGB")
+        except ValueError:
+            raise UserError(f"dataset.background={self.background} is no colour, such as white or #80ff00") from None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.image_size, self.image_size)
+
+    def decode(self, file: str | Path | BinaryIO, name: str) -> NDArray[np.uint8]:
+        """The pixels of an image file; `name` is for errors. The file stays open."""
+        with Image.open(file) as image:
+            size = image.size
+            if self.decoding == "fast":
+                image.draft(None, self._least(size))
+            image.load()
+            scale = image.width / size[0]
+            upright = _upright(image)
+            if upright.size != image.size:
+                size = size[::-1]
+        return self.pixels(upright, name, size if scale < 1 else None)
+
+    def pixels(self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """The pixels of an image, resized with antialiasing: (channels, image_size, image_size).
+
+        `full_size` is the size of an image that was decoded at a lower resolution. Raises `UserError` where the crop
+        does not fit into the image, called `name`.
+        """
+        region = self._region(full_size or image.size, name)
+        image = as_channels(image, self.channels, self.background)
+        if full_size is None:
+            framed = self._resized(image.crop(region), None)
+        else:
+            across, down = image.width / full_size[0], image.height / full_size[1]
+            left, top, right, bottom = region
+            framed = self._resized(image, (left * across, top * down, right * across, bottom * down))
+        return np.asarray(framed).reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
+
+    def _region(self, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
+        """The part of the image that is used: left, top, right, bottom."""
+        width, height = size
+        if self.crop is None and self.fit != "crop":
+            return (0, 0, width, height)
+        side = min(size) if self.crop is None else self.crop
+        if side > min(size):
+            raise UserError(
+                f"dataset.crop={self.crop} but {printable(name)} is only {width}x{height}; set dataset.crop=null"
+            )
+        left, top = round((width - side) / 2), round((height - side) / 2)
+        return (left, top, left + side, top + side)
+
+    def _resized(self, image: Image.Image, box: tuple[float, float, float, float] | None) -> Image.Image:
+        left, top, right, bottom = box or (0, 0, *image.size)
+        target = (self.image_size, self.image_size)
+        if self.fit == "pad" and self.crop is None:
+            longest = max(right - left, bottom - top)
+            target = tuple(max(round(self.image_size * side / longest), 1) for side in (right - left, bottom - top))
+        if box is not None or image.size != target:
+            image = image.resize(target, Image.Resampling.LANCZOS, box)
+        return image if target == (self.image_size, self.image_size) else self._padded(image)
+
+    def _padded(self, image: Image.Image) -> Image.Image:
+        square = Image.new(image.mode, (self.image_size, self.image_size), self.background)
+        square.paste(image, tuple((self.image_size - side) // 2 for side in image.size))
+        return square
+
+    def _least(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size of the whole image from which the wanted one can be made with `_SPARE`."""
+        used = self.crop or (max(size) if self.fit == "pad" else min(size))
+        factor = _SPARE * self.image_size / used
+        return (math.ceil(size[0] * factor), math.ceil(size[1] * factor))
 
 
 @contextlib.contextmanager
@@ -32,20 +145,19 @@ def readable(path: str | Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
-        raise UnreadableImage(f"cannot read {path}: {_reason(error)}") from error
+        unreadable = UnreadableImage(f"cannot read {printable(path)}: {_reason(error)}")
+        unreadable.passing = isinstance(error, OSError) and error.errno is not None
+        raise unreadable from error
 
 
-def load_image(path: str | Path, channels: int = 3) -> Image.Image:
-    """The image of a file, upright, in mode "L" (1 channel) or "RGB" (3). The file is closed again."""
-    with Image.open(path) as image:
+def load_image(file: str | Path | BinaryIO, channels: int = 3, background: str = "white") -> Image.Image:
+    """The image of a file, upright, in mode "L" (1 channel) or "RGB" (3), in full."""
+    with Image.open(file) as image:
         image.load()
-        upright = image
-        with contextlib.suppress(Exception):  # a damaged EXIF block takes nothing from the pixels
-            upright = ImageOps.exif_transpose(image)
-        return as_channels(upright, channels)
+        return as_channels(_upright(image), channels, background)
 
 
-def as_channels(image: Image.Image, channels: int) -> Image.Image:
+def as_channels(image: Image.Image, channels: int, background: str = "white") -> Image.Image:
     """A copy in mode "L" (1 channel) or "RGB" (3)."""
     if image.mode.startswith("I"):
         image = Image.fromarray(_from_16_bits(np.asarray(image)))
@@ -53,7 +165,7 @@ def as_channels(image: Image.Image, channels: int) -> Image.Image:
         image = Image.fromarray(as_uint8(np.asarray(image)))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     return image.convert(_MODES[channels])
 
 
@@ -69,20 +181,10 @@ def as_uint8(values: NDArray) -> NDArray[np.uint8]:
     return np.rint(values * np.float64(255)).astype(np.uint8)
 
 
-def square_pixels(image: Image.Image, name: str, image_size: int, channels: int, crop: int | None) -> NDArray[np.uint8]:
-    """The centre square of the image, `crop` pixels wide (None: as large as can be), resized with antialiasing.
-
-    Returns (channels, image_size, image_size) uint8. Raises `UserError` where the image, called `name`, is too small.
-    """
-    width, height = image.size
-    side = min(width, height) if crop is None else crop
-    if side > min(width, height):
-        raise UserError(f"dataset.crop={crop} but {name} is only {width}x{height}; set dataset.crop=null")
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    square = as_channels(image.crop((left, top, left + side, top + side)), channels)
-    if side != image_size:
-        square = square.resize((image_size, image_size), Image.Resampling.LANCZOS)
-    return np.asarray(square).reshape(image_size, image_size, channels).transpose(2, 0, 1)
+def _upright(image: Image.Image) -> Image.Image:
+    with contextlib.suppress(Exception):  # a damaged EXIF block takes nothing from the pixels
+        return ImageOps.exif_transpose(image)
+    return image
 
 
 def _from_16_bits(values: NDArray) -> NDArray[np.uint8]:

@@ -9,12 +9,23 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vae_runner.errors import UserError
 
-__all__ = ["IMAGE_EXTENSIONS", "make_dataset"]
+__all__ = ["IMAGE_EXTENSIONS", "Entry", "list_files", "make_dataset", "normal_endings", "printable"]
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+
+
+class Entry(NamedTuple):
+    """One file of a set: `name` is its path below the root, with slashes; `size` in bytes; `stamp` changes with its
+    content: the time of the last change in ns, or the CRC-32 of a member of a zip. A link to nothing has size -1.
+    """
+
+    name: str
+    size: int
+    stamp: int
 
 
 def make_dataset(dir: str | Path, extensions: Sequence[str]) -> list[Path]:
@@ -23,17 +34,23 @@ def make_dataset(dir: str | Path, extensions: Sequence[str]) -> list[Path]:
     Sorted by their path below `dir`, folder by folder. Raises `UserError` where there is no folder or no such file.
     """
     folder = Path(dir).expanduser()
+    return [folder / entry.name for entry in list_files(dir, extensions)]
+
+
+def list_files(dir: str | Path, extensions: Sequence[str]) -> list[Entry]:
+    """`make_dataset`, as entries."""
+    folder = Path(dir).expanduser()
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"dataset.root={dir} {problem}; set dataset.root=DIR")
-    endings = _endings(extensions)
-    paths = sorted(_files(folder, endings), key=lambda path: path.relative_to(folder).parts)
-    if not paths:
-        raise UserError(f"no images ({' '.join(endings)}) under {folder}; set dataset.root=DIR")
-    return paths
+    endings = normal_endings(extensions)
+    entries = sorted(_files(folder, endings), key=lambda entry: entry.name.split("/"))
+    if not entries:
+        raise UserError(f"no images ({' '.join(endings)}) under {folder}{_zip_hint(folder)}; set dataset.root=DIR")
+    return entries
 
 
-def _endings(extensions: Sequence[str]) -> tuple[str, ...]:
+def normal_endings(extensions: Sequence[str]) -> tuple[str, ...]:
     """'.jpg' for each of 'jpg', '.jpg' and '.JPG'."""
     given = [extensions] if isinstance(extensions, str) else extensions
     endings = tuple(dict.fromkeys("." + ending.lower().removeprefix(".") for ending in given))
@@ -42,15 +59,20 @@ def _endings(extensions: Sequence[str]) -> tuple[str, ...]:
     return endings
 
 
-def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    own, linked, seen = [folder], deque[Path](), set[tuple[int, int]]()
+def printable(name: object) -> str:
+    """A file's name as it can be printed and stored: bytes that are no UTF-8 are escaped."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Entry]:
+    own, linked, seen = [(str(folder), "")], deque[tuple[str, str]](), set[tuple[int, int]]()
     while own or linked:
-        here = own.pop() if own else linked.popleft()  # linked folders last: by then those with a name here are seen
+        here, prefix = own.pop() if own else linked.popleft()  # linked last: by then those with a name here are seen
         try:
-            about = here.stat()
+            about = os.stat(here)
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
         except OSError as error:
-            raise UserError(f"cannot read {here}: {error.strerror}") from error
+            raise UserError(f"cannot read {printable(here)}: {error.strerror}") from error
         if (about.st_dev, about.st_ino) in seen:
             continue
         seen.add((about.st_dev, about.st_ino))
@@ -58,8 +80,22 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                own.append(Path(entry.path))
+                own.append((entry.path, f"{prefix}{entry.name}/"))
             elif entry.is_symlink() and os.path.isdir(entry.path):
-                linked.append(Path(entry.path))
+                linked.append((entry.path, f"{prefix}{entry.name}/"))
             elif entry.name.lower().endswith(endings) and (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
-                yield Path(entry.path)
+                yield _entry(entry, prefix)
+
+
+def _entry(file: os.DirEntry[str], prefix: str) -> Entry:
+    try:
+        about = file.stat()
+    except OSError:  # a link to nothing, or gone since it was listed
+        return Entry(prefix + file.name, -1, 0)
+    return Entry(prefix + file.name, about.st_size, about.st_mtime_ns)
+
+
+def _zip_hint(folder: Path) -> str:
+    """', but DIR/x.zip is there', where the images may still be packed."""
+    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip")
+    return f", but {printable(zips[0])} is there and can be the root itself" if zips else ""

@@ -1,14 +1,15 @@
-"""All images of a set decoded at once, side by side, into one array in memory.
+"""Work on all images of a set at once, side by side, and their pixels in one array in memory.
 
-Pillow lets go of the interpreter while it decodes and resizes, so threads suffice; the rows follow the order of the
-paths alone. A set that does not fit into half of the machine's memory is refused beforehand.
+The array is for the loaders of users: what they return depends on more than the files, and so it has no store. Pillow
+lets go of the interpreter while it decodes and resizes, so threads suffice; the rows follow the order of the files
+alone. A set that does not fit into half of the machine's memory is refused beforehand.
 """
 
 import hashlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from vae_runner.datasets.imaging import UnreadableImage
 from vae_runner.errors import UserError
 
-__all__ = ["attempt_all", "decode_all", "memory_bytes", "sha256"]
+__all__ = ["attempt_all", "cores", "decode_all", "memory_bytes", "sha256"]
 
 _CHUNK = 16  # images between two looks at what a thread has found
 _BLOCK = 4096  # images hashed at a time
@@ -29,22 +30,22 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def decode_all(
-    paths: Sequence[Path], decode: Callable[[Path], NDArray], shape: tuple[int, int, int]
+    count: int, decode: Callable[[int], NDArray], shape: tuple[int, int, int]
 ) -> tuple[Tensor, dict[int, UnreadableImage]]:
-    """What `decode` makes of each path, (C, H, W) = `shape`, uint8.
+    """What `decode` makes of each position in range(`count`), (C, H, W) = `shape`, uint8.
 
-    Returns the pixels of the n files that can be read, (n, C, H, W) uint8 in the order of the paths, and what is wrong
-    with the others, by their positions in `paths`.
+    Returns the pixels of the n files that can be read, (n, C, H, W) uint8 in the same order, and what is wrong with the
+    others, by their positions.
     """
-    _check_memory(len(paths), shape)
-    pixels = torch.empty((len(paths), *shape), dtype=torch.uint8)
+    _check_memory(count, shape)
+    pixels = torch.empty((count, *shape), dtype=torch.uint8)
     rows = pixels.numpy()
 
     def fill(position: int) -> None:
-        rows[position] = decode(paths[position])
+        rows[position] = decode(position)
 
-    bad = attempt_all(fill, len(paths))
-    good = [position for position in range(len(paths)) if position not in bad]
+    bad = attempt_all(fill, count)
+    good = [position for position in range(count) if position not in bad]
     for row, position in enumerate(good if bad else ()):  # in place: there may be no room for a second array
         rows[row] = rows[position]
     return pixels[: len(good)], bad
@@ -68,7 +69,7 @@ def attempt_all(work: Callable[[int], object], count: int) -> dict[int, Unreadab
     Image.init()  # by two threads at once, Pillow may take a file for no image before all its formats are known
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     bad: dict[int, UnreadableImage] = {}
-    pool = ThreadPoolExecutor(_workers())
+    pool = ThreadPoolExecutor(cores())
     bar = tqdm(desc="reading images", total=count, unit=" images", unit_scale=True, disable=None)
     with pool, bar, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what it only warns of, it has read; the rest is in `bad`
@@ -106,7 +107,7 @@ def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
         )
 
 
-def _workers() -> int:
-    """Threads: as many as this process may use cores, which is less than the machine's in a batch system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 32)
+def cores() -> int:
+    """Cores that this process may use, which is less than the machine's in a batch system; 32 at most."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, 32)

@@ -1,4 +1,8 @@
-"""Which images a run trains on, and which are held back for validation."""
+"""Which images a run trains on, and which are held back for validation.
+
+A data set may bring a split of its own, `own_split() -> (training indices, validation indices) or None`; and one that
+is costly to read may have `limited(count, seed)`, itself with so many images, of the others of which nothing is read.
+"""
 
 import math
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from vae_runner.signature import Limit, enforced, positive
 
 __all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "factors_of", "split"]
 
+_DEFAULT = 2000  # images held back
 part_or_count = Limit(
     "must be a part below 1 or a count of images",
     lambda value: math.isfinite(value) and (0 < value < 1 or value == int(value) > 0),
@@ -47,20 +52,25 @@ class ImageData(Protocol):
 @dataclass(frozen=True)
 class SplitConfig:
     """`limit` images of the set (a random choice; null: all), of which `validation` (a count, or a part below 1) are
-    held back. Both choices depend on `split_seed` alone, so that runs of different seeds are validated alike.
+    held back. Both choices depend on `split_seed` alone, so that runs of different seeds are validated alike. Of a set
+    with a split of its own, so many of its validation images are used; null: all of them, and else 2000.
+
+    `flip` mirrors half of the images in training, left to right, by (seed, epoch, image).
     """
 
-    validation: Annotated[float, part_or_count] = 2000
+    validation: Annotated[float, part_or_count] | None = 2000
     limit: Annotated[int, positive] | None = None
     split_seed: int = 0
+    flip: bool = False
 
 
 class Subset:
-    """Some images of a data set, by their indices (N,) int64."""
+    """Some images of a data set, by their indices (N,) int64; `flip`: half of them are mirrored in training."""
 
-    def __init__(self, data: ImageData, indices: Tensor) -> None:
+    def __init__(self, data: ImageData, indices: Tensor, flip: bool = False) -> None:
         self.data = data
         self.indices = indices
+        self.flip = flip
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -68,6 +78,11 @@ class Subset:
     def batch(self, positions: Tensor) -> Tensor:
         """Returns the images at those positions of the subset, (B, C, H, W) float32 in [0, 1]."""
         return self.data.gather(self.indices[positions])
+
+    def expect(self, positions: Tensor) -> None:
+        """Tell the data set, if it wants to know, which images a batch will be made of soon."""
+        if expect := getattr(self.data, "expect", None):
+            expect(self.indices[positions])
 
     def to(self, device: torch.device | str) -> "Subset":
         """Move the indices, and the data set's images, to that device."""
@@ -78,14 +93,28 @@ class Subset:
 
 def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
     """Returns (training, validation), disjoint. Raises `UserError` where one of them would be empty."""
-    order = permutation(len(data), seed_for(config.split_seed, "split"))
-    order = order[: min(config.limit or len(data), len(data))]
-    held = config.validation
-    count = round(held * len(order)) if held < 1 else int(held)
-    if not 0 < count < len(order):
-        purpose = "train on" if count else "validate"
-        raise UserError(f"dataset.validation={held:g} of {len(order):,} images leaves nothing to {purpose}")
-    return Subset(data, order[count:].sort().values), Subset(data, order[:count].sort().values)
+    seed = seed_for(config.split_seed, "split")
+    if config.limit is not None and hasattr(data, "limited"):
+        data = data.limited(config.limit, seed_for(config.split_seed, "limit"))
+    own = data.own_split() if hasattr(data, "own_split") else None
+    order = permutation(len(data), seed)[: config.limit]
+    if own is None:
+        count = _count(_DEFAULT if config.validation is None else config.validation, len(order))
+        train, held = order[count:], order[:count]
+    else:
+        train, held = own
+        count = len(held) if config.validation is None else _count(config.validation, len(held))
+        held = held[permutation(len(held), seed)[:count]]
+    if not (len(train) and len(held)):
+        source = f"dataset.validation={config.validation:g}" if own is None and config.validation else "the split"
+        purpose = "validate" if len(train) else "train on"
+        raise UserError(f"{source} of {len(order):,} images leaves nothing to {purpose}")
+    return Subset(data, train.sort().values, config.flip), Subset(data, held.sort().values)
+
+
+def _count(wanted: float, available: int) -> int:
+    """So many of the images that are there: a count, or a part below 1."""
+    return round(wanted * available) if wanted < 1 else min(int(wanted), available)
 
 
 def factors_of(data: ImageData, indices: Tensor) -> dict[str, Tensor]:
@@ -98,7 +127,7 @@ def factors_of(data: ImageData, indices: Tensor) -> dict[str, Tensor]:
 
 class EpochOrder:
     """The batch of every step: each epoch is a new permutation, seeded by (seed, epoch), its incomplete last batch left
-    out. The permutation of one epoch is kept, on `device`.
+    out. The permutations of two epochs are kept, on `device`, so that one can look ahead.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
@@ -106,12 +135,22 @@ class EpochOrder:
             raise UserError(f"engine.batch_size={batch_size} but only {size:,} images to train on")
         self.size, self.batch_size, self.seed, self.device = size, batch_size, seed, device
         self.steps_per_epoch = size // batch_size
-        self._epoch = -1
+        self._orders: dict[int, Tensor] = {}
+        self._flips: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def positions(self, step: int) -> Tensor:
         """Returns the positions in the training set of the batch that step number `step` (from 0) is made on, (B,)."""
         epoch, batch = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            order = permutation(self.size, seed_for(self.seed, "epoch", epoch))
-            self._order, self._epoch = order.to(self.device), epoch
-        return self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        if epoch not in self._orders:
+            order = permutation(self.size, seed_for(self.seed, "epoch", epoch)).to(self.device)
+            self._orders = {number: kept for number, kept in self._orders.items() if number == epoch - 1}
+            self._orders[epoch] = order
+        return self._orders[epoch][batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def flips(self, step: int) -> Tensor:
+        """Returns which images of that batch are mirrored, (B,) bool: half of the set, by (seed, epoch, image)."""
+        epoch = step // self.steps_per_epoch
+        if epoch != self._flips[0]:
+            generator = torch.Generator().manual_seed(seed_for(self.seed, "flip", epoch))
+            self._flips = epoch, (torch.rand(self.size, generator=generator) < 0.5).to(self.device)
+        return self._flips[1][self.positions(step)]

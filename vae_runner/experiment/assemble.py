@@ -66,7 +66,8 @@ def assemble(
     train, validation = build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, settings.seed)
     optimizer = build(config["optimizer"], params=list(objective.parameters()))
-    engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal)
+    corruption = build(config["corruption"]) if "corruption" in config else None  # older runs have none
+    engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
         config["lr_schedule"]["steps"] = engine.total_steps
     engine.lr_schedule = build(config["lr_schedule"])

@@ -25,7 +25,7 @@ from vae_runner.signature import coerced, fault, locate, parameters
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "spaces_of"]
 
 GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
-GROUPS += ("optimizer", "lr_schedule")
+GROUPS += ("optimizer", "lr_schedule", "corruption")
 
 # What `assemble` hands to the target of each node; a config must not.
 GIVEN: dict[str, frozenset[str]] = {
@@ -156,6 +156,8 @@ def _check_group(config: dict[str, Any], group: str) -> list[str]:
     node: Any = config
     for part in group.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
+    if group == "corruption" and group not in config:  # the saved config of an older run
+        return []
     if node is None:
         return [f"no {group} is chosen; set {group.replace('.', '/')}=..."]
     given, filled = GIVEN.get(group, frozenset()), FILLED.get(group, frozenset())

@@ -32,7 +32,16 @@ HARMLESS = frozenset(
 TRUSTED = ("torch.nn.", "torch.optim.", "torch.distributions.", "torchvision.transforms.")
 TRUSTED += tuple(
     f"vae_runner.{name}."
-    for name in ("architectures", "datasets", "distributions", "divergence", "latent_space", "likelihood", "schedule")
+    for name in (
+        "architectures",
+        "corruption",
+        "datasets",
+        "distributions",
+        "divergence",
+        "latent_space",
+        "likelihood",
+        "schedule",
+    )
 )
 TRUSTED += ("vae_runner.visualisation.",)
 FUNCTIONS = "vae_runner.divergence."
