@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vae_runner.errors import RunError, UserError
 
-__all__ = ["explain", "main"]
+__all__ = ["main", "told"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,32 +31,36 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-train {__version__}")
         return 0
+    return told("vae-train", lambda: _launch(arguments))
+
+
+def told(program: str, action: Callable[[], int]) -> int:
+    """Do it; returns its exit code, or that of the exception that it raised, which is told in one line."""
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     try:
-        from vae_runner.cli.launch import launch
-
-        return launch(arguments)
+        return action()
     except KeyboardInterrupt as stop:  # a run that was asked to stop, and has said so; or Ctrl-C before there was one
         return 128 + getattr(stop, "number", signal.SIGINT)
     except Exception as error:
         if show_traceback:
             traceback.print_exc()
-        return explain(error)
+        return _explain(error, program)
 
 
-def explain(error: Exception, program: str = "vae-train") -> int:
-    """Say in one line, or one for each mistake, what went wrong; returns the exit code."""
+def _launch(arguments: list[str]) -> int:
+    from vae_runner.cli.launch import launch
+
+    return launch(arguments)
+
+
+def _explain(error: Exception, program: str) -> int:
     if isinstance(error, UserError):
-        for line in str(error).splitlines():
-            _say(program, line)
-        return 2
-    if isinstance(error, RunError):
-        _say(program, str(error))
-        return 1
-    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    _say(program, f"{what} (HYDRA_FULL_ERROR=1 shows the traceback)")
-    return 1
-
-
-def _say(program: str, line: str) -> None:
-    print(f"{program}: error: {line}", file=sys.stderr, flush=True)
+        lines, code = str(error).splitlines(), 2
+    elif isinstance(error, RunError):
+        lines, code = [str(error)], 1
+    else:
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        lines, code = [f"{words} (HYDRA_FULL_ERROR=1 shows the traceback)"], 1
+    for line in lines:
+        print(f"{program}: error: {line}", file=sys.stderr, flush=True)
+    return code

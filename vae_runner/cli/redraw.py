@@ -1,15 +1,12 @@
 """`vae-redraw`: the pictures of a saved run again, with other ranges, images and sizes, without training."""
 
-import os
-import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_runner.cli import explain
+from vae_runner.cli import told
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
 
@@ -63,14 +60,7 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-redraw {__version__}")
         return 0
-    try:
-        return _redraw(_wish(arguments))
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0"):
-            traceback.print_exc()
-        return explain(error, "vae-redraw")
+    return told("vae-redraw", lambda: _redraw(_wish(arguments)))
 
 
 def _wish(arguments: list[str]) -> Wish:

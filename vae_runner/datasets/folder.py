@@ -115,7 +115,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         self._settle()
-        image = self._load(self.entries[index])
+        image = self.load(self.entries[index])
         item = image if self.transform is None else self.transform(image)
         target = item if self.target_transform is None else self.target_transform(image)
         return item, target
@@ -190,6 +190,22 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_rows": None}  # made anew in the other process, from the store
 
+    def load(self, entry: Entry) -> Any:
+        """What the loader makes of a file. Raises `UnreadableImage` where that fails."""
+        location = self.source.location(entry)
+        with readable(location):
+            if self.loader is not None:
+                return self.loader(location)
+            if isinstance(self.source, ZipSource):
+                with self.source.open(entry) as file:
+                    return self._image(file)
+            return self._image(location)
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder of the prepared stores."""
+        return cache_folder(self.cache_dir)
+
     def _open(self) -> Source:
         return open_source(self.root, self.extensions)
 
@@ -209,16 +225,6 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
             raise UserError(f"dataset.loader must return a PIL image to train on, got {type(image).__name__}")
         return self.recipe.pixels(image, entry.name)
 
-    def _load(self, entry: Entry) -> Any:
-        location = self.source.location(entry)
-        with readable(location):
-            if self.loader is not None:
-                return self.loader(location)
-            if isinstance(self.source, ZipSource):
-                with self.source.open(entry) as file:
-                    return self._image(file)
-            return self._image(location)
-
     def _ignored(self) -> str | None:
         """The name of an argument that `gather` could not heed."""
         return next((name for name in ("transform", "target_transform") if getattr(self, name) is not None), None)
@@ -228,7 +234,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         if self._settled:
             return
         if self._ignored():
-            self._leave_out(attempt_all(lambda position: self._load(self.entries[position]), len(self.entries)))
+            self._leave_out(attempt_all(lambda position: self.load(self.entries[position]), len(self.entries)))
         else:
             self._prepared()
 
@@ -242,8 +248,8 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     def _stored(self) -> Rows:
         entries = self.entries
-        folder, key = cache_folder(self.cache_dir), self._key()
-        rows = open_store(folder, key, self.image_shape, len(entries), lambda position: self.decode(entries[position]))
+        decode = lambda position: self.decode(entries[position])  # noqa: E731
+        rows = open_store(self.store_folder, self._key(), self.image_shape, len(entries), decode)
         self._leave_out(rows.bad)
         return rows.leave_out_bad() if rows.bad else rows
 

@@ -34,7 +34,7 @@ from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key
 from vae_runner.visualisation import Picture
 
-__all__ = ["assemble", "build"]
+__all__ = ["assemble", "build", "build_data", "build_set"]
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +78,13 @@ def assemble(
 
 def build_data(node: Mapping[str, Any]) -> tuple[Subset, Subset]:
     """The training and the validation images."""
-    names = SplitConfig.__dataclass_fields__
-    own = {name: value for name, value in node.items() if name in names}
-    data: ImageData = build({name: value for name, value in node.items() if name not in names})
-    return split(data, SplitConfig(**own))
+    own = {name: value for name, value in node.items() if name in SplitConfig.__dataclass_fields__}
+    return split(build_set(node), SplitConfig(**own))
+
+
+def build_set(node: Mapping[str, Any]) -> ImageData:
+    """All images of a data set, before any are chosen."""
+    return build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
 
 
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:

@@ -1,0 +1,74 @@
+"""`vae-data check`: a look at the data that `vae-train` would get, without training.
+
+Exit codes: 0 all is well, 1 there are files that cannot be read, 2 a mistake in the request.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from vae_runner.cli import told
+from vae_runner.errors import UserError
+
+__all__ = ["main"]
+
+HELP = """\
+vae-data: look at the images of a data set before training on them
+
+usage:  vae-data check dataset=OPTION [dataset.SETTING=VALUE ...]
+
+examples:
+  vae-data check dataset=folder dataset.root=photos
+  vae-data check dataset=celeba dataset.root=img_align_celeba.zip
+  vae-data check dataset=celeba_hq dataset.root=DIR dataset.as_npy=true dataset.limit=1000
+
+Every file is read and decoded once, as training would: how many there are, their sizes, formats and modes, duplicates,
+files that cannot be read and why, the size of the prepared store and the time to make it. Nothing is written.
+The settings are those of vae-train, see vae-train --help.
+
+Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off), 2 a mistake in the request."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says, and exit."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    if {"--help", "-h"} & set(arguments) or not arguments:
+        print(HELP)
+        return 0
+    if "--version" in arguments:
+        from vae_runner import __version__
+
+        print(f"vae-data {__version__}")
+        return 0
+    return told("vae-data", lambda: _check(arguments))
+
+
+def _check(arguments: list[str]) -> int:
+    command, *rest = arguments
+    if command != "check":
+        raise UserError(f"no command called {command!r}; there is: vae-data check dataset=folder dataset.root=DIR")
+    from vae_runner.cli.arguments import read_arguments
+    from vae_runner.cli.precheck import composer, precheck, without_hydra
+    from vae_runner.datasets.doctor import examine
+    from vae_runner.datasets.folder import SimpleImageFolder
+    from vae_runner.experiment.assemble import build_set
+    from vae_runner.experiment.check import check
+
+    request = read_arguments(rest)
+    with composer(request) as compose:
+        cfg = precheck(request, compose)
+    node = check(without_hydra(cfg))[0]["dataset"]
+    data = build_set(node)
+    if not isinstance(data, SimpleImageFolder):
+        raise UserError("this data set has no image files to check; dataset=folder, celeba and celeba_hq have")
+    found = examine(data.limited(node["limit"], node["split_seed"]) if node["limit"] else data)
+    for line in found.describe(data):
+        print(line)
+    return 1 if found.bad and not data.skip_bad else 0
+
+
+if __name__ == "__main__":
+    main()
