@@ -155,3 +155,82 @@ def test_reasons_are_one_line_without_the_path() -> None:
         assert str(caught.value) == f"cannot read a/x.jpg: {reason}"
     with pytest.raises(UserError, match="as it is"), readable("x"):
         raise UserError("as it is")
+
+
+def photo(seed: int, width: int, height: int) -> Image.Image:
+    """Noise with the 1/f spectrum of natural images."""
+    generator = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    phases = np.exp(2j * np.pi * generator.random((3, *frequency.shape)))
+    image = np.fft.irfft2(phases / np.maximum(frequency, 1 / width), (height, width))
+    image = 128 + 45 * (image - image.mean()) / image.std()
+    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1024, 1024), (900, 700), (640, 480), (701, 1003)])
+def test_fast_decoding_is_within_a_few_gray_levels(tmp_path: Path, size: tuple[int, int], fit: str) -> None:
+    photo(1, *size).save(tmp_path / "x.jpg", quality=90)
+    fast, exact = (
+        Recipe(64, fit=fit, decoding=decoding).decode(tmp_path / "x.jpg", "x").astype(int)
+        for decoding in ("fast", "exact")
+    )
+    difference = np.abs(fast - exact)
+    assert 0 < difference.mean() < 1
+    assert difference.max() <= 16
+
+
+def test_fast_decoding_is_exact_where_not_far_less_is_wanted(tmp_path: Path) -> None:
+    photo(1, 178, 218).save(tmp_path / "x.jpg")
+    photo(1, 900, 900).save(tmp_path / "x.png")
+    for name, size, crop in (("x.jpg", 64, 148), ("x.jpg", 64, None), ("x.png", 32, None)):
+        fast, exact = (Recipe(size, 3, crop, decoding=way).decode(tmp_path / name, name) for way in ("fast", "exact"))
+        np.testing.assert_array_equal(fast, exact)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_scaled_jpeg_is_upright_too(tmp_path: Path, orientation: int) -> None:
+    upright = np.asarray(photo(2, 800, 600))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    stored.save(tmp_path / "x.jpg", quality=95, exif=exif)
+    for recipe in (Recipe(32), Recipe(32, crop=500), Recipe(32, fit="pad"), Recipe(32, 1, fit="stretch")):
+        exact = recipe.pixels(Image.fromarray(upright), "x").astype(int)
+        assert np.abs(recipe.decode(tmp_path / "x.jpg", "x") - exact).mean() < 2
+
+
+@pytest.mark.parametrize("size", [(30, 20), (20, 30), (16, 16), (64, 3)])
+def test_padding_keeps_the_whole_image_in_proportion(size: tuple[int, int]) -> None:
+    image = photo(3, *size)
+    width, height = (max(round(16 * side / max(size)), 1) for side in size)
+    inner = oracle.pil_to_tensor(oracle.resize(image, [height, width], InterpolationMode.LANCZOS))
+    left, top = (16 - width) // 2, (16 - height) // 2
+    expected = oracle.pad(inner, [left, top, 16 - width - left, 16 - height - top], fill=0)
+    np.testing.assert_array_equal(Recipe(16, fit="pad", background="black").pixels(image, "x"), expected)
+
+
+def test_stretching_uses_the_whole_image() -> None:
+    image = photo(3, 30, 20)
+    expected = oracle.pil_to_tensor(oracle.resize(image, [16, 16], InterpolationMode.LANCZOS))
+    np.testing.assert_array_equal(Recipe(16, fit="stretch").pixels(image, "x"), expected)
+
+
+def test_the_background_is_of_choice(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "x.png")
+    for background, color in (("white", (255, 255, 255)), ("#804020", (128, 64, 32))):
+        pixels = Recipe(4, background=background).decode(tmp_path / "x.png", "x")
+        assert pixels[:, 0, 0].tolist() == list(color)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"fit": "zoom"}, "dataset.fit must be one of crop, pad, stretch, got 'zoom'"),
+        ({"decoding": "slow"}, "dataset.decoding must be one of fast, exact, got 'slow'"),
+        ({"background": "no"}, "dataset.background=no is no colour, such as white or #80ff00"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(given: dict[str, str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        Recipe(**given)

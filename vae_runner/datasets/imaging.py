@@ -80,26 +80,26 @@ class Recipe:
             if self.decoding == "fast":
                 image.draft(None, self._least(size))
             image.load()
-            scale = image.width / size[0]
+            shrunk = 2 ** round(math.log2(size[0] / image.width))  # a last pixel may be one of less
             upright = _upright(image)
             if upright.size != image.size:
                 size = size[::-1]
-        return self.pixels(upright, name, size if scale < 1 else None)
+        return self.pixels(upright, name, size, shrunk)
 
-    def pixels(self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    def pixels(
+        self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None, shrunk: int = 1
+    ) -> NDArray[np.uint8]:
         """The pixels of an image, resized with antialiasing: (channels, image_size, image_size).
 
-        `full_size` is the size of an image that was decoded at a lower resolution. Raises `UserError` where the crop
-        does not fit into the image, called `name`.
+        `full_size` is the size of an image of which each pixel stands for `shrunk` x `shrunk`. Raises `UserError` where
+        the crop does not fit into the image, called `name`.
         """
         region = self._region(full_size or image.size, name)
         image = as_channels(image, self.channels, self.background)
-        if full_size is None:
+        if shrunk == 1:
             framed = self._resized(image.crop(region), None)
         else:
-            across, down = image.width / full_size[0], image.height / full_size[1]
-            left, top, right, bottom = region
-            framed = self._resized(image, (left * across, top * down, right * across, bottom * down))
+            framed = self._resized(image, tuple(edge / shrunk for edge in region))
         return np.asarray(framed).reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
 
     def _region(self, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:

@@ -42,7 +42,7 @@ class LiveRows(HostRows):
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         self._announce(positions)
         coming = {position: self._coming.pop(position) for position in dict.fromkeys(positions.tolist())}
-        rows = np.empty((len(positions), *self.shape), dtype=np.uint8)  # in the order of a store's, for the same figures
+        rows = np.empty((len(positions), *self.shape), dtype=np.uint8)  # laid out as a store's, for the same figures
         try:
             for row, position in enumerate(positions.tolist()):
                 rows[row] = coming[position].result()

@@ -1,0 +1,139 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vae_runner.corruption import Clean, GaussianNoise, Masking
+from vae_runner.datasets.split import EpochOrder, SplitConfig, split
+from vae_runner.engine import Engine
+from vae_runner.experiment.check import check
+from vae_runner.state import Y_TRUE, X
+
+CORRUPTIONS = ["gaussian_noise", "masking"]
+
+
+def test_the_noise_has_its_deviation_and_leaves_the_image_alone() -> None:
+    torch.manual_seed(0)
+    x = torch.full((100, 3, 16, 16), 0.5)
+    noise = GaussianNoise(0.2, clip=False)(x) - x
+    size = noise.numel()
+    assert abs(float(noise.mean())) < 4 * 0.2 / size**0.5
+    assert abs(float(noise.std()) - 0.2) < 4 * 0.2 / (2 * size) ** 0.5
+    assert x.unique().tolist() == [0.5]
+    clipped = GaussianNoise(0.5)(x)
+    assert (float(clipped.min()), float(clipped.max())) == (0, 1)
+    assert torch.equal(GaussianNoise(0.0)(x), x)
+    assert Clean()(x) is x
+
+
+@pytest.mark.parametrize("patch", [1, 4, 5])
+def test_masking_hides_whole_patches_of_all_channels(patch: int) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(200, 3, 18, 15) * 0.5 + 0.25
+    masked = Masking(part=0.3, patch=patch, value=1.0)(x)
+    hidden = masked == 1
+    assert torch.equal(masked[~hidden], x[~hidden])
+    assert torch.equal(hidden.all(1), hidden.any(1))
+    corners = hidden[:, 0, ::patch, ::patch]
+    deviation = (0.3 * 0.7 / corners.numel()) ** 0.5
+    assert abs(float(corners.float().mean()) - 0.3) < 4 * deviation
+    blocks = corners.repeat_interleave(patch, 1).repeat_interleave(patch, 2)[:, :18, :15]
+    assert torch.equal(blocks, hidden[:, 0])
+
+
+def test_nothing_or_everything_can_be_hidden() -> None:
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(Masking(part=0.0)(x), x)
+    assert Masking(part=1.0, value=0.5)(x).unique().tolist() == [0.5]
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_the_input_is_corrupted_and_the_target_is_clean(experiment: Callable[..., Engine], corruption: str) -> None:
+    engine, clean = experiment(f"corruption={corruption}"), experiment()
+    first, target = engine.train_step(), clean.train_step()[X]
+    assert torch.equal(first[Y_TRUE], target)
+    assert not torch.equal(first[X], target)
+    again = experiment(f"corruption={corruption}").train_step()
+    assert torch.equal(again[X], first[X])
+    assert not torch.equal(experiment(f"corruption={corruption}", "seed=1").train_step()[X], first[X])
+    seen: list[torch.Tensor] = []
+    inner = engine.objective.forward
+    engine.objective.forward = lambda x, target: seen.extend([x, target]) or inner(x, target)
+    assert engine.validate() == engine.validate()
+    half = len(seen) // 2
+    assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[1], engine.validation.batch(torch.arange(16)))
+
+
+@pytest.mark.parametrize("setting", ["corruption=masking", "+dataset.flip=true"])
+def test_a_resumed_run_is_the_unbroken_one(experiment: Callable[..., Engine], setting: str) -> None:
+    unbroken, first, second = (experiment(setting) for _ in range(3))
+    for _ in range(12):
+        unbroken.train_step()
+    for _ in range(5):
+        first.train_step()
+    second.load_state_dict(first.state_dict())
+    for _ in range(7):
+        second.train_step()
+    for ours, theirs in zip(second.objective.parameters(), unbroken.objective.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_flips_mirror_half_of_the_training_images_others_in_each_epoch(experiment: Callable[..., Engine]) -> None:
+    engine, plain = experiment("+dataset.flip=true", "engine.steps=20"), experiment("engine.steps=20")
+    flipped = 0
+    for step in range(20):
+        x, original = engine._training_batch(), plain._training_batch()
+        for image, before, mirrored in zip(x, original, engine.order.flips(step), strict=True):
+            assert torch.equal(image, before.flip(-1) if mirrored else before)
+            flipped += int(mirrored)
+        engine.step = plain.step = step + 1
+    assert abs(flipped - 160) < 4 * 80**0.5
+    assert torch.equal(engine.validation.batch(torch.arange(40)), plain.validation.batch(torch.arange(40)))
+
+
+def test_a_flip_depends_on_seed_epoch_and_image_alone() -> None:
+    def flips(batch_size: int, seed: int, epoch: int) -> dict[int, bool]:
+        order = EpochOrder(120, batch_size, seed)
+        steps = range(epoch * order.steps_per_epoch, (epoch + 1) * order.steps_per_epoch)
+        return {int(p): bool(f) for s in steps for p, f in zip(order.positions(s), order.flips(s), strict=True)}
+
+    assert flips(10, 0, 1) == flips(40, 0, 1)
+    assert len({tuple(sorted(flips(10, seed, epoch).items())) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_looking_ahead_does_not_change_the_order() -> None:
+    plain, ahead = EpochOrder(20, 6, 0), EpochOrder(20, 6, 0)
+    for step in range(12):
+        for later in range(step, step + 4):
+            ahead.positions(later)
+        assert torch.equal(ahead.positions(step), plain.positions(step))
+        assert len(ahead._orders) <= 3
+
+
+def test_a_run_from_before_there_was_corruption_goes_on(compose: Callable[..., Any]) -> None:
+    cfg = compose()
+    del cfg["corruption"]
+    assert check(cfg)[1] == []
+    problems = check(compose("corruption=masking", "corruption.part=2"))[1]
+    assert problems == ["corruption.part must lie in [0, 1], got 2"]
+
+
+def test_dsprites_can_be_denoised(experiment: Callable[..., Engine], cache: Path) -> None:
+    settings = ("dataset=dsprites", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.limit=200")
+    engine = experiment(*settings, "dataset.validation=40", "dataset.flip=true", "corruption=gaussian_noise")
+    state = engine.train_step()
+    assert set(state[Y_TRUE].unique().tolist()) == {0.0, 1.0}
+    assert len(state[X].unique()) > 1000
+
+
+def test_without_a_count_2000_are_held_back(cache: Path) -> None:
+    class Many:
+        def __len__(self) -> int:
+            return 5000
+
+    train, validation = split(Many(), SplitConfig(validation=None, limit=4000))
+    assert (len(train), len(validation)) == (2000, 2000)
