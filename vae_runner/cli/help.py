@@ -20,6 +20,8 @@ examples:
   vae-train dataset=dsprites divergence=beta divergence.beta=8
   vae-train --multirun divergence=beta,capacity seed=0,1,2
   vae-train resume=outputs/latest engine.steps=20000       go on, and train longer
+  vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
+  vae-data check dataset=folder dataset.root=DIR           look at them first
 """
 TAIL = """\
 options:
