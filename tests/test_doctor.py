@@ -149,8 +149,8 @@ def test_mistakes_get_one_line_and_code_2(tmp_path: Path, vae_data: Told, argume
     assert errors.count("\n") == 1
 
 
-def test_a_set_without_files_is_named(vae_data: Told, cache: Path) -> None:
-    code, _, errors = vae_data("check", "dataset.source=render", f"dataset.cache_dir={cache}")
+def test_a_set_without_files_is_named(vae_data: Told) -> None:
+    code, _, errors = vae_data("check", f"--config-dir={Path(__file__).parent / 'conf'}", "dataset=toy")
     assert (code, errors.startswith("vae-data: error: this data set has no image files to check")) == (2, True)
 
 

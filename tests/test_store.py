@@ -225,7 +225,11 @@ def test_a_killed_preparation_goes_on_where_it_was(
 
 
 def test_what_a_kill_left_is_believed_only_with_its_checksum(
-    make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+    make: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    decoded: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(store._Preparation, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -238,6 +242,7 @@ def test_what_a_kill_left_is_believed_only_with_its_checksum(
     decoded.clear()
     assert torch.equal(make().gather(EVERY), expected())
     assert sorted(decoded) == [f"{number:04d}.png" for number in range(BLOCK)]
+    assert "is damaged" not in caplog.text  # it was not taken into the store at all
 
 
 def test_of_two_processes_one_prepares_and_the_other_waits(noise: Path, tmp_path: Path) -> None:

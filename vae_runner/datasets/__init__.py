@@ -1,6 +1,7 @@
 """The data sets, each a class in the manner of torchvision.datasets: item i is (input, target), here the image twice.
 
-Training does not go through items. A set has `gather(indices)`, which makes a whole batch on the device of the data, `to(device)`, and `fingerprint()`, which tells one content from another.
+Training does not go through items. A set has `gather(indices)`, which makes a whole batch on the device of the data,
+`to(device)`, and `fingerprint()`, which tells one content from another.
 """
 
 from vae_runner.datasets.celeba import CelebA
