@@ -57,7 +57,7 @@ def test_names_that_climb_out_of_a_zip_lead_nowhere(photos: Path, tmp_path: Path
 
 
 def test_hidden_members_and_those_of_macos_do_not_count(photos: Path, tmp_path: Path) -> None:
-    packed = pack(photos, tmp_path / "x.zip", n0="__MACOSX/a/._n1.PNG", n1="a/.n1.PNG")
+    packed = pack(photos, tmp_path / "x.zip", n0="__MACOSX/a/n1.PNG", n1="a/.n1.PNG")
     assert len(SimpleImageFolder(packed)) == 2
 
 
