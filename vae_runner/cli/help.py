@@ -13,6 +13,7 @@ vae-train: train a variational auto-encoder, and look at what it learned
 usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-train --multirun GROUP=OPTION,OPTION SETTING=VALUE,VALUE ...
         vae-train resume=RUN
+        vae-redraw RUN ...                                 its pictures again, with other settings; vae-redraw --help
 
 examples:
   vae-train                                                dSprites, beta 30 falling to 4, about ten minutes on 2 cores

@@ -173,7 +173,10 @@ def _bars(rows: Sequence[Latent], title: str, several: bool, dead_below: float) 
         half = min(pitch * 0.36, 24)
         canvas.box(x - half, min(y, top + TALL - 1), x + half, top + TALL, DEAD if is_dead else COLOURS[row.space % 6])
         if pitch >= 30:
-            canvas.text(x, y - 5, f"{row.kl_nats:.2f}", QUIET, 10, "middle")
+            figure = f"{row.kl_nats:.2f}"
+            half_text = text_width(figure, 10) / 2 + 2
+            canvas.box(x - half_text, y - 15, x + half_text, y - 2, "#ffffff")  # no rule through the figure
+            canvas.text(x, y - 5, figure, QUIET, 10, "middle")
         canvas.text(x, top + TALL + 17, f"z{row.dim}", QUIET if is_dead else INK, 12 if pitch >= 30 else 9, "middle")
         for line, part in enumerate([] if is_dead or len(rows) > 20 else row.follows.split()):
             canvas.text(x, top + TALL + 32 + 13 * line, part, QUIET, 10, "middle")
