@@ -98,7 +98,7 @@ def test_version(vae_train: Run) -> None:
         (["+hydra.run.dirr=x"], "no setting called 'hydra.run.dirr'. Did you mean hydra.run.dir?"),
         (["hydra.foo=3"], "no setting called 'hydra.foo'."),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir is for --multirun; the folder of a single run is hydra.run.dir"),
-        (["visualisation=null"], "visualisation=null chooses nothing. Choices: codes, data, "),
+        (["visualisation=null"], "visualisation=null chooses nothing. Choices: animation, "),
         (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
         (["dataset.validation=inf"], "dataset.validation must be a part below 1 or a count of images, got inf"),
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
