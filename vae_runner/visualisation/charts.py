@@ -184,7 +184,8 @@ def _bars(rows: Sequence[Latent], title: str, several: bool, dead_below: float) 
         for space in spaces:
             of_space = [number for number, row in enumerate(rows) if row.space == space]
             x = left + pitch * of_space[0] + 26 * space + pitch * 0.14
-            canvas.text(x, top + TALL + 66, f"space{space}", COLOURS[space % 6], 12)
+            below = 66 if any(row.follows for row in rows) else 40
+            canvas.text(x, top + TALL + below, f"space{space}", COLOURS[space % 6], 12)
     return canvas
 
 
