@@ -201,7 +201,7 @@ def test_moving_pictures_go_on_for_ever_and_are_the_same_bytes_again(format: str
 @torch.no_grad()
 def test_the_traversal_goes_forth_and_back_over_all_live_latents() -> None:
     state = make_state()
-    state[X] = torch.tensor([0.9, 0.5, 0.0, 0.2]).view(1, 1, 2, 2)  # the third is dead
+    state[X] = torch.tensor([0.9, 0.5, 0.0, 0.4]).view(1, 1, 2, 2)  # the third is dead
     (movie,) = Animation(lin_start=0, lin_end=1, steps=4, of=None).drawings(scene(state))
     assert (movie.name, movie.folder, movie.format) == ("traversal", "animations", "gif")
     assert [row["dim"] for row in movie.details["rows"]] == [0, 1, 3]

@@ -214,7 +214,7 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
         "-ELBO": ("70.2", "nats per image"),
         "Reconstruction": ("67.5", "nats per image"),
         "KL": ("2.75", "nats per image"),
-        "Active latents": ("3 of 3", "KL of 0.01 nats or more"),
+        "Active latents": ("3 of 3", "KL of 0.05 nats or more"),
         "Images/s": ("6,400", "in training, median"),
         "Time": ("1.2 min", "started 2026-11-22 06:17 UTC"),
     }
@@ -546,11 +546,11 @@ def test_a_long_curve_is_thinned_without_losing_its_ends_its_peaks_and_its_gaps(
 
 
 def test_the_latents_are_listed_by_their_kl(folder: Folder) -> None:
-    folder.records([*RECORDS[:-1], validation_record(1000, kl_dims=[0.5, 2.0, 0.0099, NAN, 0.01])])
+    folder.records([*RECORDS[:-1], validation_record(1000, kl_dims=[0.5, 2.0, 0.0499, NAN, 0.05])])
     (listed,) = folder.page().all("ul", **{"class": "latents"})
-    assert [row.text for row in listed.children] == ["z3nan", "z12.00", "z00.50", "z40.01", "z2< 0.01"]
+    assert [row.text for row in listed.children] == ["z3nan", "z12.00", "z00.50", "z40.05", "z2< 0.05"]
     widths = [row.all("span")[2].attributes["style"] for row in listed.children]
-    assert widths == ["width: 0.0%", "width: 100.0%", "width: 25.0%", "width: 0.5%", "width: 0.5%"]
+    assert widths == ["width: 0.0%", "width: 100.0%", "width: 25.0%", "width: 2.5%", "width: 2.5%"]
     assert [row.attributes.get("class") for row in listed.children] == [None, None, None, None, "dead"]
 
 
@@ -559,7 +559,7 @@ def test_of_many_latents_the_active_ones_are_listed(folder: Folder) -> None:
     page = folder.page()
     (listed,) = page.all("ul", **{"class": "latents"})
     assert [row.text for row in listed.children] == ["z312.00", "z301.00"]
-    assert "30 more latents below 0.01 nats" in page.root.text
+    assert "30 more latents below 0.05 nats" in page.root.text
     assert page.headline()["Active latents"][0] == "2 of 32"
 
 
@@ -636,13 +636,13 @@ def test_the_command_to_go_on_is_shown_where_it_can_work(
 @pytest.mark.parametrize(
     ("kl_dims", "expected"),
     [
-        ([1.0, 0.01, 0.5], None),
-        ([1.0, NAN, 0.01], None),
-        ([1.0, 0.0099, 0.5], "1 of 3 latents carries nothing (z1): KL below 0.01 nats in validation at step 1,000."),
-        ([0.0, 1.0, -1e-6], "2 of 3 latents carry nothing (z0, z2): KL below 0.01 nats in validation at step 1,000."),
+        ([1.0, 0.05, 0.5], None),
+        ([1.0, NAN, 0.05], None),
+        ([1.0, 0.0499, 0.5], "1 of 3 latents carries nothing (z1): KL below 0.05 nats in validation at step 1,000."),
+        ([0.0, 1.0, -1e-6], "2 of 3 latents carry nothing (z0, z2): KL below 0.05 nats in validation at step 1,000."),
         (
             [0.0] * 3,
-            "All 3 latents carry nothing, the decoder ignores them: KL below 0.01 nats in validation at step 1,000.",
+            "All 3 latents carry nothing, the decoder ignores them: KL below 0.05 nats in validation at step 1,000.",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def with_kl(*means: float) -> Any:
     ("dead", "dims", "dimmed"), [("dim", [1, 3, 0, 2], [2, 3]), ("show", [1, 3, 0, 2], []), ("hide", [1, 3], [])]
 )
 def test_dead_dimensions_are_dimmed_shown_or_hidden(dead: Any, dims: list[int], dimmed: list[int]) -> None:
-    grid = run(Traversal(dead=dead), with_kl(0.1, 3.0, 0.0, 0.2))  # 0.005, 4.5, 0, 0.02 nats
+    grid = run(Traversal(dead=dead), with_kl(0.3, 3.0, 0.0, 0.5))  # 0.045, 4.5, 0, 0.125 nats
     assert [record["dim"] for record in grid.details["rows"]] == dims
     assert list(grid.dimmed) == dimmed
     assert [record["dead"] for record in grid.details["rows"]] == [False, False, True, True][: len(dims)]

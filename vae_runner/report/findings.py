@@ -10,7 +10,7 @@ from vae_runner.report.human import and_more, count, plural
 
 __all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
 
-DEAD_NATS = 0.01  # a latent with less KL carries nothing
+DEAD_NATS = 0.05  # a latent with less KL carries nothing
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Animation(Picture):
         walk: Literal["auto", "linear", "quantile", "posterior"] = "auto",
         start: Literal["images", "prior"] = "images",
         image: Annotated[int, non_negative] = 0,
-        dead_below: Annotated[float, non_negative] = 0.01,
+        dead_below: Annotated[float, non_negative] = 0.05,
         of: str | None = "samples",
         milliseconds: Annotated[int, positive] = 80,
         phase: Phase = "validation",

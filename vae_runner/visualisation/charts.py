@@ -63,7 +63,7 @@ class KLBars(Picture):
     dead_below   nats below which a bar is gray
     """
 
-    def __init__(self, dead_below: Annotated[float, non_negative] = 0.01, phase: Phase = "validation") -> None:
+    def __init__(self, dead_below: Annotated[float, non_negative] = 0.05, phase: Phase = "validation") -> None:
         self.dead_below, self.phase = dead_below, phase
 
     def drawings(self, scene: Scene) -> list[Drawing]:

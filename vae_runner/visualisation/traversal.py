@@ -69,7 +69,7 @@ class Traversal(LinSpaceWalker):
         start: Literal["images", "prior"] = "images",
         images: WhichImages = 1,
         dead: Literal["dim", "show", "hide"] = "dim",
-        dead_below: Annotated[float, non_negative] = 0.01,
+        dead_below: Annotated[float, non_negative] = 0.05,
         space_id: SpaceId = None,
         phase: Phase = "validation",
         scale: Scale = None,
