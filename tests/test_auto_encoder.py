@@ -29,6 +29,7 @@ X = torch.rand(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
 def test_latent_dims_is_a_list() -> None:
+    # A2: in the original it was sometimes an int
     assert AutoEncoderBase(5).latent_dims == [5]
     assert AutoEncoderBase([3, 2]).latent_dims == [3, 2]
     assert make(3, 2).latent_dims == [3, 2]

@@ -214,6 +214,7 @@ def test_post_functions_come_last_in_their_order() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(10, 0), (0, 10)])
 def test_linear_capacity_moves_with_training_steps_only(low: float, high: float) -> None:
+    # V1: the original's increment was inverted, and it moved in validation too
     divergence = plain_kl(P, Q).with_linear_capacity(min_c=low, max_c=high, steps=10, gamma=1)
     seen = []
     for _ in range(13):

@@ -122,6 +122,7 @@ def test_one_code_gives_its_image_and_a_batch_of_codes_a_batch(rendered: dSprite
     ],
 )
 def test_a_class_outside_its_range_is_named(rendered: dSprites, code: list, message: str) -> None:
+    # S7: in the original such a code gave another image
     with pytest.raises(IndexError) as caught:
         rendered.get_img_by_latent(code)
     assert str(caught.value) == message

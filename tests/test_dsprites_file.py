@@ -41,6 +41,7 @@ def told(path: Path) -> str:
 @pytest.mark.parametrize("write", [write_npz, write_npy])
 @pytest.mark.parametrize("dtype", [np.uint8, np.bool_])
 def test_the_images_of_a_file_are_packed_in_their_order(tmp_path: Path, write, dtype: type) -> None:
+    # S6: the original needed extracted arrays, 3 GB of them in memory
     images = random_images()
     done: list[int] = []
     packed = read_packed(write(tmp_path, images.astype(dtype)), COUNT, done.append)

@@ -110,6 +110,7 @@ def test_a_run_killed_after_its_checkpoint_forgets_what_it_wrote_since(experimen
 
 
 def test_pictures_logs_and_checkpoints_change_nothing_of_the_training(experiment: Make, tmp_path: Path) -> None:
+    # W2: the original drew in training mode, from the global generator
     often = ("engine.picture_every=1", "engine.checkpoint_every=1", "engine.validate_every=1")
     watched, alone = experiment(*often, folder=tmp_path), experiment("visualisation=[]")
     watched.run()
