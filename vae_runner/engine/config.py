@@ -1,0 +1,69 @@
+"""How long, how and on what to train; and what `auto` stands for on this machine."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+
+from vae_runner.errors import UserError
+from vae_runner.signature import enforced, positive
+
+__all__ = ["EngineConfig", "choose_device", "choose_precision"]
+
+Count = Annotated[int, positive]
+
+
+@enforced
+@dataclass(frozen=True)
+class EngineConfig:
+    """How long, how and on what to train. Exactly one of `steps` and `epochs` is given, the other is None.
+
+    batch_size        images per step
+    seed              of the weights, the order of the images and the noise
+    device            auto: the first GPU if there is one
+    precision         of the networks in training; weights, losses, KL and validation are always fp32.
+                      auto: bf16 where the processor has it in hardware, else fp32
+    threads           CPU threads of torch; None: torch's own choice
+    clip_norm         gradients are scaled down to this norm; None: never
+    *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
+    progress          whether to show a progress bar on a terminal
+    tensorboard       whether to write figures and pictures for TensorBoard too
+    resume            a run's folder to go on with, whose saved config is then taken
+    """
+
+    steps: Count | None = 10_000
+    epochs: Count | None = None
+    batch_size: Count = 64
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Count | None = None
+    clip_norm: Annotated[float, positive] | None = None
+    log_every: Count = 50
+    validate_every: Count = 1000
+    picture_every: Count = 1000
+    checkpoint_every: Count = 1000
+    progress: bool = True
+    tensorboard: bool = False
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either engine.steps or engine.epochs, and set the other to null")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`. Raises `UserError` where there is no such device."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("engine.device=cuda but torch sees no GPU; engine.device=cpu works")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """The precision for `auto`: bf16 where the device multiplies it in hardware, else fp32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.12 cannot tell
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
