@@ -12,6 +12,7 @@ __all__ = [
     "LOSS",
     "METRICS",
     "MODEL",
+    "POSTERIORS",
     "SCHEDULED",
     "STEP",
     "Y_PRED",
@@ -58,6 +59,7 @@ Y_RAW = state_key("y_raw")  # the decoder's output: parameters of the likelihood
 Y_PRED = state_key("y_pred")  # (B, C, H, W), decoded images
 LOSS = state_key("loss")  # (), nats per image
 MODEL = state_key("model")
+POSTERIORS = state_key("posteriors")  # q(z|x) of X for each latent space, where a picture may take it for the model's
 DEVICE = state_key("device")
 FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is known of the images under X
 STEP = state_key("step")  # optimiser steps done when the state was made

@@ -13,7 +13,7 @@ from vae_runner.callbacks.writer import Writer
 from vae_runner.datasets.split import Subset, factors_of
 from vae_runner.files import write_atomically, write_json
 from vae_runner.randomness import isolated, permutation, seed_for
-from vae_runner.state import DEVICE, FACTORS, MODEL, STEP, State, X
+from vae_runner.state import DEVICE, FACTORS, MODEL, POSTERIORS, STEP, State, X, posterior_key
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import Phase
 
@@ -126,6 +126,7 @@ def picture_state(model: VAE, subset: Subset, step: int, device: torch.device) -
     state[FACTORS] = factors_of(subset.data, indices)
     with isolated(0, device):
         model(state[X], state)
+    state[POSTERIORS] = tuple(state[posterior_key(space)] for space in range(len(model.latent_dims)))
     return state
 
 

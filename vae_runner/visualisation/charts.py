@@ -12,7 +12,7 @@ from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import ImageData, factors_of
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced, non_negative
-from vae_runner.state import FACTORS, MODEL, STEP, State, X
+from vae_runner.state import FACTORS, MODEL, STEP, State
 from vae_runner.visualisation.association import followed
 from vae_runner.visualisation.axes import COLOURS, INK, QUIET, RULE, Axes, Box, tick_labels, ticks
 from vae_runner.visualisation.canvas import Canvas, text_width
@@ -20,7 +20,7 @@ from vae_runner.visualisation.colours import colour_map
 from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene, check_space
 from vae_runner.visualisation.priors import kl_per_dimension
 from vae_runner.visualisation.traversal import latent_name
-from vae_runner.visualisation.walker import SpaceId
+from vae_runner.visualisation.walker import SpaceId, posteriors_of
 
 __all__ = ["Chart", "KLBars", "LatentScatter"]
 
@@ -112,7 +112,7 @@ class LatentScatter(Picture):
         state = scene.state(self.phase)
         across, up = self._chosen(state)
         factors = state.get(FACTORS) or {}
-        means = [posterior.mean for posterior in state[MODEL].posteriors(state[X])]
+        means = [posterior.mean for posterior in posteriors_of(state)]
         x, y = (means[latent.space][:, latent.dim].cpu() for latent in (across, up))
         codes = torch.stack([x, y], 1)
         name = self.colour or _followed_most(codes, factors)
@@ -138,7 +138,7 @@ def _latents(state: State) -> list[Latent]:
     """All latents, space by space, in each the one with the largest KL first."""
     model, factors = state[MODEL], state.get(FACTORS) or {}
     rows = []
-    for space, (q, p) in enumerate(zip(model.posteriors(state[X]), model.priors(), strict=True)):
+    for space, (q, p) in enumerate(zip(posteriors_of(state), model.priors(), strict=True)):
         kl = kl_per_dimension(q, p).tolist()
         names = [str(one or "") for one in followed(q.mean, factors)]
         rows += sorted((Latent(space, dim, kl[dim], names[dim]) for dim in range(len(kl))), key=_by_kl)

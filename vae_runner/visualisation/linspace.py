@@ -15,7 +15,16 @@ from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, STEP, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, one_for_each
+from vae_runner.visualisation.walker import (
+    Count,
+    LatentWalker,
+    Phase,
+    Scale,
+    SpaceId,
+    as_lists,
+    one_for_each,
+    posteriors_of,
+)
 
 __all__ = ["Dims", "LinSpaceWalker", "Row", "as_labels"]
 
@@ -81,9 +90,9 @@ class LinSpaceWalker(LatentWalker):
         return self.grid(state).images
 
     def grid(self, state: State) -> Grid:
-        model, images = state[MODEL], state[self.data_key]
+        model = state[MODEL]
         self.check(model)
-        posteriors, priors = model.posteriors(images), model.priors()
+        posteriors, priors = posteriors_of(state, self.data_key), model.priors()
         rows = self._rows(model, posteriors, priors)
         codes = [self._start(*pair, len(rows)) for pair in zip(posteriors, priors, strict=True)]
         for index, row in enumerate(rows):

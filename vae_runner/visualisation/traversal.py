@@ -14,7 +14,7 @@ from vae_runner.state import FACTORS, MODEL, STEP, State
 from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row, as_labels
-from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists
+from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, posteriors_of
 
 __all__ = ["LatentRow", "Traversal", "latent_name"]
 
@@ -108,8 +108,8 @@ class Traversal(LinSpaceWalker):
 
     def latents(self, state: State) -> list[LatentRow]:
         """The walked dimensions that are shown, in their order."""
-        model, images = state[MODEL], state[self.data_key]
-        posteriors, priors = model.posteriors(images), model.priors()
+        model = state[MODEL]
+        posteriors, priors = posteriors_of(state, self.data_key), model.priors()
         follows = [followed(posterior.mean, state.get(FACTORS) or {}) for posterior in posteriors]
         rows = []
         for row in self._rows(model, posteriors, priors):

@@ -14,16 +14,17 @@ from typing import Annotated, BinaryIO
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import ImageData
 from vae_runner.signature import non_negative, positive
-from vae_runner.state import State, StateKey, X
+from vae_runner.state import MODEL, POSTERIORS, State, StateKey, X
 from vae_runner.visualisation.grid import Grid, save
 from vae_runner.visualisation.picture import Drawing, Phase, Picture, Scene, check_space
 
 __all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "held_codes", "mean_code"]
-__all__ += ["one_for_each"]
+__all__ += ["one_for_each", "posteriors_of"]
 
 Count = Annotated[int, positive]
 SpaceId = Annotated[int, non_negative] | None
@@ -121,6 +122,12 @@ class LatentWalker(Picture):
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         return [self(scene.state(self.phase))]
+
+
+def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
+    """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them."""
+    known = state.get(POSTERIORS) if key is X else None
+    return state[MODEL].posteriors(state[key]) if known is None else known
 
 
 def mean_code(model: VAE, images: Tensor) -> list[Tensor]:
