@@ -12,9 +12,19 @@ PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
     *("paths", "errors", "signature", "files", "randomness"),
-    *("state", "schedule", "distributions", "divergence", "likelihood", "latent_space", "initialisation", "corruption"),
+    *(
+        "state",
+        "schedule",
+        "distributions",
+        "divergence",
+        "likelihood",
+        "latent_space",
+        "initialisation",
+        "convolution",
+        "corruption",
+    ),
     *("auto_encoder", "objective", "architectures", "datasets", "metrics", "visualisation"),
-    *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "__main__"),
+    *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

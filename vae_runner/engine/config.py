@@ -23,7 +23,11 @@ class EngineConfig:
     device            auto: the first GPU if there is one
     precision         of the networks in training; weights, losses, KL and validation are always fp32.
                       auto: bf16 where the processor has it in hardware, else fp32
-    threads           CPU threads of torch; None: torch's own choice
+    threads           CPU threads of torch; None: what is fastest in a short trial, made again when steps get slow
+    compile           torch.compile of the step; auto: where the run is long enough to gain by it
+    channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures
+    fast_convolutions the CPU's convolutions as matrix products and the like: the same up to the order of summation
+    keep_memory       of a step's memory, give nothing back to the system before the end (glibc)
     clip_norm         gradients are scaled down to this norm; None: never
     *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
     progress          whether to show a progress bar on a terminal
@@ -38,9 +42,13 @@ class EngineConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Count | None = None
+    compile: bool | Literal["auto"] = "auto"
+    channels_last: bool = True
+    fast_convolutions: bool = True
+    keep_memory: bool = True
     clip_norm: Annotated[float, positive] | None = None
     log_every: Count = 50
-    validate_every: Count = 1000
+    validate_every: Count = 2000
     picture_every: Count = 1000
     checkpoint_every: Count = 1000
     progress: bool = True

@@ -2,21 +2,29 @@
 
 A step: the batch of (seed, epoch, position), noise of (seed, step), `objective(corruption(x), x)`, backward, optimiser,
 hooks. Nothing in it makes the host wait for a GPU. All that a run has to remember is `state_dict()`, so that a resumed
-run is equal to the unbroken one, bit for bit (on the same machine, with as many threads).
+run is equal to the unbroken one, bit for bit (on the same machine, with as many threads: a resumed run takes those of
+its checkpoint).
 """
 
 import contextlib
+import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Subset
+from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
+from vae_runner.engine.step import TrainingStep
+from vae_runner.engine.threads import Slowdown, fastest_threads
+from vae_runner.engine.trial import Trial
 from vae_runner.errors import RunError, UserError
 from vae_runner.metrics import Means
 from vae_runner.objective import Objective
@@ -25,6 +33,8 @@ from vae_runner.schedule import Constant, Schedule
 from vae_runner.state import DEVICE, LOSS, METRICS, SCHEDULED, STEP, State
 
 __all__ = ["Engine", "Interrupted"]
+
+log = logging.getLogger(__name__)
 
 AHEAD = 4  # batches that a data set without a store decodes ahead
 
@@ -72,6 +82,10 @@ class Engine:
         self.step = 0
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
+        self.threads = config.threads  # None until they are chosen
+        self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
+        self._slowdown = Slowdown()
 
     @property
     def epoch(self) -> float:
@@ -79,24 +93,50 @@ class Engine:
         return self.step / self.order.steps_per_epoch
 
     def run(self) -> dict[str, float | list[float]]:
-        """Train to the end; returns the last validation. Raises `Interrupted` behind a saved step."""
-        with self._own_globals():
-            for callback in self.callbacks:
-                callback.on_start(self)
+        """Train to the end; returns the last validation. Raises what `advance` raises."""
+        with self.session():
             if self.step == 0:
                 self._validate()
             while self.step < self.total_steps:
-                state = self.train_step()
-                for callback in self.callbacks:
-                    callback.on_step(self, state)
-                if self.is_due(self.config.validate_every) or self.at_epoch_end:
-                    self._validate()
-                for callback in self.callbacks:
-                    callback.on_step_end(self, state)
-                self._stop_if_asked()
+                self.advance()
             for callback in self.callbacks:
                 callback.on_end(self)
         return self.validated
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Inside, all is ready to `advance`: what is global is the run's own, and the callbacks have started."""
+        self.prepare()
+        with self._own_globals():
+            for callback in self.callbacks:
+                callback.on_start(self)
+            yield
+
+    def advance(self) -> None:
+        """One step, with all that is due behind it. Raises `Interrupted` behind a saved step."""
+        begun = time.perf_counter()
+        state = self.train_step()
+        self._watch(time.perf_counter() - begun)
+        for callback in self.callbacks:
+            callback.on_step(self, state)
+        if self.is_due(self.config.validate_every) or self.at_epoch_end:
+            self._validate()
+        for callback in self.callbacks:
+            callback.on_step_end(self, state)
+        self._stop_if_asked()
+
+    def prepare(self) -> None:
+        """Make ready to train: choose the threads by trial, and have the step compiled. Again, it does nothing."""
+        if self.config.keep_memory and self.device.type == "cpu":
+            keep_freed_memory()
+        if self.threads is None:
+            self.threads = self._fastest_threads()
+        if self.compiled:
+            self.training_step.compile()
+
+    def trial(self) -> Trial:
+        """Steps of a copy, which leave no trace in the run."""
+        return Trial(self.objective, self.optimizer, self.config, self.train, self.device, self.precision)
 
     @property
     def at_epoch_end(self) -> bool:
@@ -120,16 +160,10 @@ class Engine:
         torch.manual_seed(seed_for(config.seed, "step", self.step))
         x = self._training_batch()
         self.objective.train()
-        with self._autocast():
-            state = self.objective(self.corruption(x), x)
+        state = self.training_step.gradients(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
-        self.optimizer.zero_grad(set_to_none=True)
-        state[LOSS].backward()
-        if config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.objective.parameters(), config.clip_norm)
         self._check_finite(state)
-        self.optimizer.step()
-        self.objective.on_step_training(state)
+        self.training_step.update(state)
         state[SCHEDULED]["lr"] = self.optimizer.param_groups[0]["lr"]
         self.step += 1
         return state
@@ -161,6 +195,8 @@ class Engine:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "validated": self.validated,
+            "threads": self.threads,
+            "compiled": self.compiled,
             "callbacks": {callback.name: callback.state_dict() for callback in self.callbacks},
         }
 
@@ -172,6 +208,15 @@ class Engine:
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise UserError(f"the checkpoint is of another model than the config: {reason}") from error
+        self._arrange_optimizer()
+        if (
+            self.config.threads is None
+            and self.device.type == "cpu"
+            and state.get("threads") in self._possible_threads()
+        ):
+            self.threads = state["threads"]
+        if self.config.compile == "auto":
+            self.compiled = state.get("compiled", self.compiled)
         for callback in self.callbacks:
             callback.load_state_dict(state["callbacks"].get(callback.name, {}))
         self.step, self.validated = state["step"], state["validated"]
@@ -193,8 +238,34 @@ class Engine:
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+    def _possible_threads(self) -> range:
+        return range(1, torch.get_num_threads() + 1) if self.device.type == "cpu" else range(0)
+
+    def _fastest_threads(self) -> int:
+        """By trial on a CPU; on a GPU the host's threads make no difference."""
+        most = torch.get_num_threads()
+        if self.device.type != "cpu" or most == 1:
+            return most
+        trial = self.trial()
+        return fastest_threads(lambda: trial.seconds(self.config.batch_size), most)
+
+    def _watch(self, seconds: float) -> None:
+        """Where steps have become slow, choose the threads anew; on a GPU nobody waits for a step to end."""
+        if self.config.threads is not None or self.device.type != "cpu" or not self._slowdown.noticed(seconds):
+            return
+        before = self.threads
+        torch.set_num_threads(self._most_threads)
+        self.threads = self._fastest_threads()
+        torch.set_num_threads(self.threads)
+        if self.threads != before:
+            log.info("step %s: steps have become slow; going on with %d threads", f"{self.step:,}", self.threads)
+
+    def _arrange_optimizer(self) -> None:
+        """Lay loaded sums out in memory as the weights are: a fused optimiser takes that for granted."""
+        for parameter, sums in self.optimizer.state.items():
+            for name, value in sums.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    sums[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def _check_finite(self, state: State) -> None:
         """On a GPU only where the host waits for it anyway: before a record, a checkpoint and the end."""
@@ -220,9 +291,10 @@ class Engine:
     def _own_globals(self) -> Iterator[None]:
         """Threads, generators and cuDNN's choice of kernels are the run's own, and go back to what they were."""
         threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
+        self._most_threads = threads
         with isolated(seed_for(self.config.seed, "run"), self.device):
             try:
-                torch.set_num_threads(self.config.threads or threads)
+                torch.set_num_threads(self.threads)
                 torch.backends.cudnn.deterministic = True  # else a resumed run differs in the last digits
                 yield
             finally:

@@ -12,10 +12,8 @@ more: the backward pass holds the gradients of a layer's input and output beside
 Validation and pictures come on top of the time.
 """
 
-import copy
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +23,8 @@ import torch
 from torch import Tensor
 
 from vae_runner.engine import Engine
+from vae_runner.engine.trial import Trial
 from vae_runner.experiment.folder import duration
-from vae_runner.randomness import isolated
-from vae_runner.state import LOSS, State
 
 __all__ = ["Estimate", "describe_estimate", "estimate", "tell_size", "too_large"]
 
@@ -67,11 +64,11 @@ def tell_size(engine: Engine) -> None:
 
 def estimate(engine: Engine) -> Estimate:
     """Measure steps of a copy of the engine's parts, under the run's own number of threads."""
-    threads, batch_size = torch.get_num_threads(), engine.config.batch_size
+    threads = torch.get_num_threads()
+    engine.prepare()
     try:
-        torch.set_num_threads(engine.config.threads or threads)
-        with isolated(0, engine.device):
-            return _measured(engine, batch_size)
+        torch.set_num_threads(engine.threads)
+        return _measured(engine, engine.config.batch_size)
     finally:
         torch.set_num_threads(threads)
 
@@ -106,44 +103,28 @@ def memory_room(device: torch.device) -> int | None:
 
 def _measured(engine: Engine, batch_size: int) -> Estimate:
     present = _present_memory(engine.device)
-    step = _Step(engine)
+    step = _Step(engine.objective, engine.optimizer, engine.config, engine.train, engine.device, engine.precision)
     few, more = step.held(FEW), step.held(MORE)
     per_image = (more - few) / (MORE - FEW)
-    affordable = int(MORE * PATIENCE / step.seconds(MORE))
+    affordable = int(MORE * PATIENCE / step.least_seconds(MORE))
     timed = min(max(affordable, MORE), batch_size)
     gradients = sum(_bytes(parameter) for parameter in engine.objective.parameters() if parameter.requires_grad)
-    kept = _state_bytes(step.optimizer) - _state_bytes(engine.optimizer)  # a resumed run has its state already
+    kept = _state_bytes(step.step.optimizer) - _state_bytes(engine.optimizer)  # a resumed run has its state already
     return Estimate(
         parameters=_count(engine),
         fixed=int(present + gradients + kept + few - FEW * per_image),
         per_image=per_image,
         batch_size=batch_size,
-        seconds=step.seconds(timed) * batch_size / timed,
+        seconds=step.least_seconds(timed) * batch_size / timed,
     )
 
 
-class _Step:
+class _Step(Trial):
     """Training steps of a copy of the engine's parts, on images of its training set."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.objective, self.optimizer = copy.deepcopy((engine.objective, engine.optimizer))
-        self.objective.train()
-
-    def __call__(self, size: int) -> State:
-        device, train = self.engine.device, self.engine.train
-        x = train.batch(torch.arange(size, device=device) % len(train))
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.engine.precision == "bf16"):
-            state = self.objective(x, x)
-        self.optimizer.zero_grad(set_to_none=True)
-        state[LOSS].backward()
-        self.optimizer.step()
-        self.objective.on_step_training(state)
-        return state
 
     def held(self, size: int) -> int:
         """Bytes that a step on `size` images needs beside parameters and the like."""
-        own = {_place(tensor) for tensor in self.objective.state_dict().values()}
+        own = {_place(tensor) for tensor in self.step.objective.state_dict().values()}
         sizes: dict[int, int] = {}
         with _saved_tensors(sizes):
             state = self(size)
@@ -152,16 +133,9 @@ class _Step:
         held = [count for place, count in sizes.items() if place not in own]
         return sum(held) + 4 * max(held)
 
-    def seconds(self, size: int) -> float:
+    def least_seconds(self, size: int) -> float:
         """Wall time of a step on `size` images, the faster of two; one before chooses kernels and takes memory."""
-        times = []
-        for _ in range(3):
-            begun = time.perf_counter()
-            self(size)
-            if self.engine.device.type == "cuda":
-                torch.cuda.synchronize(self.engine.device)
-            times.append(time.perf_counter() - begun)
-        return min(times[1:])
+        return min([self.seconds(size) for _ in range(3)][1:])
 
 
 @contextmanager

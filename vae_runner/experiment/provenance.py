@@ -37,7 +37,8 @@ def environment(engine: Engine, name: str, choices: Mapping[str, str], commands:
         "host": platform.node(),
         "device": torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else "cpu",
         "precision": engine.precision,
-        "threads": engine.config.threads or torch.get_num_threads(),
+        "threads": engine.threads,
+        "compiled": engine.compiled,
         "git": _git(Path(vae_runner.__file__).parent),
         "commands": commands,
     }

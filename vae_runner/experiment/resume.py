@@ -1,11 +1,13 @@
 """Going on with a saved run: its saved config counts, and only what changes no figure may be set anew."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.folder import shown
 from vae_runner.signature import locate
@@ -20,6 +22,10 @@ HARMLESS = frozenset(
         "epochs",
         "device",
         "threads",
+        "compile",
+        "channels_last",
+        "fast_convolutions",
+        "keep_memory",
         "log_every",
         "validate_every",
         "picture_every",
@@ -64,8 +70,9 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     cfg = OmegaConf.load(file)
     if not trust:
         check_targets(OmegaConf.to_container(cfg, resolve=False), file)
-    if OmegaConf.select(cfg, "engine.tensorboard") is None:  # saved before there was this setting
-        OmegaConf.update(cfg, "engine.tensorboard", False)
+    for setting in fields(EngineConfig):  # of a run that was saved before there was this setting
+        if f"engine.{setting.name}" in HARMLESS and setting.name not in cfg.get("engine", {}):
+            OmegaConf.update(cfg, f"engine.{setting.name}", setting.default)
     for key, value in changes.items():
         OmegaConf.update(cfg, key, value)
     return cfg

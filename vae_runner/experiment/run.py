@@ -81,6 +81,7 @@ def _train(
             if resuming:
                 _go_on(engine, path, config)
             begun = True
+            engine.prepare()
             folder.write_config(config)  # with what the data have filled in
             record = environment(engine, known["name"], known["choices"], known["commands"])
             write_json(path / "environment.json", record)

@@ -1,0 +1,159 @@
+"""The fast step is the plain step: same parameters, same figures; compiled where that works, and plain where not."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_runner.engine import Engine, compilation
+from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.state import LOSS
+
+Experiment = Callable[..., Engine]
+PLAIN = (
+    "engine.compile=false",
+    "engine.channels_last=false",
+    "engine.fast_convolutions=false",
+    "optimizer.fused=false",
+    "engine.threads=1",
+)
+FAST = ("engine.compile=false", "engine.threads=1")
+
+
+@pytest.fixture
+def graphs_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compile with everything but the making of kernels, which takes seconds each."""
+    whole = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module, **_: whole(module, backend="aot_eager", dynamic=False))
+    yield
+    torch.compiler.reset()
+
+
+def losses(engine: Engine) -> list[float]:
+    engine.prepare()
+    return [engine.train_step()[LOSS].item() for _ in range(engine.total_steps)]
+
+
+def all_weights(engine: Engine) -> Tensor:
+    return torch.cat([weights.detach().flatten() for weights in engine.objective.parameters()])
+
+
+@pytest.mark.parametrize("architecture", ["conv", "conv_higgins", "resnet", "mlp"])
+def test_in_fp32_each_step_is_within_1e_5_of_the_plain_one(experiment: Experiment, architecture: str) -> None:
+    arguments = (f"architecture={architecture}", "engine.steps=6", "engine.precision=fp32")
+    plain, fast = experiment(*arguments, *PLAIN), experiment(*arguments, *FAST)
+    assert losses(fast) == pytest.approx(losses(plain), rel=1e-5)
+    for ours, theirs in zip(fast.objective.parameters(), plain.objective.parameters(), strict=True):
+        assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+def test_fast_and_plain_checkpoints_are_the_same_thing(experiment: Experiment) -> None:
+    plain, fast = experiment(*PLAIN), experiment(*FAST)
+    losses(fast)
+    plain.load_state_dict(fast.state_dict())  # weights, and sums of the optimiser that lie otherwise in memory
+    fast.train_step(), plain.train_step()
+    ours, theirs = (
+        torch.cat([part.detach().flatten() for part in engine.objective.parameters()]) for engine in (fast, plain)
+    )
+    assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+def test_the_fast_step_is_the_one_that_is_used(experiment: Experiment) -> None:
+    kinds = {type(module).__name__ for module in experiment(*FAST).objective.modules()}
+    assert {"_FewInConv2d", "_FewOutConvTranspose2d", "_FastConvTranspose2d"} <= kinds
+    plain = experiment(*PLAIN)
+    assert not any(type(module).__name__.startswith("_F") for module in plain.objective.modules())
+    assert all(weight.is_contiguous() for weight in plain.objective.parameters())
+
+
+def test_a_compiled_step_draws_the_same_noise(experiment: Experiment, graphs_alone: None) -> None:
+    compiled = experiment("engine.compile=true", "engine.threads=1")
+    assert losses(compiled) == pytest.approx(losses(experiment(*FAST)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *(f"distribution={name}" for name in ("laplace", "exponential", "weibull", "gamma", "uniform", "mixed")),
+        *("divergence=capacity", "divergence=kl", "architecture=resnet", "architecture=mlp"),
+        *(f"likelihood={name}" for name in ("gaussian", "gaussian_learned", "gaussian_optimal", "laplace")),
+        "likelihood=discretized_logistic",
+        "architecture/decoder=linear",
+    ],
+)
+def test_every_kind_of_part_can_be_compiled(
+    experiment: Experiment, graphs_alone: None, choice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = (choice, "engine.steps=3", "engine.threads=1")
+    with caplog.at_level(logging.INFO):
+        compiled = losses(experiment(*arguments, "engine.compile=true"))
+    assert "going on without" not in caplog.text
+    assert compiled == pytest.approx(losses(experiment(*arguments, *FAST)), rel=1e-5)
+
+
+def test_where_it_cannot_be_compiled_the_run_goes_on_and_is_the_plain_one(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no compiler\nand many more lines")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
+    with caplog.at_level(logging.INFO):
+        found = losses(experiment("engine.compile=true", "engine.threads=1"))
+    assert found == losses(experiment(*FAST))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == ["warning: the step cannot be compiled, going on without: RuntimeError: no compiler"]
+
+
+def test_auto_compiles_long_runs_where_there_is_a_compiler(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation.shutil, "which", lambda _: "/usr/bin/c++")
+    assert not experiment("engine.steps=19_999").compiled
+    assert experiment("engine.steps=20_000").compiled
+    assert not experiment("engine.steps=20_000", "engine.compile=false").compiled
+    monkeypatch.setattr(compilation.shutil, "which", lambda _: None)
+    assert not experiment("engine.steps=20_000").compiled
+    assert experiment("engine.compile=true").compiled  # who asks for it is told that it fails
+
+
+def test_a_resumed_run_keeps_threads_and_compilation(experiment: Experiment) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first = experiment()
+        first.threads, first.compiled = 2, True
+        again = experiment()
+        again.load_state_dict(first.state_dict())
+        assert (again.threads, again.compiled) == (2, True)
+        torch.set_num_threads(1)  # of another machine, which has fewer
+        fewer = experiment("engine.compile=false")
+        fewer.load_state_dict(first.state_dict())
+        assert (fewer.threads, fewer.compiled) == (None, False)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_freed_memory_is_kept_where_there_is_a_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keep_freed_memory() == Path("/lib64/ld-linux-x86-64.so.2").exists() or not Path("/lib64").exists()
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert keep_freed_memory() is False
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_within_1e_5_of_the_plain_one(experiment: Experiment, tmp_path: Path) -> None:
+    arguments = ("engine.precision=fp32", "engine.steps=6")
+    compiled = losses(experiment(*arguments, "engine.compile=true", "engine.threads=1"))
+    assert compiled == pytest.approx(losses(experiment(*arguments, *PLAIN)), rel=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_the_compiled_step_is_a_graph_that_draws_new_noise(experiment: Experiment) -> None:
+    arguments = ("engine.device=cuda", "engine.precision=fp32", "engine.steps=8")
+    compiled = losses(experiment(*arguments, "engine.compile=true"))
+    plain = losses(experiment(*arguments, "engine.compile=false"))
+    assert compiled == pytest.approx(plain, rel=1e-3)

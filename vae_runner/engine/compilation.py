@@ -1,0 +1,118 @@
+"""Compiling the objective, forward and backward, into few kernels (torch.compile).
+
+It pays for itself where the steps are many: the first compilation takes up to a minute on a CPU, a later one of the
+same model seconds, for its kernels are kept in the cache folder. On a GPU the step becomes a CUDA graph besides, which
+takes the launches, all that a net so small waits for, out of the way.
+
+Random numbers come from torch's own generators, compiled or not, so both draw the same.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_runner.datasets.cache import cache_dir
+from vae_runner.state import State
+
+__all__ = ["Compiled", "pays"]
+
+log = logging.getLogger(__name__)
+
+MANY = {"cpu": 20_000, "cuda": 500}  # steps from which on compiling pays
+
+
+def pays(device: torch.device, steps: int) -> bool:
+    """Whether a run of so many steps gains by compiling, and can."""
+    return steps >= MANY[device.type] and (device.type != "cpu" or _has_compiler())
+
+
+class Compiled:
+    """A module's forward pass, compiled when it is called first; where that fails, one warning, and the module itself.
+
+    `backward` has to be called on the state's loss through `attempt`, since a backward pass may be compiled later than
+    its forward pass.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self.module, self.device = module, device
+        self._compiled: Callable[..., State] | None = None
+        self._proven = False
+
+    def __call__(self, gradients: Callable[[Callable[..., State]], State]) -> State:
+        """What `gradients(forward)` returns, with the compiled forward pass or, where there is none, the module."""
+        if self._proven:
+            return self._run(gradients)
+        generators = _Generators(self.device)
+        log.info("compiling the step: up to a minute the first time, seconds from then on")
+        try:
+            self._compiled = self._compile()
+            state = self._run(gradients)
+        except Exception as error:  # whatever a compiler, its tools or the module have to say
+            log.warning("warning: the step cannot be compiled, going on without: %s", _reason(error))
+            self._compiled = None
+            generators.restore()
+            state = gradients(self.module)
+        self._proven = True
+        return state
+
+    def _compile(self) -> Callable[..., State]:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # 'no CUDA runtime' is no news on a CPU
+        options: dict[str, Any] = {"fallback_random": True}
+        if self.device.type == "cuda":
+            options["triton.cudagraphs"] = True
+        return torch.compile(self.module, dynamic=False, options=options)
+
+    def _run(self, gradients: Callable[[Callable[..., State]], State]) -> State:
+        if self._compiled is None:
+            return gradients(self.module)
+        if self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()
+        with _recomputing():
+            return gradients(self._compiled)
+
+
+class _Generators:
+    """The state of torch's generators, to go back to."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._cpu = torch.get_rng_state()
+        self._cuda: Tensor | None = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def restore(self) -> None:
+        torch.set_rng_state(self._cpu)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda, self._device)
+
+
+@contextlib.contextmanager
+def _recomputing() -> Iterator[None]:
+    """Let the backward pass recompute the signs of activations: on a CPU, kernels that store them as booleans are slow
+    (7 ns for each, ten times the activation itself). Only what is on torch's list of operations that may be computed
+    again is; `aggressive_recomputation` would draw the noise again, and so be wrong.
+    """
+    from torch._functorch import config
+
+    with config.patch(
+        ban_recompute_used_far_apart=False,
+        ban_recompute_long_fusible_chains=False,
+        ban_recompute_materialized_backward=False,
+    ):
+        yield
+
+
+def _has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++", "c++") if name)
+
+
+def _reason(error: Exception) -> str:
+    """The first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
