@@ -32,11 +32,11 @@ class Checkpoints(Callback):
 
     def on_step_end(self, engine: Training, state: State) -> None:
         if engine.is_due(self.every):
-            self._save(engine)
+            self.save(engine)
 
     def on_interrupt(self, engine: Training) -> None:
         if self.saved_step != engine.step:
-            self._save(engine)
+            self.save(engine)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -44,7 +44,8 @@ class Checkpoints(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best = state["best"]
 
-    def _save(self, engine: Training) -> None:
+    def save(self, engine: Training) -> None:
+        """Save this step as the last one."""
         save_latest(self.folder, self._content(engine))
         self.saved_step = engine.step
 

@@ -1,0 +1,156 @@
+"""`vae-bench`: the command line of the bench."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from vae_runner.cli import told
+from vae_runner.errors import UserError
+
+__all__ = ["main"]
+
+HELP = """\
+how fast training is on this machine: a bare fp32 loop, our step and the whole engine, in turns
+
+examples:
+  vae-bench                                           the default config, one thread
+  vae-bench engine.batch_size=256 --threads 2
+  vae-bench architecture=mlp divergence=kl --rounds 12
+  vae-bench --parts                                   what each part of the fast step contributes, taken out in turns
+
+A figure is the median over the turns, with its quartiles; a ratio that of neighbouring turns. Close what else runs.
+The last line is JSON."""
+PARTS = {
+    "compile": "engine.compile",
+    "bf16": "engine.precision",
+    "channels last": "engine.channels_last",
+    "fast convolutions": "engine.fast_convolutions",
+    "kept memory": "engine.keep_memory",
+    "fused optimiser": "optimizer.fused",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says, and exit."""
+    parser = argparse.ArgumentParser("vae-bench", description=HELP, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of vae-train")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each program (default 8)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that a turn takes (default 1)")
+    parser.add_argument("--parts", action="store_true", help="take the parts of the fast step out, one at a time")
+    options = parser.parse_args(arguments)
+    if options.threads < 1 or options.rounds < 2 or not options.seconds > 0:
+        parser.error("give --threads 1 or more, --rounds 2 or more and --seconds above 0")
+    sys.exit(told("vae-bench", lambda: _bench(options)))
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from vae_runner.bench.rounds import take_turns
+    from vae_runner.bench.worker import config_of
+
+    settings = [*options.settings, f"engine.threads={options.threads}"]
+    config = config_of(settings)
+    programs = _parts(settings, config) if options.parts else {name: [name, *settings] for name in NAMES}
+    print(_heading(config, options), flush=True)
+    timings = take_turns(programs, options.rounds, options.seconds)
+    record = _record(timings, config, options)
+    print(_table(record))
+    print(json.dumps(record))
+    return 0
+
+
+NAMES = ("bare", "step", "engine")
+
+
+def _parts(settings: Sequence[str], config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Our step whole, and without each of its parts that are there to be taken out."""
+    if "fused" not in config["optimizer"]:
+        raise UserError("--parts needs an optimiser that can be fused")
+    compiled = [*settings, "engine.compile=true"]
+    off = {key: f"{key}={'fp32' if key == 'engine.precision' else 'false'}" for key in PARTS.values()}
+    programs = {"bare": ["bare", *settings], "whole": ["step", *compiled]}
+    for name, key in PARTS.items():
+        kept = [setting for setting in compiled if not setting.startswith(f"{key}=")]
+        programs[f"without {name}"] = ["step", *kept, off[key]]
+    return programs
+
+
+def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    from vae_runner.bench.rounds import Spread
+
+    size = config["engine"]["batch_size"]
+    first, *others = timings
+    reference = timings[first].seconds
+
+    def ratio(label: str, to: Sequence[float]) -> dict[str, float]:
+        return asdict(Spread.of([theirs / ours for ours, theirs in zip(timings[label].seconds, to, strict=True)]))
+
+    record: dict[str, Any] = {
+        "settings": options.settings,
+        "batch_size": size,
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "machine": {
+            "processor": torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+            if hasattr(torch.cpu, "get_capabilities")
+            else platform.machine(),
+            "cores": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "torch": torch.__version__,
+        },
+        "programs": {
+            label: {
+                "images_per_second": asdict(Spread.of([size / taken for taken in timing.seconds])),
+                "seconds_per_step": asdict(Spread.of(timing.seconds)),
+                "parts": timing.parts,
+                "peak_memory_bytes": timing.peak_memory,
+                "first_step_seconds": timing.first_step,
+            }
+            for label, timing in timings.items()
+        },
+        "times_" + first: {label: ratio(label, reference) for label in others},
+    }
+    if "engine" in timings:
+        record["engine_of_step"] = ratio("engine", timings["step"].seconds)
+        record["engine_of_step_without_parts"] = asdict(
+            Spread.of([s / e for s, e in zip(timings["step"].steps, timings["engine"].steps, strict=True)])
+        )
+    return record
+
+
+def _heading(config: Mapping[str, Any], options: argparse.Namespace) -> str:
+    settings = " ".join(options.settings) or "the default config"
+    size = config["engine"]["batch_size"]
+    return f"{settings}: batch size {size}, {options.threads} thread(s), {options.rounds} rounds"
+
+
+def _table(record: Mapping[str, Any]) -> str:
+    reference = next(key for key in record if key.startswith("times_"))
+    lines = [f"{'':26}{'images/s':>10}{'quartiles':>18}{'times ' + reference[6:]:>12}{'memory':>10}{'1st step':>10}"]
+    for label, figures in record["programs"].items():
+        rate = figures["images_per_second"]
+        times = record[reference].get(label, {"median": 1.0})["median"]
+        lines.append(
+            f"{label:26}{rate['median']:>10,.0f}{rate['low']:>10,.0f}{rate['high']:>8,.0f}{times:>12.2f}"
+            f"{figures['peak_memory_bytes'] / 1e9:>7.2f} GB{figures['first_step_seconds']:>8.1f} s"
+        )
+    if "engine_of_step" in record:
+        whole, steps = record["engine_of_step"], record["engine_of_step_without_parts"]
+        parts = record["programs"]["engine"]["parts"]
+        taken = record["programs"]["engine"]["seconds_per_step"]["median"]
+        shares = ", ".join(f"{name} {seconds / taken:.1%}" for name, seconds in parts.items())
+        lines.append(
+            f"the engine keeps {whole['median']:.3f} ({whole['low']:.3f} to {whole['high']:.3f}) of the step's rate; "
+            f"{steps['median']:.3f} but for: {shares}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The programs that are compared. Each makes steps when it is told to."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from vae_runner.callbacks import Checkpoints, Pictures
+from vae_runner.callbacks.pictures import FIRST
+from vae_runner.engine.compilation import pays
+from vae_runner.experiment.assemble import assemble
+
+__all__ = ["PROGRAMS", "Program"]
+
+AS_IT_COMES = {
+    "precision": "fp32",
+    "compile": False,
+    "channels_last": False,
+    "fast_convolutions": False,
+    "keep_memory": False,
+}
+NEVER = 10**9  # steps
+BATCHES = 8  # that the bare loop goes through
+
+
+class Program(Protocol):
+    """Makes training steps; `parts` are the seconds that a step spends, on average, on what is not in each step."""
+
+    def steps(self, count: int) -> None: ...
+
+    def parts(self) -> dict[str, float]: ...
+
+    def close(self) -> None: ...
+
+
+class Bare:
+    """A loop as one writes it by hand."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        config = _with(config, **AS_IT_COMES)
+        if "fused" in config["optimizer"]:
+            config["optimizer"] = {**config["optimizer"], "fused": None}
+        self.engine = assemble(config)
+        self.model, self.optimizer = self.engine.objective.model, self.engine.optimizer
+        self.batches = _endless([self.engine.train.batch(self.engine.order.positions(step)) for step in range(BATCHES)])
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            x = next(self.batches)
+            loss = self.loss(x)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        _wait(self.engine.device)
+
+    def loss(self, x: Tensor) -> Tensor:
+        """-ELBO, nats per image; KLs without a closed form are estimated from one sample."""
+        posteriors = self.model.posteriors(x)
+        samples = [posterior.rsample() for posterior in posteriors]
+        raw = self.model.decoder(torch.cat(samples, dim=1))
+        loss = self.model.likelihood.nll(raw, x).mean()
+        for posterior, prior, sample in zip(posteriors, self.model.priors(), samples, strict=True):
+            try:
+                kl = kl_divergence(posterior, prior)
+            except NotImplementedError:
+                kl = posterior.log_prob(sample) - prior.log_prob(sample)
+            loss = loss + kl.sum(1).mean()
+        return loss
+
+    def parts(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+class Step:
+    """Our step, on one batch."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.engine = assemble(config)
+        self.engine.prepare()
+        self.engine.objective.train()
+        self.x = self.engine.train.batch(self.engine.order.positions(0))
+
+    def steps(self, count: int) -> None:
+        step = self.engine.training_step
+        for _ in range(count):
+            step.update(step.gradients(self.x, self.x))
+        _wait(self.engine.device)
+
+    def parts(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+class Whole:
+    """The engine, in a run folder of its own that is thrown away."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.every = {name: config["engine"][f"{name}_every"] for name in ("validate", "picture", "checkpoint")}
+        never = {f"{name}_every": NEVER for name in self.every}
+        self.stack = ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.engine = assemble(_with(config, steps=NEVER, epochs=None, progress=False, **never), folder)
+        if config["engine"]["compile"] == "auto":
+            self.engine.compiled = pays(self.engine.device, config["engine"]["steps"] or NEVER)
+        self.engine.step = FIRST + 1  # the first pictures are no part of every step
+        self.stack.enter_context(self.engine.session())
+        for callback in self.engine.callbacks:
+            self.stack.callback(callback.close)
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.engine.advance()
+        _wait(self.engine.device)
+
+    def parts(self) -> dict[str, float]:
+        engine = self.engine
+        pictures = next(part for part in engine.callbacks if isinstance(part, Pictures))
+        checkpoints = next(part for part in engine.callbacks if isinstance(part, Checkpoints))
+        engine.validated = engine.validate()
+        seconds = {
+            "validate": _seconds(engine.validate),
+            "picture": _seconds(lambda: pictures.write(engine)),
+            "checkpoint": _seconds(lambda: checkpoints.save(engine)),
+        }
+        return {name: taken / self.every[name] for name, taken in seconds.items()}
+
+    def close(self) -> None:
+        self.stack.close()
+
+
+PROGRAMS: Mapping[str, Callable[[dict[str, Any]], Program]] = {"bare": Bare, "step": Step, "engine": Whole}
+
+
+def _with(config: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    return {**config, "engine": {**config["engine"], **settings}}
+
+
+def _endless(batches: list[Tensor]) -> Iterator[Tensor]:
+    while True:
+        yield from batches
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    """Wall time of the second call."""
+    action()
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
