@@ -127,8 +127,11 @@ def factors_of(data: ImageData, indices: Tensor) -> dict[str, Tensor]:
 
 class EpochOrder:
     """The batch of every step: each epoch is a new permutation, seeded by (seed, epoch), its incomplete last batch left
-    out. The permutations of two epochs are kept, on `device`, so that one can look ahead.
+    out. Permutations are kept on `device`: those of an epoch and the next, and of all that begin within `LOOKAHEAD`
+    batches, so that looking so far ahead makes none twice.
     """
+
+    LOOKAHEAD = 8
 
     def __init__(self, size: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
         if batch_size > size:
@@ -143,7 +146,8 @@ class EpochOrder:
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch not in self._orders:
             order = permutation(self.size, seed_for(self.seed, "epoch", epoch)).to(self.device)
-            self._orders = {number: kept for number, kept in self._orders.items() if number == epoch - 1}
+            span = 1 + self.LOOKAHEAD // self.steps_per_epoch  # epochs
+            self._orders = {number: kept for number, kept in self._orders.items() if abs(number - epoch) <= span}
             self._orders[epoch] = order
         return self._orders[epoch][batch * self.batch_size : (batch + 1) * self.batch_size]
 
