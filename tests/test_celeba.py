@@ -98,9 +98,9 @@ def test_the_count_is_checked(
 
 @pytest.mark.parametrize(("arguments", "crop"), [({}, 148), ({"crop": 140}, 140), ({"crop": 108}, 108)])
 def test_the_usual_crops_are_torchvision_s(faces: Path, arguments: dict[str, int], crop: int) -> None:  # S5
-    data = CelebA(faces, **arguments)
+    data = CelebA(faces, decoding="exact", **arguments)
     square = functional.center_crop(data[2][0], crop)
-    expected = functional.to_tensor(functional.resize(square, [64, 64], InterpolationMode.LANCZOS))
+    expected = functional.to_tensor(functional.resize(square, [64, 64], InterpolationMode.BILINEAR))
     torch.testing.assert_close(data.gather(torch.tensor([2]))[0], expected, rtol=0, atol=1e-7)
     assert data.provenance["crop"] == crop
 

@@ -86,6 +86,16 @@ def test_other_settings_and_other_files_have_other_stores(
     assert len(stores(tmp_path)) == number + 3
 
 
+def test_pixels_made_in_another_way_have_another_store(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, decoded: list[str], tmp_path: Path
+) -> None:
+    make().gather(EVERY)
+    monkeypatch.setattr(folder, "VERSION", folder.VERSION + 1)
+    make().gather(EVERY)
+    assert len(decoded) == 2 * COUNT
+    assert len(stores(tmp_path)) == 2
+
+
 @pytest.mark.parametrize("setting", [{}, {"store": False}])
 def test_a_limit_reads_only_the_chosen_files(
     make: Callable[..., Any], decoded: list[str], tmp_path: Path, setting: dict

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vae_runner.datasets.cache import cache_dir as cache_folder
-from vae_runner.datasets.imaging import Decoding, Fit, Recipe, UnreadableImage, load_image, readable
+from vae_runner.datasets.imaging import VERSION, Decoding, Fit, Recipe, UnreadableImage, load_image, readable
 from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, printable
 from vae_runner.datasets.live import LiveRows
 from vae_runner.datasets.pixels import attempt_all, decode_all
@@ -278,7 +278,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     def _key(self) -> str:
         """A hash of all that the pixels depend on."""
-        about = [type(self).__name__, self.source.identity, self.entries, asdict(self.recipe)]
+        about = [type(self).__name__, self.source.identity, self.entries, asdict(self.recipe), VERSION]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     def _leave_out(self, bad: Mapping[int, UnreadableImage]) -> None:

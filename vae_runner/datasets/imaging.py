@@ -4,10 +4,13 @@ Every kind of file that Pillow opens comes out as a person sees it in a viewer o
 orientation says, transparency composited on white (or another colour), CMYK and palettes as RGB, 16 bits scaled to 8
 (65535 becomes 255), floats in [0, 1] to 255, the first frame of an animation. Gray is the luma of ITU-R BT.601.
 
+The square that is wanted is made with Pillow's antialiased bilinear filter, that of torchvision's `Resize`. Where an
+image shrinks more than sixfold, it is first averaged over blocks of pixels, to no less than three times the wanted size
+(`_GAP`), which Pillow's manual calls almost indistinguishable from filtering all of it.
+
 Fast decoding lets a JPEG decoder leave out the higher frequencies of each 8x8 block, which yields the image at 1/2, 1/4
-or 1/8 of its size at a fraction of the cost (libjpeg's scale_denom). It is used only where at least three times the
-wanted size remains (`_SPARE`), so that the antialiased resizing still does the last step; docs/data.md has the measured
-difference.
+or 1/8 of its size at a fraction of the cost (libjpeg's scale_denom), never smaller than the wanted one. docs/data.md
+has what it gains, and by how much the pictures differ.
 """
 
 import contextlib
@@ -19,18 +22,31 @@ from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from vae_runner.datasets.listing import printable
 from vae_runner.errors import UserError
 
-__all__ = ["Decoding", "Fit", "Recipe", "UnreadableImage", "as_channels", "as_uint8", "load_image", "readable"]
+__all__ = [
+    "VERSION",
+    "Decoding",
+    "Fit",
+    "Recipe",
+    "UnreadableImage",
+    "as_channels",
+    "as_uint8",
+    "load_image",
+    "readable",
+]
 
 Fit = Literal["crop", "pad", "stretch"]
 Decoding = Literal["fast", "exact"]
 
+VERSION = 2  # of the pixels: another one for whatever makes a file come out otherwise, so that stores are made anew
+
 _MODES = {1: "L", 3: "RGB"}
-_SPARE = 3  # how many times the wanted size a scaled JPEG must at least have
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_GAP = 3.0  # times the wanted size that block averages leave to the filter
 
 
 class UnreadableImage(UserError):
@@ -48,7 +64,7 @@ class Recipe:
     crop          side, in pixels, of the centre square that is used; None: as `fit` says
     fit           crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it
     background    colour behind transparent images and around padded ones, a name or #rrggbb
-    decoding      exact: each JPEG in full | fast: at a lower resolution where far less is wanted
+    decoding      exact: each JPEG in full | fast: at a lower resolution where half of it or less is wanted
     """
 
     image_size: int = 64
@@ -76,15 +92,15 @@ class Recipe:
     def decode(self, file: str | Path | BinaryIO, name: str) -> NDArray[np.uint8]:
         """The pixels of an image file; `name` is for errors. The file stays open."""
         with Image.open(file) as image:
-            size = image.size
-            if self.decoding == "fast":
-                image.draft(None, self._least(size))
+            width, height = image.size
+            least = self._least(width, height) if self.decoding == "fast" else None
+            # only JPEGs heed it; for gray their decoder leaves the colours alone
+            drafted = image.draft("L" if self.channels == 1 else None, least)
             image.load()
-            shrunk = 2 ** round(math.log2(size[0] / image.width))  # a last pixel may be one of less
-            upright = _upright(image)
-            if upright.size != image.size:
-                size = size[::-1]
-        return self.pixels(upright, name, size, shrunk)
+            shrunk = round(width / drafted[1][2]) if drafted else 1
+            if _set_upright(image):
+                width, height = height, width
+        return self.pixels(image, name, (width, height), shrunk)
 
     def pixels(
         self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None, shrunk: int = 1
@@ -95,11 +111,11 @@ class Recipe:
         the crop does not fit into the image, called `name`.
         """
         region = self._region(full_size or image.size, name)
-        image = as_channels(image, self.channels, self.background)
-        if shrunk == 1:
-            framed = self._resized(image.crop(region), None)
-        else:
-            framed = self._resized(image, tuple(edge / shrunk for edge in region))
+        if shrunk == 1 and region != (0, 0, *image.size):
+            image, region = image.crop(region), None  # the filter is not to see what lies beyond
+        if image.mode != _MODES[self.channels] or image.has_transparency_data:
+            image = as_channels(image, self.channels, self.background)
+        framed = self._resized(image, tuple(edge / shrunk for edge in region or (0, 0, *image.size)))
         return np.asarray(framed).reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
 
     def _region(self, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
@@ -115,14 +131,13 @@ class Recipe:
         left, top = round((width - side) / 2), round((height - side) / 2)
         return (left, top, left + side, top + side)
 
-    def _resized(self, image: Image.Image, box: tuple[float, float, float, float] | None) -> Image.Image:
-        left, top, right, bottom = box or (0, 0, *image.size)
+    def _resized(self, image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
         target = (self.image_size, self.image_size)
         if self.fit == "pad" and self.crop is None:
-            longest = max(right - left, bottom - top)
-            target = tuple(max(round(self.image_size * side / longest), 1) for side in (right - left, bottom - top))
-        if box is not None or image.size != target:
-            image = image.resize(target, Image.Resampling.LANCZOS, box)
+            sides = (box[2] - box[0], box[3] - box[1])
+            target = tuple(max(round(self.image_size * side / max(sides)), 1) for side in sides)
+        if box != (0, 0, *target) or image.size != target:
+            image = image.resize(target, Image.Resampling.BILINEAR, box, _GAP)
         return image if target == (self.image_size, self.image_size) else self._padded(image)
 
     def _padded(self, image: Image.Image) -> Image.Image:
@@ -130,11 +145,11 @@ class Recipe:
         square.paste(image, tuple((self.image_size - side) // 2 for side in image.size))
         return square
 
-    def _least(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size of the whole image from which the wanted one can be made with `_SPARE`."""
-        used = self.crop or (max(size) if self.fit == "pad" else min(size))
-        factor = _SPARE * self.image_size / used
-        return (math.ceil(size[0] * factor), math.ceil(size[1] * factor))
+    def _least(self, width: int, height: int) -> tuple[int, int]:
+        """The size of the whole image of which the wanted part has the wanted size."""
+        used = self.crop or (max if self.fit == "pad" else min)(width, height)
+        factor = self.image_size / used
+        return (math.ceil(width * factor), math.ceil(height * factor))
 
 
 @contextlib.contextmanager
@@ -154,7 +169,8 @@ def load_image(file: str | Path | BinaryIO, channels: int = 3, background: str =
     """The image of a file, upright, in mode "L" (1 channel) or "RGB" (3), in full."""
     with Image.open(file) as image:
         image.load()
-        return as_channels(_upright(image), channels, background)
+        _set_upright(image)
+        return as_channels(image, channels, background)
 
 
 def as_channels(image: Image.Image, channels: int, background: str = "white") -> Image.Image:
@@ -181,10 +197,14 @@ def as_uint8(values: NDArray) -> NDArray[np.uint8]:
     return np.rint(values * np.float64(255)).astype(np.uint8)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _set_upright(image: Image.Image) -> bool:
+    """Turn or mirror it as its EXIF orientation says; returns whether its sides have changed places."""
     with contextlib.suppress(Exception):  # a damaged EXIF block takes nothing from the pixels
-        return ImageOps.exif_transpose(image)
-    return image
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if turned != 1:
+            ImageOps.exif_transpose(image, in_place=True)
+        return turned in _SIDEWAYS
+    return False
 
 
 def _from_16_bits(values: NDArray) -> NDArray[np.uint8]:

@@ -41,7 +41,7 @@ from vae_runner.files import locked, read_json, write_json
 __all__ = ["BLOCK", "StoredRows", "open_store"]
 
 BLOCK = 64  # rows that are checked, and after a kill made again, together
-VERSION = 1  # of the format and of the decoding; another one makes all stores anew
+VERSION = 1  # of the format; that of the pixels is in the key
 _PIXELS, _INDEX, _JOURNAL = "pixels.u8", "index.json", "journal.jsonl"
 
 Decode = Callable[[int], NDArray[np.uint8]]
