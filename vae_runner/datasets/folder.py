@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from vae_runner.datasets.cache import cache_dir as cache_folder
 from vae_runner.datasets.imaging import VERSION, Decoding, Fit, Recipe, UnreadableImage, load_image, readable
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, printable
+from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
 from vae_runner.datasets.live import LiveRows
 from vae_runner.datasets.pixels import attempt_all, decode_all
 from vae_runner.datasets.rows import MemoryRows, Rows
@@ -278,7 +278,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     def _key(self) -> str:
         """A hash of all that the pixels depend on."""
-        about = [type(self).__name__, self.source.identity, self.entries, asdict(self.recipe), VERSION]
+        about = [type(self).__name__, self.source.identity, digest_of(self.entries), asdict(self.recipe), VERSION]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     def _leave_out(self, bad: Mapping[int, UnreadableImage]) -> None:

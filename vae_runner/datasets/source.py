@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from vae_runner.datasets.listing import Entry, list_files, normal_endings, printable
+from vae_runner.datasets.listing import Entry, in_order, list_files, normal_endings, printable
 from vae_runner.errors import UserError
 
 __all__ = ["FolderSource", "Source", "ZipSource", "open_source"]
@@ -70,7 +70,7 @@ class ZipSource:
         endings = normal_endings(extensions)
         infos = {info.filename: info for info in self._opened().infolist() if _counts(info, endings)}
         entries = (Entry(name, info.file_size, info.CRC) for name, info in infos.items())
-        self.entries = sorted(entries, key=lambda entry: entry.name.split("/"))
+        self.entries = sorted(entries, key=in_order)
         if not self.entries:
             raise UserError(f"no images ({' '.join(endings)}) in {printable(root)}; set dataset.root=DIR or a zip")
 
