@@ -12,7 +12,7 @@ from typing import Any
 
 from vae_runner.errors import RunError
 
-__all__ = ["locked", "read_json", "write_atomically", "write_json"]
+__all__ = ["hold", "locked", "read_json", "write_atomically", "write_json"]
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -69,6 +69,20 @@ def locked(path: str | Path, wait: bool = True) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def hold(path: str | Path) -> int:
+    """Share the lock of a file with others who hold it, so that none of them gets it alone (`locked`).
+
+    Returns a descriptor; closing it lets go. Raises `BlockingIOError` where another process has it alone.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _umask() -> int:

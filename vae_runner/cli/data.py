@@ -1,4 +1,4 @@
-"""`vae-data check`: a look at the data that `vae-train` would get, without training.
+"""`vae-data check`: a look at the data that `vae-train` would get, without training; `vae-data stores`: what is kept.
 
 Exit codes: 0 all is well, 1 there are files that cannot be read, 2 a mistake in the request.
 """
@@ -12,20 +12,27 @@ from vae_runner.errors import UserError
 __all__ = ["main"]
 
 HELP = """\
-vae-data: look at the images of a data set before training on them
+vae-data: look at the images of a data set before training on them, and at the prepared stores
 
 usage:  vae-data check dataset=OPTION [dataset.SETTING=VALUE ...]
+        vae-data stores [--remove KEY | --older-than DAYS | --all] [dataset.cache_dir=DIR]
 
 examples:
   vae-data check dataset=folder dataset.root=photos
   vae-data check dataset=celeba dataset.root=img_align_celeba.zip
   vae-data check dataset=celeba_hq dataset.root=DIR dataset.as_npy=true dataset.limit=1000
+  vae-data stores                    # prepared images: key, size, images, last used, source
+  vae-data stores --remove 3f09      # the one whose key begins like that
+  vae-data stores --older-than 30    # all that were not used for 30 days; --all: all
 
-Every file is read and decoded once, as training would: how many there are, their sizes, formats and modes, duplicates,
-files that cannot be read and why, the size of the prepared store and the time to make it. Nothing is written.
-The settings are those of vae-train, see vae-train --help.
+check: every file is read and decoded once, as training would: how many there are, their sizes, formats and modes,
+duplicates, files that cannot be read and why, the size of the prepared store and the time to make it. Nothing is
+written. The settings are those of vae-train, see vae-train --help.
 
-Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off), 2 a mistake in the request."""
+stores: one that a run is using, or preparing, is kept.
+
+Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off) or a store is in use, 2 a mistake in
+the request."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,13 +50,22 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-data {__version__}")
         return 0
-    return told("vae-data", lambda: _check(arguments))
+    return told("vae-data", lambda: _command(arguments))
 
 
-def _check(arguments: list[str]) -> int:
+def _command(arguments: list[str]) -> int:
     command, *rest = arguments
-    if command != "check":
-        raise UserError(f"no command called {command!r}; there is: vae-data check dataset=folder dataset.root=DIR")
+    if command == "stores":
+        from vae_runner.cli.stores import stores
+
+        return stores(rest)
+    if command == "check":
+        return _check(rest)
+    raise UserError(f"no command called {command!r}; there are: vae-data check dataset=folder dataset.root=DIR, "
+                    "and vae-data stores")  # fmt: skip
+
+
+def _check(rest: list[str]) -> int:
     from vae_runner.cli.arguments import read_arguments
     from vae_runner.cli.precheck import composer, precheck, without_hydra
     from vae_runner.datasets.doctor import examine

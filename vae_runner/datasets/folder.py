@@ -27,7 +27,7 @@ from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, prin
 from vae_runner.datasets.live import LiveRows
 from vae_runner.datasets.pixels import attempt_all, decode_all
 from vae_runner.datasets.rows import MemoryRows, Rows
-from vae_runner.datasets.source import Source, ZipSource, open_source
+from vae_runner.datasets.source import Source, ZipSource, open_source, sampled_digest
 from vae_runner.datasets.store import open_store
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation
@@ -132,7 +132,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the images come from, how they are cut, and which files were left out."""
+        """Where the images come from, how they are cut, which were left out."""
         return {
             "source": "zip" if isinstance(self.source, ZipSource) else "files",
             "root": printable(self.root.absolute()),
@@ -141,6 +141,8 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
             "crop": self.recipe.crop,
             "fit": self.recipe.fit,
             "decoding": self.recipe.decoding,
+            "store": self.store,
+            "files": f"{VERSION}-{sampled_digest(self.source, self.entries)}",
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
         }
@@ -176,7 +178,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
 
     def fingerprint(self) -> str:
-        """A hash of the pixels that `gather` reads; without a store, of the files' names, sizes and times, in hex."""
+        """A hash of the pixels that `gather` reads; without a store, of their place, names, sizes and times."""
         return self._prepared().fingerprint()
 
     def decode(self, entry: Entry) -> NDArray:
@@ -192,8 +194,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
 
     def load(self, entry: Entry) -> Any:
         """What the loader makes of a file. Raises `UnreadableImage` where that fails."""
-        location = self.source.location(entry)
-        with readable(location):
+        with readable(location := self.source.location(entry)):
             if self.loader is not None:
                 return self.loader(location)
             if isinstance(self.source, ZipSource):
@@ -247,9 +248,9 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         return self._rows
 
     def _stored(self) -> Rows:
-        entries = self.entries
+        entries, root = self.entries, printable(self.root.absolute())
         decode = lambda position: self.decode(entries[position])  # noqa: E731
-        rows = open_store(self.store_folder, self._key(), self.image_shape, len(entries), decode)
+        rows = open_store(self.store_folder, self._key(), self.image_shape, len(entries), decode, root)
         self._leave_out(rows.bad)
         return rows.leave_out_bad() if rows.bad else rows
 

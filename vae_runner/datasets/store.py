@@ -19,6 +19,7 @@ import math
 import os
 import shutil
 import warnings
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,13 +37,13 @@ from vae_runner.datasets.listing import printable
 from vae_runner.datasets.pixels import cores
 from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import RunError, UserError
-from vae_runner.files import locked, read_json, write_json
+from vae_runner.files import hold, locked, read_json, write_json
 
-__all__ = ["BLOCK", "StoredRows", "open_store"]
+__all__ = ["BLOCK", "INDEX", "PIXELS", "StoredRows", "open_store"]
 
 BLOCK = 64  # rows that are checked, and after a kill made again, together
 VERSION = 1  # of the format; that of the pixels is in the key
-_PIXELS, _INDEX, _JOURNAL = "pixels.u8", "index.json", "journal.jsonl"
+PIXELS, INDEX, _JOURNAL = "pixels.u8", "index.json", "journal.jsonl"
 
 Decode = Callable[[int], NDArray[np.uint8]]
 Bad = dict[int, UnreadableImage]
@@ -50,8 +51,11 @@ Bad = dict[int, UnreadableImage]
 logger = logging.getLogger("vae_runner")
 
 
-def open_store(cache: Path, key: str, shape: tuple[int, int, int], count: int, decode: Decode) -> "StoredRows":
-    """The store of `count` images under `key`, prepared with `decode(position)` where it is not there yet.
+def open_store(
+    cache: Path, key: str, shape: tuple[int, int, int], count: int, decode: Decode, source: str
+) -> "StoredRows":
+    """The store of `count` images under `key`, prepared with `decode(position)` where it is not there yet; `source`
+    tells people where the images came from.
 
     Of several processes that ask at once, one prepares it and the others wait. Raises `UserError` where there is no
     room or no permission, and `RunError` where the disk fills up meanwhile, each in one line.
@@ -64,7 +68,7 @@ def open_store(cache: Path, key: str, shape: tuple[int, int, int], count: int, d
             if store := _existing(path, shape, count, decode):  # made by another process meanwhile
                 return store
             shutil.rmtree(path, ignore_errors=True)
-            _Preparation(path, shape, count, decode).run()
+            _Preparation(path, shape, count, decode, source).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(f"no space left on {cache} preparing the images; {_REMEDY}") from error
@@ -79,19 +83,22 @@ class StoredRows(HostRows):
     """The rows of a finished store; `bad` has what is wrong with those that could not be read."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> None:
-        index = read_json(path / _INDEX)
+        index = read_json(path / INDEX)
         if [index.get(name) for name in ("version", "count", "shape")] != [VERSION, count, list(shape)]:
             raise ValueError("its index is damaged")
         super().__init__(count, shape)
         self.path = path
+        weakref.finalize(self, os.close, hold(path / PIXELS))  # nobody removes it meanwhile
         self.bad = _bad_from(index["bad"])
         self._crc, self._sha256 = index["crc32"], index["sha256"]
-        self._rows = np.memmap(path / _PIXELS, np.uint8, "r", shape=(count, *shape))
+        self._rows = np.memmap(path / PIXELS, np.uint8, "r", shape=(count, *shape))
         self._keep = np.arange(count)
         self._decode = decode
         self._seen = np.zeros(math.ceil(count / BLOCK), dtype=bool)  # blocks whose checksums were found right
-        if self._rows.nbytes != (path / _PIXELS).stat().st_size or len(self._crc) != len(self._seen):
+        if self._rows.nbytes != (path / PIXELS).stat().st_size or len(self._crc) != len(self._seen):
             raise ValueError("its size is wrong")
+        with contextlib.suppress(OSError):  # a cache that others have made
+            os.utime(path / INDEX)  # its time is that of the last use
 
     def leave_out_bad(self) -> "StoredRows":
         """Without the rows of files that could not be read; returns self."""
@@ -129,7 +136,7 @@ class StoredRows(HostRows):
             made, _ = _decode_block(block, len(self._rows), self.shape, self._decode)
             if zlib.crc32(made) != self._crc[block]:
                 raise RunError(f"{self.path} is damaged and its files have changed: remove that folder")
-            with open(self.path / _PIXELS, "r+b") as file:
+            with open(self.path / PIXELS, "r+b") as file:
                 _write_at(file, made, block)
         self._seen[block] = True
 
@@ -137,8 +144,8 @@ class StoredRows(HostRows):
 class _Preparation:
     """The making of one store, by one process."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> None:
-        self.path, self.shape, self.count, self.decode = path, shape, count, decode
+    def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode, source: str) -> None:
+        self.path, self.shape, self.count, self.decode, self.source = path, shape, count, decode, source
         self.part = path.with_name(f"{path.name}.part")
         self.size = count * math.prod(shape)  # bytes
         self.blocks: dict[int, dict[str, Any]] = {}
@@ -148,7 +155,7 @@ class _Preparation:
         if not resumed:
             self._check_space()
         self.part.mkdir(parents=True, exist_ok=True)
-        with open(self.part / _PIXELS, "r+b" if (self.part / _PIXELS).exists() else "w+b") as pixels:
+        with open(self.part / PIXELS, "r+b" if (self.part / PIXELS).exists() else "w+b") as pixels:
             try:
                 _reserve(pixels, self.size)
             except OSError:
@@ -215,13 +222,14 @@ class _Preparation:
         entries = [self.blocks[block] for block in sorted(self.blocks)]
         index = {
             "version": VERSION,
+            "source": self.source,
             "count": self.count,
             "shape": list(self.shape),
             "crc32": [entry["crc32"] for entry in entries],
             "sha256": [entry["sha256"] for entry in entries],
             "bad": {position: reason for entry in entries for position, reason in entry["bad"].items()},
         }
-        write_json(self.part / _INDEX, index)
+        write_json(self.part / INDEX, index)
         (self.part / _JOURNAL).unlink()
         os.rename(self.part, self.path)
         logger.info("prepared images are kept in %s (%.2f GB)", self.path, self.size / 1e9)
