@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import torch
 import yaml
 from conftest import OWN_CONFIGS, TESTS, TOY
+from photos import write_photos
+from PIL import Image
 
 from vae_runner import __version__, cli
 from vae_runner.checkpoint import load_checkpoint
@@ -232,6 +235,61 @@ def test_resume_tells_where_the_checkpoint_and_the_config_differ(vae_train: Run,
     code, _, errors = vae_train("resume=outputs/latest", "engine.steps=20", "trust=true")
     assert code == 2
     assert errors.startswith("vae-train: error: checkpoint has distribution.dims 10, the config 20")
+
+
+PHOTOS = (*TOY[1:], "dataset=folder", "dataset.image_size=16", "dataset.validation=4", "engine.batch_size=4")
+PHOTOS += ("visualisation=[]",)
+
+
+def trained(folder: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(folder / "checkpoints/last.pt")["objective"]
+
+
+@pytest.mark.parametrize(
+    ("began_with", "change"),
+    [
+        ("dataset.store=true", "dataset.cache_dir=other"),
+        ("dataset.store=true", "dataset.store=false"),
+        ("dataset.store=true", "dataset.root=moved"),
+        ("dataset.store=false", "dataset.root=moved"),
+    ],
+)
+def test_where_the_images_are_may_change_on_resume(vae_train: Run, inside: Path, change: str, began_with: str) -> None:
+    photos = write_photos(inside / "photos", 16)
+    shutil.copytree(photos, inside / "moved", copy_function=shutil.copyfile)
+    settings = (*PHOTOS, f"dataset.root={photos}", began_with)
+    assert vae_train(*settings, "engine.steps=8", "hydra.run.dir=unbroken")[0] == 0
+    assert vae_train(*settings, "engine.steps=4", "hydra.run.dir=broken")[0] == 0
+    assert vae_train("resume=broken", "engine.steps=8", change)[::2] == (0, "")
+    unbroken, broken = trained(inside / "unbroken"), trained(inside / "broken")
+    assert all(torch.equal(broken[name], weights) for name, weights in unbroken.items())
+    key, _, value = change.partition("=")
+    saved = yaml.safe_load((inside / "broken/config.yaml").read_text())["dataset"][key.removeprefix("dataset.")]
+    assert str(saved).lower() == value
+    if change == "dataset.cache_dir=other" and began_with == "dataset.store=true":
+        assert list((inside / "other").glob("images-*"))
+
+
+@pytest.mark.parametrize("store", ["true", "false"])
+def test_other_images_are_refused_on_resume(vae_train: Run, inside: Path, store: str) -> None:
+    photos, others = write_photos(inside / "photos", 16), write_photos(inside / "others", 16)
+    Image.new("RGB", (40, 30)).save(others / "000001.jpg")
+    assert vae_train(*PHOTOS, f"dataset.root={photos}", f"dataset.store={store}", "hydra.run.dir=mine")[0] == 0
+    before = (inside / "mine/config.yaml").read_bytes()
+    code, _, errors = vae_train("resume=mine", "engine.steps=16", f"dataset.root={others}")
+    assert code == 2
+    assert errors == (
+        f"vae-train: error: the images in {others} are not those that the run was trained on, from {photos}; "
+        "set dataset.root to where these are, or start a new run\n"
+    )
+    assert (inside / "mine/config.yaml").read_bytes() == before
+
+
+def test_a_place_that_the_data_set_does_not_have_is_refused_on_resume(vae_train: Run, inside: Path) -> None:
+    assert vae_train(*toy("hydra.run.dir=mine"))[0] == 0
+    code, _, errors = vae_train("resume=mine", "trust=true", "engine.steps=16", "dataset.store=false")
+    assert code == 2
+    assert errors.startswith("vae-train: error: no setting called 'dataset.store'")
 
 
 def test_resume_builds_nothing_dangerous(vae_train: Run, inside: Path) -> None:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _launch(arguments: list[str]) -> int:
 
     _epochs_instead_of_steps(request)
     with composer(request) as compose:
-        cfg = precheck(request, compose)
+        cfg = precheck(_about_the_run(request), compose)
     if "--cfg" in request.flags:
         _hydra_main([*request.flag_arguments(), *request.overrides])
         return 0
@@ -204,6 +205,17 @@ def _epochs_instead_of_steps(request: Request) -> None:
     names = _names(request)
     if "engine.epochs" in names and "engine.steps" not in names and "engine.epochs=null" not in request.overrides:
         request.overrides.append("engine.steps=null")
+
+
+def _about_the_run(request: Request) -> Request:
+    """Of a resumed run, without where its data are: that is judged with its own data set, not with the default one."""
+    if not {"resume", "engine.resume"} & _names(request):
+        return request
+    from vae_runner.experiment.resume import HARMLESS
+
+    elsewhere = {name for name in HARMLESS if name.startswith("dataset.")}
+    kept = [argument for argument in request.overrides if argument.lstrip("+").partition("=")[0] not in elsewhere]
+    return replace(request, overrides=kept)
 
 
 def _names(request: Request) -> set[str]:

@@ -12,7 +12,7 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.folder import shown
 from vae_runner.signature import locate
 
-__all__ = ["HARMLESS", "check_targets", "compare_configs", "saved_config"]
+__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "saved_config"]
 
 # Settings that a resumed run may be given anew.
 HARMLESS = frozenset(
@@ -33,7 +33,7 @@ HARMLESS = frozenset(
         "progress",
         "tensorboard",
     )
-)
+) | {f"dataset.{name}" for name in ("root", "cache_dir", "store", "workers")}  # where the same images are, see below
 # Where the classes (and the functions of `divergence`) are defined that a saved config may name.
 TRUSTED = ("torch.nn.", "torch.optim.", "torch.distributions.", "torchvision.transforms.")
 TRUSTED += tuple(
@@ -110,6 +110,20 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
     ]
     if different:
         raise UserError("; ".join(different) + "; restore config.yaml, or start a new run")
+
+
+def compare_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises `UserError` where the images are others than those of the run so far, as environment.json has them.
+
+    Their pixels are compared; where one of the two decodes from the files and knows none, the files are.
+    """
+    by_pixels = before.get("store", True) and now.get("store", True)
+    mark = "fingerprint" if by_pixels else "files"
+    if before.get(mark) not in (None, now.get(mark)):
+        raise UserError(
+            f"the images in {now.get('root', 'the data set')} are not those that the run was trained on, from "
+            f"{before.get('root', 'there')}; set dataset.root to where these are, or start a new run"
+        )
 
 
 def _targets(node: Any) -> Iterator[Any]:

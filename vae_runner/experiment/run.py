@@ -17,7 +17,7 @@ from vae_runner.experiment.check import check
 from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, duration, shown
 from vae_runner.experiment.provenance import describe_run, environment
-from vae_runner.experiment.resume import compare_configs, saved_config
+from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
@@ -80,10 +80,12 @@ def _train(
             engine.callbacks.insert(0, status)
             if resuming:
                 _go_on(engine, path, config)
+            record = environment(engine, known["name"], known["choices"], known["commands"])
+            if resuming:
+                compare_data(known.get("data", {}), record["data"])
             begun = True
             engine.prepare()
             folder.write_config(config)  # with what the data have filled in
-            record = environment(engine, known["name"], known["choices"], known["commands"])
             write_json(path / "environment.json", record)
             log.info("%s", describe_run(record))
             if latest is not None:
