@@ -18,7 +18,7 @@ import torch
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 
-__all__ = ["load_checkpoint", "load_latest", "save_checkpoint", "save_latest"]
+__all__ = ["has_checkpoint", "load_checkpoint", "load_latest", "save_checkpoint", "save_latest"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,11 @@ def save_latest(folder: Path, content: dict[str, Any]) -> None:
     save_checkpoint(last, content)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has ever saved itself there, whole or not by now."""
+    return any((folder / name).exists() for name in ("last.pt", "previous.pt", "last.broken.pt"))
+
+
 def load_latest(folder: Path) -> dict[str, Any]:
     """Returns `last.pt`, or `previous.pt`, with a warning, where the former is broken.
 
@@ -82,10 +87,11 @@ def load_latest(folder: Path) -> dict[str, Any]:
 
 def _keep_as(file: Path, name: Path) -> None:
     """Give the file a second name, atomically: by a hard link, or a copy where the file system has none."""
-    aside = name.with_name(f".{name.name}.tmp")
+    aside = name.with_name(f".{name.name}.{os.getpid()}-0.tmp")  # as `write_atomically` would call it
     aside.unlink(missing_ok=True)
     try:
         os.link(file, aside)
     except OSError:
         shutil.copyfile(file, aside)
     os.replace(aside, name)
+    aside.unlink(missing_ok=True)  # the rename does nothing where a kill has left both names to the same file

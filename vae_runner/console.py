@@ -25,12 +25,27 @@ class ConsoleHandler(logging.Handler):
             self.handleError(record)
 
 
+class LogFile(logging.FileHandler):
+    """A run's train.log, which it can do without: what cannot be written, on a full disk say, is left out."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: the run says why it ends, in one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # opening it, at the first message
+            super().emit(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # flushing what is left
+            super().close()
+
+
 @contextlib.contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Inside, what vae_runner logs goes to the console and is appended to `file`; afterwards as before."""
     logger = logging.getLogger("vae_runner")
     level, propagate = logger.level, logger.propagate
-    to_file = logging.FileHandler(file, delay=True)
+    to_file = LogFile(file, delay=True)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = [ConsoleHandler(), to_file]
     for handler in handlers:

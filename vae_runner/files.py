@@ -1,4 +1,8 @@
-"""Files that are either whole or not there: write aside, flush to the disk, rename."""
+"""Files that are either whole or not there: write aside, flush to the disk, rename; and logs that grow by whole lines.
+
+What a kill leaves aside, `.NAME.PID-RANDOM.tmp`, is known by its process, which is gone, and taken away at the next
+start.
+"""
 
 import contextlib
 import errno
@@ -12,37 +16,66 @@ from typing import Any
 
 from vae_runner.errors import RunError
 
-__all__ = ["hold", "locked", "read_json", "write_atomically", "write_json"]
+__all__ = ["append", "flush", "hold", "locked", "read_json", "remove_leftovers", "write_atomically", "write_json"]
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Replace `path` by `data`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
-    Raises `RunError` where the disk is full, in one line.
+    Raises `RunError` where it cannot be written, in one line.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"no space left on {path.parent} writing {path.name}") from error
-        raise
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
-    _sync_folder(path.parent)
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o666 & ~_umask())
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
+        flush(path.parent)
 
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write `content` as readable JSON, atomically."""
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=True) + "\n").encode())
+
+
+def append(path: str | Path, text: str) -> None:
+    """Let a file grow by whole lines. Raises `RunError` where they cannot be written; then nothing of them is there."""
+    path = Path(path)
+    with _told(path), open(path, "ab", buffering=0) as file:
+        begun, data = os.fstat(file.fileno()).st_size, memoryview(text.encode())
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), begun)
+            raise
+
+
+def flush(path: str | Path) -> None:
+    """Have on the disk what was written to the file, or renamed in the folder: a power cut takes only what was not."""
+    with _told(Path(path)):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Take away what `write_atomically` had begun below `folder` in processes that are gone."""
+    for file in folder.rglob(".*.tmp"):
+        process = file.name.split(".")[-2].partition("-")[0]
+        if process.isdigit() and not _is_alive(int(process)):
+            file.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -85,16 +118,31 @@ def hold(path: str | Path) -> int:
     return handle
 
 
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses inside is said in one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(f"no space left on {path.parent} writing {path.name}") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _is_alive(process: int) -> bool:
+    """Whether there is another such process on this machine; what this one writes now, it has not begun before."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename lasts through a power cut only once its folder has been flushed too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,9 +1,11 @@
 """Checkpoints at an interval, at an interrupt and at the end; and the best by the validation's -ELBO."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.checkpoint import save_checkpoint, save_latest
@@ -23,6 +25,10 @@ class Checkpoints(Callback):
         self.folder, self.every, self.extra = folder, every, dict(extra)
         self.best = math.inf
         self.saved_step: int | None = None
+
+    def on_start(self, engine: Training) -> None:
+        if engine.step > 0:  # it was loaded
+            self.saved_step = engine.step
 
     def on_validation(self, engine: Training) -> None:
         neg_elbo = engine.validated["neg_elbo"]
@@ -50,8 +56,17 @@ class Checkpoints(Callback):
         self.saved_step = engine.step
 
     def _content(self, engine: Training) -> dict[str, Any]:
-        """Raises `RunError` rather than keep weights that are lost."""
-        for name, weights in engine.objective.named_parameters():
-            if not weights.isfinite().all():
+        """Raises `RunError` rather than keep weights, sums or moments that are lost."""
+        state = engine.state_dict()
+        for name, value in [*state["objective"].items(), *_moments(state["optimizer"])]:
+            if not value.isfinite().all():
                 raise RunError(f"{name} is not finite at step {engine.step:,}")
-        return {**self.extra, "image_shape": list(engine.train.data.image_shape), **engine.state_dict()}
+        return {**self.extra, "image_shape": list(engine.train.data.image_shape), **state}
+
+
+def _moments(optimizer: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """What the optimiser remembers of each parameter."""
+    for number, moments in optimizer["state"].items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor):
+                yield f"the optimiser's {name} of parameter {number}", value

@@ -1,19 +1,24 @@
 """Figures on disk: `metrics.jsonl`, one record a line, and `epochs.csv`, one validation a line."""
 
+import contextlib
 import csv
 import io
 import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vae_runner.callbacks.base import Callback, Training
-from vae_runner.files import write_atomically
+from vae_runner.errors import RunError
+from vae_runner.files import append, flush, write_atomically
 from vae_runner.metrics import Means
 from vae_runner.state import METRICS, SCHEDULED, State
 
 __all__ = ["EpochTable", "MetricsLog"]
+
+log = logging.getLogger(__name__)
 
 
 class MetricsLog(Callback):
@@ -30,7 +35,7 @@ class MetricsLog(Callback):
         self._steps = 0  # of this process since the last record
 
     def on_start(self, engine: Training) -> None:
-        _forget_after(self.file, engine.step, lambda line: json.loads(line)["step"])
+        _forget_after(self.file, engine.step, lambda line: int(json.loads(line)["step"]))
         self._started = self._logged = time.monotonic()
 
     def on_step(self, engine: Training, state: State) -> None:
@@ -49,6 +54,9 @@ class MetricsLog(Callback):
         self._append(engine, "validation", engine.validated)
 
     def state_dict(self) -> dict[str, Any]:
+        """Who asks is about to claim that this step is done, and so its records have to be on the disk."""
+        if self.file.exists():
+            flush(self.file)
         return self.means.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -57,8 +65,7 @@ class MetricsLog(Callback):
     def _append(self, engine: Training, split: str, values: Mapping[str, Any]) -> None:
         seconds = round(time.monotonic() - self._started, 3)
         record = {"step": engine.step, "epoch": engine.epoch, "split": split, **values, "seconds": seconds}
-        with self.file.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        append(self.file, json.dumps(record) + "\n")
 
 
 class EpochTable(Callback):
@@ -87,6 +94,10 @@ class EpochTable(Callback):
         self.means.clear()
 
     def state_dict(self) -> dict[str, Any]:
+        """As of `MetricsLog`; but the table may be missing."""
+        with contextlib.suppress(RunError):
+            if self.file.exists():
+                flush(self.file)
         return self.means.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -97,22 +108,28 @@ class EpochTable(Callback):
         names += [f"val_{name}" for name in ("neg_elbo", *self.METRICS, "bits_per_dim")]
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
-        if not self.file.exists():
+        if not self.file.exists() or self.file.stat().st_size == 0:
             writer.writeheader()
         writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-        with self.file.open("a") as file:
-            file.write(text.getvalue())
+        append(self.file, text.getvalue())
 
 
 def _step_of_row(line: str) -> int:
-    step = line.split(",")[1]
-    return int(step) if step.isdigit() else -1  # -1: the header
+    return -1 if line.startswith("epoch,step,") else int(line.split(",")[1])  # -1: the header
 
 
-def _forget_after(file: Path, step: int, step_of: Any) -> None:
-    """Take out what was written after the step that a run goes on from, and a last line that was not finished."""
+def _forget_after(file: Path, step: int, step_of: Callable[[str], int]) -> None:
+    """Take out what was written after the step that a run goes on from, all of it where that is the start, and a last
+    line that was not finished. Other lines that cannot be read are left out with a warning.
+    """
     if not file.exists():
         return
-    whole = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    kept = [line for line in whole if step_of(line) <= step]
+    lines = file.read_text(errors="replace").splitlines(keepends=True)
+    kept = []
+    for line in [line for line in lines if line.endswith("\n")]:
+        try:
+            if step_of(line) <= (step or -1):  # step 0 is validated again
+                kept.append(line)
+        except (ValueError, LookupError, TypeError):
+            log.warning("%s: left out a line that cannot be read: %.40r", file.name, line)
     write_atomically(file, "".join(kept).encode())

@@ -138,11 +138,13 @@ def _resume(request: Request, cfg: DictConfig) -> int:
     if not (path / "config.yaml").is_file():
         several = " It holds several runs: give one of its folders." if (path / "multirun.yaml").exists() else ""
         raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}")
+    in_sweep = (path.parent / "multirun.yaml").exists()
     with logging_to(path / "train.log"):
         try:
-            _told(lambda: resume(path, changes, os.environ[COMMAND], bool(cfg.trust)), path)
+            latest = None if in_sweep else Path("outputs", "latest")
+            _told(lambda: resume(path, changes, os.environ[COMMAND], bool(cfg.trust), latest), path)
         finally:
-            if (path.parent / "multirun.yaml").exists():  # a sweep's job
+            if in_sweep:
                 _sweep_report(path.parent)
     return 0
 

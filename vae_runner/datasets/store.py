@@ -230,8 +230,8 @@ class _Preparation:
             "bad": {position: reason for entry in entries for position, reason in entry["bad"].items()},
         }
         write_json(self.part / INDEX, index)
-        (self.part / _JOURNAL).unlink()
         os.rename(self.part, self.path)
+        (self.path / _JOURNAL).unlink()  # not before: a kill between the two would cost all that was prepared
         logger.info("prepared images are kept in %s (%.2f GB)", self.path, self.size / 1e9)
 
 

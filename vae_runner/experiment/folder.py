@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from vae_runner.callbacks import Callback, Training
-from vae_runner.errors import UserError
-from vae_runner.files import locked, read_json, write_atomically, write_json
+from vae_runner.errors import RunError, UserError
+from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
 from vae_runner.state import State
 
 __all__ = ["RunFolder", "Status", "duration", "holds_a_run", "record_failure", "resume_command", "shown"]
@@ -61,12 +61,11 @@ class RunFolder:
     @contextlib.contextmanager
     def claim(self, resuming: bool) -> Iterator["RunFolder"]:
         """Hold the folder. Raises `UserError` where another process does, or where it holds a run already."""
-        with locked(self.path / ".lock", wait=False) as free:
+        lock = self.path / ".lock"
+        with _held(lock) as free:
             if not free:
-                status = read_json(self.path / "status.json")
-                raise UserError(
-                    f"{shown(self.path)} is being written by process {status.get('pid')} on {status.get('host')}"
-                )
+                raise UserError(f"{shown(self.path)} is being written by {lock.read_text() or 'another process'}")
+            remove_leftovers(self.path)
             if not resuming and (self.path / "config.yaml").exists():
                 raise UserError(holds_a_run(self.path))
             yield self
@@ -77,7 +76,7 @@ class RunFolder:
 
     def link_as_latest(self, link: Path) -> None:
         """Make `link` point here, whatever it pointed to; where links cannot be made there is none."""
-        aside = link.with_name(f".{link.name}.{os.getpid()}")
+        aside = link.with_name(f".{link.name}.tmp")
         with contextlib.suppress(OSError):
             link.parent.mkdir(parents=True, exist_ok=True)
             aside.unlink(missing_ok=True)
@@ -125,6 +124,11 @@ class Status(Callback):
     def on_start(self, engine: Training) -> None:
         self._follow(engine)
 
+    def on_step(self, engine: Training, state: State) -> None:
+        """Raises `RunError` where the folder is gone, before anyone makes another of that name."""
+        if not self.file.exists():
+            raise RunError(f"{shown(self.folder)} is gone: stopped at step {engine.step:,}")
+
     def on_validation(self, engine: Training) -> None:
         self._follow(engine)
 
@@ -136,6 +140,18 @@ class Status(Callback):
         epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
         self._longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
         self.write("running")
+
+
+@contextlib.contextmanager
+def _held(lock: Path) -> Iterator[bool]:
+    """`locked` for a run's folder, the holder's name in the file. Raises `UserError` where it cannot be written."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if free := stack.enter_context(locked(lock, wait=False)):
+                lock.write_text(f"process {os.getpid()} on {platform.node()}")
+        except OSError as error:
+            raise UserError(f"cannot write to {shown(lock.parent)}: {error.strerror}") from error
+        yield free
 
 
 def record_failure(folder: Path, error: Exception) -> None:

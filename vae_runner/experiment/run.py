@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vae_runner.callbacks import Checkpoints
-from vae_runner.checkpoint import load_latest
+from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
@@ -43,14 +45,28 @@ def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str,
         return _train(folder, config, {"name": path.name, "choices": dict(choices), "commands": [command]}, latest)
 
 
-def resume(path: Path, changes: Mapping[str, Any], command: str, trust: bool = False) -> float:
-    """Go on with the run in `path` where its last checkpoint was, with those settings changed; returns as `start`."""
+def resume(
+    path: Path, changes: Mapping[str, Any], command: str, trust: bool = False, latest: Path | None = None
+) -> float:
+    """Go on with the run in `path` where its last checkpoint was, with those settings changed; returns as `start`.
+
+    `latest` is set to the folder where the run was killed before it could do so.
+    """
     config = _checked(saved_config(path, changes, trust))
     folder = RunFolder(path)
     with folder.claim(resuming=True):
-        known = {"name": path.name, "choices": {}, "commands": [], **read_json(path / "environment.json")}
+        known = {"name": path.name, "choices": _choices(path), "commands": [], **read_json(path / "environment.json")}
         known["commands"] = [*known["commands"], command]
-        return _train(folder, config, known, resuming=True)
+        had_begun = (path / "environment.json").exists()
+        return _train(folder, config, known, None if had_begun else latest, resuming=True)
+
+
+def _choices(path: Path) -> dict[str, str]:
+    """The options chosen of each group, as Hydra has noted them: for a run that was killed before it did so itself."""
+    with contextlib.suppress(OSError, OmegaConfBaseException, YAMLError):
+        chosen = OmegaConf.select(OmegaConf.load(path / ".hydra" / "hydra.yaml"), "hydra.runtime.choices") or {}
+        return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
+    return {}
 
 
 def _checked(cfg: DictConfig) -> dict[str, Any]:
@@ -69,6 +85,7 @@ def _train(
 ) -> float:
     """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
     path, status, signals = folder.path, Status(folder.path), StopSignals()
+    before = read_json(status.file).get("state")
     engine: Engine | None = None
     begun = not resuming  # a resumed run that is refused stays as it was
     try:
@@ -79,17 +96,17 @@ def _train(
             engine = assemble(config, path, lambda: signals.number)
             engine.callbacks.insert(0, status)
             if resuming:
-                _go_on(engine, path, config)
+                _go_on(engine, path, config, is_done=before == "done")
+            engine.prepare()
             record = environment(engine, known["name"], known["choices"], known["commands"])
             if resuming:
                 compare_data(known.get("data", {}), record["data"])
             begun = True
-            engine.prepare()
             folder.write_config(config)  # with what the data have filled in
-            write_json(path / "environment.json", record)
-            log.info("%s", describe_run(record))
             if latest is not None:
                 folder.link_as_latest(latest)
+            write_json(path / "environment.json", record)
+            log.info("%s", describe_run(record))
             tell_size(engine)
             with signals.deferred():
                 validated = engine.run()
@@ -116,12 +133,18 @@ def _train(
     return float(validated["neg_elbo"])
 
 
-def _go_on(engine: Engine, path: Path, config: Mapping[str, Any]) -> None:
-    """Bring the engine to where the last checkpoint was."""
+def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool) -> None:
+    """Bring the engine to where the last checkpoint was; to the start, where the run has not come to its first one.
+
+    A run that has made its last step and was killed before it said so is gone on with, to its end.
+    """
+    if not is_done and not has_checkpoint(path / "checkpoints"):
+        log.info("there is no checkpoint yet: starting from step 0")
+        return
     content = load_latest(path / "checkpoints")
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
-    if engine.step >= engine.total_steps:
+    if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):
         raise UserError(
             f"{shown(path)} is complete at step {engine.step:,} of {engine.total_steps:,}; "
             "engine.steps=N trains it longer"
@@ -130,7 +153,7 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _last_good(engine: Engine | None) -> str:
-    """'; last good checkpoint: step N', where this process has written one."""
+    """'; last good checkpoint: step N', where there is one."""
     for callback in engine.callbacks if engine else ():
         if isinstance(callback, Checkpoints) and callback.saved_step is not None:
             return f"; last good checkpoint: step {callback.saved_step:,}"
@@ -138,11 +161,14 @@ def _last_good(engine: Engine | None) -> str:
 
 
 def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
-    """Record in the folder how the run ended; what the user is told is the caller's."""
-    if isinstance(error, KeyboardInterrupt):
-        status.write("interrupted", str(error))
-    else:
+    """Record in the folder, as far as it can still be written, how the run ended; the user is told by the caller."""
+    if not isinstance(error, KeyboardInterrupt):
         logging.getLogger("vae_runner.traceback").error("the run failed", exc_info=error)
-        status.write("failed", f"{type(error).__name__}: {error}")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RunError):
+        if not status.file.exists():  # the folder is gone, and stays so
+            return
+        if isinstance(error, KeyboardInterrupt):
+            status.write("interrupted", str(error))
+        else:
+            status.write("failed", f"{type(error).__name__}: {error}")
         write_report(path)

@@ -1,0 +1,194 @@
+"""Runs of `vae-train` in forks of one process that has imported everything, to be killed or failed at a chosen moment.
+
+Run as a program, it reads requests, JSON a line, and answers each with one, an `Ended`. A process that has trained
+cannot be forked, so a test starts it as one of its own: `with launcher() as launch`.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from faults import Point, watch
+
+__all__ = ["Ended", "Launch", "launcher"]
+
+DOING = ("write", "pwrite", "posix_fallocate", "mkdir", "open", "fsync", "link", "symlink")  # what takes room on a disk
+ANSWER = "answer: "
+
+
+class Ended(NamedTuple):
+    """How a run ended: its exit code, or minus the signal's number."""
+
+    status: int
+    out: str
+    err: str
+
+
+Launch = Callable[..., Ended]
+
+
+@contextlib.contextmanager
+def launcher() -> Iterator[Launch]:
+    """launch(folder, *settings, resume=False, **fault) trains in `run` in that folder; with whole=True, the arguments
+    are those of `vae-train` and the whole program is run. The fault is one of
+
+    trace=FILE          every point of its file operations is written there
+    kill=POINT          SIGKILL there
+    refuse=[POINT, ERRNO]    from there on the system refuses to write, for that reason
+    remove=[POINT, NAME]     there, somebody removes that folder
+    signals=[[POINT, NUMBER], ...]    these signals there, to itself
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+    def launch(folder: Path, *arguments: str, resume: bool = False, whole: bool = False, **fault: Any) -> Ended:
+        request = {"folder": str(folder), "arguments": arguments, "resume": resume, "whole": whole, **fault}
+        print(json.dumps(request), file=process.stdin, flush=True)
+        line = process.stdout.readline()
+        assert line.startswith(ANSWER), line + process.stdout.read()
+        return Ended(**json.loads(line.removeprefix(ANSWER)))
+
+    with process:
+        yield launch
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    from vae_runner.cli.arguments import read_arguments
+    from vae_runner.cli.precheck import composer, without_hydra
+
+    prepare()
+    with composer(read_arguments([])) as compose:
+        configs = cache(lambda *overrides: without_hydra(compose.compose(overrides)))
+        for line in sys.stdin:
+            request = json.loads(line)
+            if not request["whole"]:
+                request["config"] = configs(*request["arguments"])
+            gc.freeze()  # else the fork copies what it looks at
+            print(ANSWER + json.dumps(answer(request)), flush=True)
+
+
+def prepare() -> None:
+    """Import what the runs have in common, but train nothing."""
+    import torch
+
+    import vae_runner.callbacks
+    import vae_runner.cli.launch
+    import vae_runner.console
+    import vae_runner.experiment.run  # noqa: F401
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Run it in a fork, and wait for its end."""
+    folder = Path(request["folder"])
+    screens = [folder / ".out", folder / ".err"]
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        for handle, screen in enumerate(screens, start=1):
+            os.dup2(os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
+        os._exit(run(folder, request))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    out, err = (screen.read_text() for screen in screens)
+    for screen in screens:
+        screen.unlink()
+    return {"status": status, "out": out, "err": err}
+
+
+def run(folder: Path, request: dict[str, Any]) -> int:
+    """In the fork: the program, with its fault."""
+    from vae_runner import cli
+
+    os.chdir(folder)
+    watch(folder, fault(request))
+    try:
+        code = cli.run(request["arguments"]) if request["whole"] else cli.told("vae-train", lambda: train(request))
+        wait_for_threads()
+    except BaseException as error:
+        print(f"raised {type(error).__name__}: {error}", file=sys.stderr)
+        code = 99
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def train(request: dict[str, Any]) -> int:
+    """What the command line comes to, without Hydra, which would take twice the time of the training."""
+    from vae_runner.console import logging_to
+    from vae_runner.experiment.run import resume, start
+
+    path = Path("run")
+    path.mkdir(exist_ok=True)
+    with logging_to(path / "train.log"):
+        if request["resume"]:
+            resume(path, {}, "vae-train resume=run", latest=Path("outputs", "latest"))
+        else:
+            start(request["config"], path, {"dataset": "folder"}, "vae-train", Path("outputs", "latest"))
+    return 0
+
+
+def wait_for_threads() -> None:
+    """As an interpreter does at its end."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon and not thread.name.startswith("decode"):
+            thread.join(60)
+
+
+def fault(request: dict[str, Any]) -> Callable[[Point], None]:
+    """What is done at the points of the run's file operations."""
+    if "trace" in request:
+        trace = os.open(request["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        write = os.write  # before it is watched
+        return lambda point: write(trace, (json.dumps(point) + "\n").encode()) and None
+    if "kill" in request:
+        wanted = Point(*request["kill"])
+        return lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == wanted else None
+    if "refuse" in request:
+        return Refusing(Point(*request["refuse"][0]), request["refuse"][1])
+    if "remove" in request:
+        wanted, name = Point(*request["remove"][0]), request["remove"][1]
+        return lambda point: shutil.rmtree(name) if point == wanted else None
+    if "signals" in request:
+        numbers = {Point(*point): number for point, number in request["signals"]}
+        return lambda point: deliver(numbers[point]) if point in numbers else None
+    return lambda point: None
+
+
+class Refusing:
+    """A disk that is full, or read-only, from a point on, for good."""
+
+    def __init__(self, point: Point, number: int) -> None:
+        self.point, self.number, self.has_begun = point, number, False
+
+    def __call__(self, point: Point) -> None:
+        self.has_begun |= point == self.point
+        if self.has_begun and point.operation in DOING and point.moment in ("before", "half"):
+            raise OSError(self.number, os.strerror(self.number), point.file)
+
+
+def deliver(number: int) -> None:
+    """Send the signal to this process, and give the main thread the time to take it."""
+    os.kill(os.getpid(), number)
+    time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    serve()
+    os._exit(0)  # some libraries complain at an orderly end
