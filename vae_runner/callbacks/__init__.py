@@ -2,6 +2,7 @@
 
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.checkpoints import Checkpoints
+from vae_runner.callbacks.collapse import Collapse
 from vae_runner.callbacks.logs import EpochTable, MetricsLog
 from vae_runner.callbacks.pictures import Pictures
 from vae_runner.callbacks.progress import Progress
@@ -13,6 +14,7 @@ __all__ = [
     "Behind",
     "Callback",
     "Checkpoints",
+    "Collapse",
     "EpochTable",
     "MetricsLog",
     "Pictures",

@@ -25,6 +25,9 @@ class Training(Protocol):
     validated: dict[str, float | list[float]]
 
     @property
+    def skipped(self) -> int: ...
+
+    @property
     def epoch(self) -> float: ...
 
     @property

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class MetricsLog(Callback):
     """Appends a record every `every` steps, the means over the steps since the last, and one for each validation.
 
-    Losses in nats per image; `seconds` since the start of the process and `images_per_second` are wall time.
+    Losses in nats per image; `skipped` counts the steps that were left out so far, where there are any; `seconds` since
+    the start of the process and `images_per_second` are wall time.
     """
 
     def __init__(self, file: Path, every: int) -> None:
@@ -45,7 +46,8 @@ class MetricsLog(Callback):
             scheduled = {name: float(value) for name, value in state[SCHEDULED].items()}
             now = time.monotonic()
             rate = self._steps * engine.config.batch_size / max(now - self._logged, 1e-9)
-            self.latest = {**self.means.read(), **scheduled, "images_per_second": round(rate, 1)}
+            skipped = {"skipped": engine.skipped} if engine.skipped else {}
+            self.latest = {**self.means.read(), **scheduled, **skipped, "images_per_second": round(rate, 1)}
             self._append(engine, "train", self.latest)
             self.means.clear()
             self._logged, self._steps = now, 0

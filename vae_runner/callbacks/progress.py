@@ -71,7 +71,7 @@ class Progress(Callback):
 
     def _figures(self) -> str:
         latest = self.metrics.latest
-        if not latest:
+        if "loss" not in latest:  # nothing is recorded yet, or all steps since the last record were left out
             return "no figures yet"
         parts = [f"loss {latest['loss']:.1f}", f"recon {latest['recon']:.1f}", f"KL {latest['kl']:.2f}"]
         parts += [f"{name} {latest[key]:.4g}" for key, name in (("capacity", "C"), ("beta", "beta")) if key in latest]

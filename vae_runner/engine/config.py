@@ -29,6 +29,8 @@ class EngineConfig:
     fast_convolutions the CPU's convolutions as matrix products and the like: the same up to the order of summation
     keep_memory       of a step's memory, give nothing back to the system before the end (glibc)
     clip_norm         gradients are scaled down to this norm; None: never
+    on_nonfinite      what becomes of a step whose loss or gradient is not finite: stop, the run ends before the update;
+                      skip, the step is left out, with a warning, and too many of them end the run
     *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
     progress          whether to show a progress bar on a terminal
     tensorboard       whether to write figures and pictures for TensorBoard too
@@ -47,6 +49,7 @@ class EngineConfig:
     fast_convolutions: bool = True
     keep_memory: bool = True
     clip_norm: Annotated[float, positive] | None = None
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     log_every: Count = 50
     validate_every: Count = 2000
     picture_every: Count = 1000

@@ -22,15 +22,16 @@ from vae_runner.datasets.split import EpochOrder, Subset
 from vae_runner.engine.allocator import keep_freed_memory
 from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
+from vae_runner.engine.finite import NonFinite, gradient_norm
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
-from vae_runner.errors import RunError, UserError
-from vae_runner.metrics import Means
+from vae_runner.errors import UserError
+from vae_runner.metrics import ActiveUnits, Means
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.schedule import Constant, Schedule
-from vae_runner.state import DEVICE, LOSS, METRICS, SCHEDULED, STEP, State
+from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, State, posterior_key
 
 __all__ = ["Engine", "Interrupted"]
 
@@ -80,6 +81,7 @@ class Engine:
         self.order = EpochOrder(len(train), config.batch_size, config.seed, self.device)
         self.total_steps = config.steps or config.epochs * self.order.steps_per_epoch
         self.step = 0
+        self.nonfinite = NonFinite(config.on_nonfinite, self.device)
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
@@ -139,6 +141,11 @@ class Engine:
         return Trial(self.objective, self.optimizer, self.config, self.train, self.device, self.precision)
 
     @property
+    def skipped(self) -> int:
+        """Steps that were left out since they were not finite."""
+        return self.nonfinite.skipped
+
+    @property
     def at_epoch_end(self) -> bool:
         return self.step % self.order.steps_per_epoch == 0
 
@@ -151,9 +158,9 @@ class Engine:
         return {**self.objective.scheduled_at(steps), "lr": self._base_rates[0] * self.lr_schedule(steps)}
 
     def train_step(self) -> State:
-        """Make one optimiser step; returns its state. Raises `RunError` before the update if the loss is not finite.
+        """Make one optimiser step; returns its state, without metrics where the step had to be left out.
 
-        On a GPU the loss is looked at only where something is written, since the host has to wait for it.
+        Raises `RunError` before the update if loss or gradient are not finite, and that is to end the run.
         """
         config = self.config
         self._set_rate()
@@ -162,8 +169,11 @@ class Engine:
         self.objective.train()
         state = self.training_step.gradients(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
-        self._check_finite(state)
-        self.training_step.update(state)
+        norm = gradient_norm(self.objective.parameters(), config.clip_norm)
+        if self.nonfinite.is_sound(state, norm, self.step, self._is_read()):
+            self.training_step.update(state)
+        else:
+            self._leave_out(state)
         state[SCHEDULED]["lr"] = self.optimizer.param_groups[0]["lr"]
         self.step += 1
         return state
@@ -176,13 +186,15 @@ class Engine:
         `bits_per_dim` is the same figure for each number of an image, as its likelihood defines it.
         """
         self.objective.eval()
-        means = Means()
+        means, active = Means(), ActiveUnits()
         with isolated(seed_for(self.config.seed, "validation"), self.device):
             for positions in torch.arange(len(self.validation), device=self.device).split(self.config.batch_size):
                 x = self.validation.batch(positions)
-                means.add(self.objective(self.corruption(x), x)[METRICS], weight=len(x))
+                state = self.objective(self.corruption(x), x)
+                means.add(state[METRICS], weight=len(x))
+                active.add([state[posterior_key(index)] for index in range(len(self.objective.model.spaces))])
         self.objective.train()
-        result = means.read()
+        result = {**means.read(), **active.read()}
         neg_elbo = result["recon"] + result["kl"]
         dimensions = math.prod(self.validation.data.image_shape)
         bits = self.objective.model.likelihood.bits_per_dim(neg_elbo, dimensions)
@@ -197,6 +209,7 @@ class Engine:
             "validated": self.validated,
             "threads": self.threads,
             "compiled": self.compiled,
+            "nonfinite": self.nonfinite.state_dict(),
             "callbacks": {callback.name: callback.state_dict() for callback in self.callbacks},
         }
 
@@ -217,6 +230,7 @@ class Engine:
             self.threads = state["threads"]
         if self.config.compile == "auto":
             self.compiled = state.get("compiled", self.compiled)
+        self.nonfinite.load_state_dict(state.get("nonfinite", {}))
         for callback in self.callbacks:
             callback.load_state_dict(state["callbacks"].get(callback.name, {}))
         self.step, self.validated = state["step"], state["validated"]
@@ -267,18 +281,16 @@ class Engine:
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     sums[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
-    def _check_finite(self, state: State) -> None:
-        """On a GPU only where the host waits for it anyway: before a record, a checkpoint and the end."""
+    def _is_read(self) -> bool:
+        """Whether the host waits for the device anyway: before a record, a checkpoint and the end."""
         due = (self.config.log_every, self.config.checkpoint_every, self.total_steps)
-        if self.device.type != "cpu" and all((self.step + 1) % every for every in due):
-            return
-        if not math.isfinite(loss := float(state[LOSS].detach())):
-            parts = ", ".join(
-                f"{name} {float(value):.6g}"
-                for name, value in state[METRICS].items()
-                if value.dim() == 0 and name != "loss"
-            )
-            raise RunError(f"loss is {loss} at step {self.step} ({parts}); stopped before the update")
+        return any((self.step + 1) % every == 0 for every in due)
+
+    def _leave_out(self, state: State) -> None:
+        """Of a step that is not finite, only the schedules go on."""
+        for divergence in self.objective.divergences:
+            divergence.on_step_training(state)
+        state[METRICS] = {}
 
     def _stop_if_asked(self) -> None:
         number = self.stop_signal()

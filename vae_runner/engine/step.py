@@ -6,7 +6,7 @@ Nothing in it makes the host wait for a GPU.
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_runner.convolution import accelerate
 from vae_runner.engine.compilation import Compiled
@@ -33,7 +33,6 @@ class TrainingStep:
         precision: str,
     ) -> None:
         self.objective, self.optimizer, self.device, self.precision = objective, optimizer, device, precision
-        self.clip_norm = config.clip_norm
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         if config.channels_last:
             objective.to(memory_format=torch.channels_last)
@@ -57,10 +56,7 @@ class TrainingStep:
             state[LOSS].backward()
             return state
 
-        state = gradients(self.objective) if self._compiled is None else self._compiled(gradients)
-        if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
-        return state
+        return gradients(self.objective) if self._compiled is None else self._compiled(gradients)
 
     def update(self, state: State) -> None:
         """The optimiser's step, and what follows on it."""

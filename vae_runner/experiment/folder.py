@@ -96,6 +96,7 @@ class Status(Callback):
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         before = read_json(self.file)  # of a run that is resumed
         self._step, self._total = before.get("step", 0), before.get("total_steps", 0)
+        self._skipped = before.get("skipped", 0)
         self._longer = ""
 
     @property
@@ -111,6 +112,7 @@ class Status(Callback):
                 "state": state,
                 "step": self._step,
                 "total_steps": self._total,
+                "skipped": self._skipped,
                 "reason": reason,
                 "started": self._started.isoformat(timespec="seconds"),
                 "updated": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,10 +135,10 @@ class Status(Callback):
         self._follow(engine)
 
     def on_step_end(self, engine: Training, state: State) -> None:
-        self._step = engine.step
+        self._step, self._skipped = engine.step, engine.skipped
 
     def _follow(self, engine: Training) -> None:
-        self._step, self._total = engine.step, engine.total_steps
+        self._step, self._total, self._skipped = engine.step, engine.total_steps, engine.skipped
         epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
         self._longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
         self.write("running")

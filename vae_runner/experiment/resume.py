@@ -26,6 +26,7 @@ HARMLESS = frozenset(
         "channels_last",
         "fast_convolutions",
         "keep_memory",
+        "on_nonfinite",
         "log_every",
         "validate_every",
         "picture_every",

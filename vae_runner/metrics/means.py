@@ -20,7 +20,9 @@ class Means:
         self._weight = 0.0
 
     def add(self, metrics: Mapping[str, Tensor], weight: float = 1.0) -> None:
-        """Add one step's metrics, () or (D,) each, with that weight (a batch's size, say)."""
+        """Add one step's metrics, () or (D,) each, with that weight (a batch's size, say); a step left out has none."""
+        if not metrics:
+            return
         for name, value in metrics.items():
             weighted = value.detach().double() * weight
             self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vae_runner.metrics.active_units import DEAD_NATS
 from vae_runner.report.folder import Run, dig, number
 from vae_runner.report.human import and_more, count, plural
 
 __all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
-
-DEAD_NATS = 0.05  # a latent with less KL carries nothing
 
 
 @dataclass(frozen=True)
