@@ -121,8 +121,11 @@ def _train(
     finally:
         for callback in engine.callbacks if engine else ():
             callback.close()
-    status.write("done")
-    write_report(path)
+    try:
+        status.write("done")
+        write_report(path)
+    except RunError as error:
+        raise RunError(f"{error}{_last_good(engine)}") from None
     seen = latest if latest is not None and latest.resolve() == path.resolve() else path
     log.info(
         "done  %s    report %s    grids %s",
@@ -145,11 +148,19 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):
+        _finish_report(path)
         raise UserError(
             f"{shown(path)} is complete at step {engine.step:,} of {engine.total_steps:,}; "
             "engine.steps=N trains it longer"
         )
     log.info("going on from step %s", f"{engine.step:,}")
+
+
+def _finish_report(path: Path) -> None:
+    """Write the report of a run that was killed when it was done, before its page said so."""
+    report, status = path / "report.html", path / "status.json"
+    if not report.exists() or report.stat().st_mtime_ns < status.stat().st_mtime_ns:
+        write_report(path)
 
 
 def _last_good(engine: Engine | None) -> str:
