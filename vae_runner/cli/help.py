@@ -12,7 +12,7 @@ vae-train: train a variational auto-encoder, and look at what it learned
 
 usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-train --multirun GROUP=OPTION,OPTION SETTING=VALUE,VALUE ...
-        vae-train resume=RUN
+        vae-train resume=RUN|SWEEP                         go on; of a sweep, with the jobs that are not done
         vae-redraw RUN ...                                 its pictures again, with other settings; vae-redraw --help
 
 examples:

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -55,6 +58,11 @@ class Composer:
     def parse(self, argument: str) -> Override:
         """Raises `HydraException` where Hydra's grammar cannot read it."""
         return OverridesParser.create(self._hydra.config_loader).parse_override(argument)
+
+    def launcher(self, cfg: DictConfig, job: TaskFunction) -> Launcher:
+        """What runs a sweep's jobs, as the composed config chooses it."""
+        context = HydraContext(config_loader=self._hydra.config_loader, callbacks=Callbacks(cfg))
+        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
 
     def _walk(self, parent: str) -> Iterator[str]:
         for name in self._hydra.config_loader.get_group_options(parent, ObjectType.GROUP):

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -41,8 +42,9 @@ def resume_command(folder: Path, length: str = "") -> str:
 
 
 def holds_a_run(folder: Path) -> str:
-    """The line for a new run that was to go where another one is."""
-    return f"{shown(folder)} holds a run already; go on with it by {resume_command(folder)}, or choose another folder"
+    """The line for a new run, or sweep, that was to go where another one is."""
+    what = "a sweep" if (folder / "sweep.json").exists() else "a run"
+    return f"{shown(folder)} holds {what} already; go on with it by {resume_command(folder)}, or choose another folder"
 
 
 def duration(seconds: float) -> str:
@@ -69,6 +71,15 @@ class RunFolder:
             if not resuming and (self.path / "config.yaml").exists():
                 raise UserError(holds_a_run(self.path))
             yield self
+
+    def clear(self) -> None:
+        """Remove what a run wrote that has left no checkpoint, but for its log: it begins again."""
+        with self.claim(resuming=True):
+            for path in self.path.iterdir():
+                if path.is_dir() and path.name != ".hydra":
+                    shutil.rmtree(path)
+                elif path.is_file() and path.name not in (".lock", "train.log"):
+                    path.unlink()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml: everything that was set, interpolations resolved."""

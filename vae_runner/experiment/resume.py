@@ -5,14 +5,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.folder import shown
 from vae_runner.signature import locate
 
-__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "saved_config"]
+__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "refuse_changes", "saved_config"]
 
 # Settings that a resumed run may be given anew.
 HARMLESS = frozenset(
@@ -63,12 +65,8 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     file = folder / "config.yaml"
     if not file.is_file():
         raise UserError(f"resume={shown(folder)}: no run there (no config.yaml); give the folder of a run")
-    if refused := sorted(changes.keys() - HARMLESS):
-        raise UserError(
-            f"{', '.join(refused)} cannot be changed on resume: the run would be another. "
-            f"resume=RUN takes the saved config, with {', '.join(sorted(HARMLESS))} as you like"
-        )
-    cfg = OmegaConf.load(file)
+    refuse_changes(changes)
+    cfg = _read(file)
     if not trust:
         check_targets(OmegaConf.to_container(cfg, resolve=False), file)
     for setting in fields(EngineConfig):  # of a run that was saved before there was this setting
@@ -79,6 +77,15 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     return cfg
 
 
+def refuse_changes(changes: Mapping[str, Any]) -> None:
+    """Raises `UserError` where a change would make it another run."""
+    if refused := sorted(changes.keys() - HARMLESS):
+        raise UserError(
+            f"{', '.join(refused)} cannot be changed on resume: the run would be another. "
+            f"resume=RUN takes the saved config, with {', '.join(sorted(HARMLESS))} as you like"
+        )
+
+
 def check_targets(node: Any, file: Path) -> None:
     """Raises `UserError` where a saved config would build something that it has no business to."""
     for target in _targets(node):
@@ -86,6 +93,17 @@ def check_targets(node: Any, file: Path) -> None:
             raise UserError(
                 f"{shown(file)} names the target {target!r}, outside vae_runner and torch; trust=true builds it"
             )
+
+
+def _read(file: Path) -> DictConfig:
+    """A saved config, of plain values. Raises `UserError` with the reason where it is none."""
+    try:
+        cfg = OmegaConf.load(file)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"cannot read {shown(file)}: {' '.join(str(error).split())}") from error
+    if not isinstance(cfg, DictConfig):
+        raise UserError(f"{shown(file)} is not a run's config")
+    return cfg
 
 
 def _is_trusted(target: str) -> bool:

@@ -1,10 +1,12 @@
 """Runs side by side: one HTML file, one table and contact sheets, made from the folders of the runs alone.
 
-`read` gathers what the folders say, `settings` finds what tells the runs apart, `contact` chooses what their pictures
-show and `sheet` draws it, `table` and `sections` make the page. Files are only read as JSON, plain YAML and PNG.
+`ledger` has what was asked for, `read` gathers what the folders say, `settings` finds what tells the runs apart,
+`contact` chooses what their pictures show and `sheet` draws it, `table` and `sections` make the page. Files are only
+read as JSON, plain YAML and PNG.
 """
 
+from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger, write_ledger
 from vae_runner.report.sweep.read import find_runs, read_sweep
 from vae_runner.report.sweep.write import write_sweep
 
-__all__ = ["find_runs", "read_sweep", "write_sweep"]
+__all__ = ["Ledger", "find_runs", "job_number", "read_ledger", "read_sweep", "write_ledger", "write_sweep"]

@@ -13,12 +13,14 @@ from typing import Any
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
 from vae_runner.report.folder import Run, dig, is_run, read_run
+from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger
 from vae_runner.report.sweep.settings import Settings, differences, label_keys, read_settings
 
 __all__ = ["Job", "Sweep", "find_runs", "read_sweep", "table"]
 
 LONG = 80  # characters of a label that stands in a sentence
 MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
+REASONS = {"missing": "never started", "killed": "its process is gone"}  # of states that nobody was left to explain
 LIKELIHOOD = ("likelihood.", "dataset.split_seed")  # of the config
 
 
@@ -35,6 +37,7 @@ class Job:
     settings: Settings
     apart: Mapping[str, str] = field(default_factory=dict)
     is_best: bool = False
+    is_missing: bool = False
 
     @property
     def label(self) -> str:
@@ -48,11 +51,14 @@ class Job:
 
     @property
     def state(self) -> str:
+        if self.is_missing:
+            return "missing"
         return self.run.state if self.run.status else "not begun"
 
     @property
     def reason(self) -> str:
-        return " ".join(str(self.run.status.get("reason") or "").split())
+        told = self.run.status.get("reason") or REASONS.get(self.state, "")
+        return " ".join(str(told).split())
 
     @property
     def active(self) -> tuple[int, int] | None:
@@ -106,10 +112,12 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
-    """Returns the runs in the folders, named as seen from `base`."""
+    """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began."""
     folders = list(folders)
     settings = [read_settings(folder) for folder in folders]
-    keys = label_keys(settings)
+    ledger = read_ledger(base)
+    missing = _missing(folders, ledger) if ledger else []
+    keys = list(dict.fromkeys([*label_keys(settings), *(ledger.swept if missing else ())]))
     jobs = [
         Job(
             folder,
@@ -120,6 +128,8 @@ def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
         )
         for folder, own in zip(folders, settings, strict=True)
     ]
+    if missing:
+        jobs = _in_order([*jobs, *(_never_begun(number, ledger, base) for number in missing)])
     finished = [job for job in jobs if job.state == "done" and _is_finite(job.validated("neg_elbo"))]
     is_comparable = len({_measure(job) for job in finished}) <= 1
     if finished and is_comparable and len(jobs) > 1:
@@ -142,6 +152,22 @@ def table(sweep: Sweep) -> str:
         best = "best" if job.is_best else ""
         writer.writerow([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best])
     return text.getvalue()
+
+
+def _missing(folders: Sequence[Path], ledger: Ledger) -> list[int]:
+    """The numbers of the jobs that have no folder."""
+    begun = {job_number(folder) for folder in folders}
+    return [number for number in range(len(ledger.jobs)) if number not in begun]
+
+
+def _never_begun(number: int, ledger: Ledger, base: Path) -> Job:
+    typed = ledger.typed(number)
+    apart = {key: typed[key] for key in ledger.swept if key in typed}
+    return Job(base / str(number), str(number), Run(str(number)), Settings(typed), apart, is_missing=True)
+
+
+def _in_order(jobs: Iterable[Job]) -> list[Job]:
+    return sorted(jobs, key=lambda job: _natural(job.name))
 
 
 def _name(folder: Path, base: Path) -> str:

@@ -66,7 +66,7 @@ def _notes(sweep: Sweep) -> Html:
         text = "The runs differ in their images or their likelihood: -ELBO cannot be compared, and no run is the best."
         found.append(("warning", text))
     for job in sweep.jobs:
-        if job.state not in ("done", "running"):
+        if job.state not in ("done", "running", "missing"):  # those are counted in the title
             level = "error" if job.state in ("failed", "killed") else "warning"
             where = f" at step {count(job.run.step)}" if job.run.step else ""
             found.append((level, f"{job.short_label}: {job.state}{where}" + (f": {job.reason}" if job.reason else "")))

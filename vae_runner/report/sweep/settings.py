@@ -16,7 +16,7 @@ import yaml
 from vae_runner.report.folder import dig
 from vae_runner.report.picture import json_object, read_text
 
-__all__ = ["Settings", "differences", "label_keys", "read_settings"]
+__all__ = ["Settings", "differences", "label_keys", "plain_yaml", "read_settings"]
 
 # Settings that say where and how closely a run was followed, not what it is.
 ASIDE = frozenset(
@@ -38,12 +38,12 @@ class Settings:
 
 def read_settings(folder: Path) -> Settings:
     """Returns the settings of the run in the folder, as far as they are written there."""
-    config = _yaml(folder / "config.yaml") or _yaml(folder / ".hydra" / "config.yaml")
+    config = plain_yaml(folder / "config.yaml") or plain_yaml(folder / ".hydra" / "config.yaml")
     values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
     if values.get("engine.seed") in (values.get("seed"), "${seed}"):
         values.pop("engine.seed", None)  # it repeats the root's
     choices = {name: _shown(choice) for name, choice in _choices(folder).items() if not name.startswith("hydra/")}
-    typed = dict(_typed(_yaml(folder / ".hydra" / "overrides.yaml")))
+    typed = dict(_typed(plain_yaml(folder / ".hydra" / "overrides.yaml")))
     own = {name: value for name, value in typed.items() if name not in values | choices}
     return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
 
@@ -77,7 +77,7 @@ def _choices(folder: Path) -> Mapping[str, Any]:
     environment = json_object(read_text(folder / "environment.json"))
     found = dig(environment, "choices")
     if not found:  # a run that has not come so far
-        found = dig(_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
+        found = dig(plain_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
     return {str(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
 
 
@@ -105,8 +105,8 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _yaml(file: Path) -> Any:
-    """The content of a YAML file of plain values; None where there is none, or none that is whole."""
+def plain_yaml(file: Path) -> Any:
+    """Returns the content of a YAML file of plain values; None where there is none, or none that is whole."""
     try:
         return yaml.load(read_text(file), LOADER)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):

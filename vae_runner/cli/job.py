@@ -1,0 +1,112 @@
+"""One job as Hydra calls it, of a single run or of a sweep, in this process or another."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vae_runner.paths import config_dir
+
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "quoted", "say", "sweep_report", "task"]
+
+SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's name, which the config refers to
+COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
+
+
+def task(cfg: DictConfig) -> float:
+    """One job; returns its -ELBO. In a sweep one that is done is left alone, and one that fails stops no other."""
+    from vae_runner.experiment.run import start
+
+    job = HydraConfig.get()
+    path = Path(job.runtime.output_dir)
+    choices = {group: choice for group, choice in job.runtime.choices.items() if not group.startswith("hydra/")}
+    if job.mode == RunMode.MULTIRUN:
+        return _sweep_job(cfg, path, choices)
+    return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest")))
+
+
+def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
+    from vae_runner.experiment.folder import record_failure
+    from vae_runner.experiment.job import is_finished, last_figure, take_up
+    from vae_runner.report.sweep import read_ledger
+
+    job, sweep = HydraConfig.get().job, Path(HydraConfig.get().sweep.dir)
+    ledger = read_ledger(sweep)
+    changes = ledger.changes if ledger else {}
+    if is_finished(path, changes):
+        return last_figure(path)
+    print(f"\njob {job.num}   {job.override_dirname.replace(',', ' ')}", flush=True)
+    try:
+        return _logged(path, sweep if ledger else path, lambda: take_up(cfg, path, choices, _command(), changes))
+    except Exception as error:
+        record_failure(path, error)
+        say(f"error: job {job.num} failed: {error}")
+        return float("nan")
+    finally:
+        sweep_report(sweep)
+
+
+def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
+    """Do the run in `path`; where it is stopped, say how to go on: with the run, or with the sweep that it is of."""
+    from vae_runner.experiment.folder import resume_command
+
+    try:
+        return run()
+    except KeyboardInterrupt as stop:
+        again = f"go on with: {resume_command(to_resume)}"
+        if step := getattr(stop, "step", 0):
+            say(f"saved step {step:,}; {again}")
+        elif (path / "checkpoints" / "last.pt").exists():
+            say(f"stopped at once; the last checkpoint is kept; {again}")
+        elif path != to_resume:
+            say(f"stopped before the first checkpoint; {again}")
+        else:
+            say("stopped before the first checkpoint")
+        stop.is_told = True  # type: ignore[attr-defined]
+        raise
+
+
+def sweep_report(folder: Path) -> None:
+    """Rebuild the sweep's page of what its jobs have left on the disk; no job depends on it."""
+    from vae_runner.report.sweep import write_sweep
+
+    try:
+        write_sweep(folder)
+    except Exception as error:
+        print(f"warning: no sweep report: {type(error).__name__}: {error}", flush=True)
+
+
+def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] = task) -> None:
+    """Hydra's own entry, with these arguments in place of the process's."""
+    before = sys.argv
+    sys.argv = ["vae-train", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
+    finally:
+        sys.argv = before
+
+
+def quoted(path: Path) -> str:
+    """A path as a value that Hydra's grammar takes, whatever characters it holds."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
+
+
+def say(line: str) -> None:
+    """One line to the user."""
+    print(f"vae-train: {line}", file=sys.stderr, flush=True)
+
+
+def _logged(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
+    from vae_runner.console import logging_to
+
+    with logging_to(path / "train.log"):
+        return goes_on_by(path, to_resume, run)
+
+
+def _command() -> str:
+    return os.environ.get(COMMAND, "vae-train")

@@ -1,0 +1,162 @@
+"""A sweep: its jobs are written down, done, and, after whatever has stopped them, gone on with.
+
+Which jobs are left is read from their folders: those that are done are left alone, those with a checkpoint go on from
+it, all others begin. They are given to the launcher of the sweep, so that they run as its jobs did.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig, OmegaConf
+
+from vae_runner.cli.arguments import Request, read_arguments
+from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, quoted, say, sweep_report, task
+from vae_runner.cli.precheck import Composer, composer, without_hydra
+from vae_runner.cli.summary import link_sweep, sweep_summary
+from vae_runner.errors import UserError
+from vae_runner.experiment.folder import resume_command, shown
+from vae_runner.experiment.job import is_begun, is_finished
+from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
+from vae_runner.files import locked
+from vae_runner.report.sweep import Ledger, find_runs, job_number, read_ledger, write_ledger
+
+__all__ = ["go_on", "is_launchers", "sweep"]
+
+FILE = "sweep.json"
+BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+
+
+def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
+    """Do all jobs in the new `folder`; returns the exit code."""
+    ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), list(cfg.hydra.overrides.hydra))
+    if cfg.hydra.sweeper._target_ == BASIC:  # other sweepers choose their jobs as they go
+        with composer(request) as compose:
+            write_ledger(folder, replace(ledger, jobs=_jobs(cfg, compose)))
+    link_sweep(folder)
+    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={quoted(folder)}"]
+    return _do(folder, lambda: hydra_main(arguments))
+
+
+def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: bool) -> int:
+    """Do what is left of the sweep in `folder`, with those settings changed in all its jobs; returns the exit code."""
+    rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
+    launcher = [text for text in request.overrides if is_launchers(text)]
+    own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text))]
+    own = [text for text in own if not text.startswith(("hydra.sweep.dir=", "hydra.mode="))]
+    if not trust:
+        _check_origin(rest.ledger, request, folder)
+    flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
+    os.environ[SUFFIX] = rest.ledger.suffix
+    master = [*own, *launcher, f"hydra.sweep.dir={quoted(folder)}", "hydra.mode=MULTIRUN"]
+
+    def launch() -> None:
+        with composer(replace(request, flags=flags)) as compose:
+            cfg, jobs = compose.compose(master, multirun=True), rest.jobs(trust)
+            if not trust:
+                _check_new(rest, cfg, compose, folder)
+            write_ledger(folder, rest.ledger)
+            print(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}", flush=True)
+            compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
+
+    return _do(folder, launch)
+
+
+def is_launchers(setting: str) -> bool:
+    """Whether a setting says where a sweep's jobs run, and not what they are."""
+    return setting.lstrip("+~").startswith(("hydra/launcher", "hydra.launcher"))
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What is left of a sweep: the numbers of its jobs that are not done, and the folders of those that have begun."""
+
+    ledger: Ledger
+    left: Sequence[int]
+    begun: Mapping[int, Path]
+
+    @property
+    def new(self) -> list[int]:
+        return [number for number in self.left if number not in self.begun]
+
+    def jobs(self, trust: bool) -> list[list[str]]:
+        """The settings of all jobs from the first that is left to the last: a job's number follows from its place.
+
+        Those between them that are done are left alone by `task`, and Hydra writes nothing into their folders.
+        """
+        changed = [f"{key}={json.dumps(value)}" for key, value in self.ledger.changes.items()]
+        to_do, to_skip = [*changed, f"trust={json.dumps(trust)}"], ["hydra.output_subdir=null"]
+        return [
+            [*self.ledger.jobs[number], *(to_do if number in self.left else to_skip)]
+            for number in range(self.left[0], self.left[-1] + 1)
+        ]
+
+
+def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
+    """Raises `UserError` where nothing is left, where a change would make another sweep, and for foreign targets."""
+    ledger = read_ledger(folder)
+    if ledger is None:
+        raise UserError(f"{shown(folder / FILE)} is no list of jobs; resume the folder's runs one by one")
+    refuse_changes(changes)
+    ledger = replace(ledger, changes={**ledger.changes, **changes})
+    begun = {number: run for run in find_runs(folder) if is_begun(run) and (number := job_number(run)) is not None}
+    left = [
+        number
+        for number in range(len(ledger.jobs))
+        if number not in begun or not is_finished(begun[number], ledger.changes)
+    ]
+    if not left:
+        raise UserError(f"all {len(ledger.jobs)} jobs in {shown(folder)} are done; engine.steps=N trains them longer")
+    for number in begun.keys() & set(left):
+        saved_config(begun[number], ledger.changes, trust)
+    return _Rest(ledger, left, begun)
+
+
+def _check_origin(ledger: Ledger, request: Request, folder: Path) -> None:
+    """Raises `UserError` where the list names folders of options or Hydra's plugins: what these name would be run."""
+    own = [text for text in (*ledger.hydra, *chain(*ledger.jobs)) if text.lstrip("+~").startswith("hydra")]
+    foreign = [text for text in own if not is_launchers(text)]
+    given = {flag: value for flag, value in read_arguments(ledger.flags).flags.items() if flag != "--multirun"}
+    foreign += [f"{flag} {value}" for flag, value in given.items() if request.flags.get(flag) != value]
+    if foreign:
+        raise UserError(f"{shown(folder / FILE)} gives {foreign[0]}; trust=true takes it, or give it again")
+
+
+def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) -> None:
+    """Raises `UserError` where a job that has not begun would build something that it has no business to."""
+    for number in rest.new:
+        job = without_hydra(compose.compose([*cfg.hydra.overrides.hydra, *rest.ledger.jobs[number]]))
+        check_targets(OmegaConf.to_container(job, resolve=False), folder / FILE)
+
+
+def _do(folder: Path, launch: Callable[[], None]) -> int:
+    """Have the jobs done, by one process at a time, and say what has become of them; returns the exit code."""
+    try:
+        with locked(folder / ".sweep.lock", wait=False) as free:
+            if not free:
+                raise UserError(f"{shown(folder)} is under way in another process; stop that one first")
+            launch()
+    except KeyboardInterrupt as stop:
+        if not getattr(stop, "is_told", False):  # a job that was stopped has said so
+            say(f"stopped; go on with: {resume_command(folder)}")
+        raise
+    sweep_report(folder)
+    lines, all_done = sweep_summary(folder)
+    latest = Path("multirun", "latest")
+    seen = latest if latest.resolve() == folder.resolve() else folder
+    again = [] if all_done or not (folder / FILE).exists() else [f"do the rest by: {resume_command(folder)}"]
+    print("\n" + "\n".join([*lines, *again, f"report {shown(seen / 'sweep.html')}"]), flush=True)
+    return 0 if all_done else 1
+
+
+def _jobs(cfg: DictConfig, compose: Composer) -> list[list[str]]:
+    """The settings of each job, as Hydra's sweeper makes them."""
+    params = [f"{name}={value}" for name, value in (cfg.hydra.sweeper.params or {}).items()]
+    overrides = [compose.parse(text) for text in (*params, *cfg.hydra.overrides.task)]
+    (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    return jobs

@@ -1,0 +1,53 @@
+"""A job of a sweep, whatever has become of it before: it is begun, gone on with, begun again, or left alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vae_runner.experiment.folder import RunFolder
+from vae_runner.experiment.run import resume, start
+from vae_runner.files import read_json
+from vae_runner.report.folder import dig, number, read_run
+from vae_runner.report.sweep.settings import plain_yaml
+
+__all__ = ["is_begun", "is_finished", "last_figure", "take_up"]
+
+
+def take_up(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str, changes: Mapping[str, Any]) -> float:
+    """Do what is left of the job in `path`: from its checkpoint, with those settings changed, or from the start.
+
+    Returns and raises as `start` does.
+    """
+    if not is_begun(path):
+        return start(cfg, path, choices, command)
+    if any((path / "checkpoints" / f"{name}.pt").exists() for name in ("last", "previous")):
+        return resume(path, changes, command, bool(cfg.trust))
+    RunFolder(path).clear()
+    return start(cfg, path, choices, command)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether the folder holds a run."""
+    return (folder / "config.yaml").is_file()
+
+
+def is_finished(folder: Path, changes: Mapping[str, Any]) -> bool:
+    """Whether the run in the folder is done, and those changes do not ask for a longer one."""
+    status = read_json(folder / "status.json")
+    if not is_begun(folder) or status.get("state") != "done":
+        return False
+    if (steps := changes.get("engine.steps")) is not None:
+        return steps <= (number(status.get("step")) or 0)
+    if (epochs := changes.get("engine.epochs")) is not None:
+        had = number(dig(plain_yaml(folder / "config.yaml"), "engine", "epochs"))
+        return had is not None and epochs <= had
+    return True
+
+
+def last_figure(folder: Path) -> float:
+    """The last validation's -ELBO, nats per image; nan where there is none."""
+    records = read_run(folder, with_pictures=False).validation[-1:]
+    figures = [number(record.get("neg_elbo")) for record in records]
+    return float("nan") if figures in ([], [None]) else float(figures[0])

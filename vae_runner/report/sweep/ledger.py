@@ -1,0 +1,80 @@
+"""The jobs of a sweep as they were asked for: `sweep.json`, written before the first of them starts.
+
+What has become of a job is never written here but read from its folder, so that no kill can make the two disagree: a
+job that is in the list and has no folder is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vae_runner.files import read_json, write_json
+from vae_runner.report.folder import dig
+from vae_runner.report.sweep.settings import plain_yaml
+
+__all__ = ["Ledger", "job_number", "read_ledger", "write_ledger"]
+
+FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a sweep was asked to do.
+
+    command      what the user typed
+    suffix       the random part of the jobs' folder names
+    flags        Hydra's flags, such as --config-dir DIR
+    hydra        settings of Hydra's own, such as hydra/launcher=joblib
+    jobs         the settings of each job; its number is its place
+    changes      settings that were changed for all jobs when the sweep was resumed, by dotted name
+    """
+
+    command: str
+    suffix: str
+    flags: Sequence[str] = ()
+    hydra: Sequence[str] = ()
+    jobs: Sequence[Sequence[str]] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def typed(self, number: int) -> dict[str, str]:
+        """The settings of one job by name, as they were typed."""
+        pairs = (text.lstrip("+~").partition("=") for text in self.jobs[number])
+        return {name: value for name, _, value in pairs}
+
+    @property
+    def swept(self) -> list[str]:
+        """The names of the settings in which the jobs differ."""
+        typed = [self.typed(number) for number in range(len(self.jobs))]
+        names = dict.fromkeys(name for one in typed for name in one)
+        return [name for name in names if len({one.get(name) for one in typed}) > 1]
+
+
+def write_ledger(folder: Path, ledger: Ledger) -> None:
+    """Write it into the sweep's folder, whole or not at all."""
+    write_json(folder / FILE, asdict(ledger))
+
+
+def read_ledger(folder: Path) -> Ledger | None:
+    """Returns what the sweep in the folder was asked to do; None where there is no such list, or none that is whole."""
+    content = read_json(folder / FILE)
+    lists = (content.get("flags"), content.get("hydra"), *_list(content.get("jobs")))
+    words = (content.get("command"), content.get("suffix"))
+    if not all(isinstance(word, str) for word in words) or not all(map(_is_list_of_text, lists)):
+        return None
+    changes = content.get("changes")
+    return Ledger(*words, *lists[:2], list(lists[2:]), changes if isinstance(changes, dict) else {})
+
+
+def job_number(folder: Path) -> int | None:
+    """Which of its sweep's jobs the run in the folder is; None where Hydra has not written so."""
+    number = dig(plain_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "job", "num")
+    return number if type(number) is int else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) and value else [None]
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
