@@ -1,26 +1,77 @@
-"""What a run's figures depend on besides its config: versions, machine, code and data."""
+"""What a run's figures depend on besides its config: versions, machine, code and data.
+
+A run that is resumed has a session for each time that it was taken up. What stands outside of the sessions is the last
+one's.
+"""
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hydra
 import numpy
+import omegaconf
+import PIL
 import torch
 import torchvision
 
 import vae_runner
 from vae_runner.engine import Engine
+from vae_runner.report.folder import dig
 
-__all__ = ["describe_latents", "describe_run", "environment"]
+__all__ = ["describe_latents", "describe_run", "environment", "warn_of_another_place"]
+
+# What a session keeps for itself, and, of that, what is told where it is not the same: a resumed run may then differ.
+KEPT = ("versions", "host", "processor", "device", "precision", "threads", "git")
+TOLD = {
+    "torch": ("versions", "torch"),
+    "vae_runner": ("versions", "vae_runner"),
+    "git commit": ("git", "commit"),
+    "device": ("device",),
+    "processor": ("processor",),
+    "precision": ("precision",),
+    "threads": ("threads",),
+}
 
 
-def environment(engine: Engine, name: str, choices: Mapping[str, str], commands: list[str]) -> dict[str, Any]:
-    """The content of environment.json."""
+def environment(engine: Engine, known: Mapping[str, Any], command: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of environment.json: `known` is what it was, or, of a new run, its name and the options chosen.
+
+    `command` is what the user typed, `changes` are the settings that he changed on resume.
+    """
+    now = _here(engine)
+    session = {
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from_step": engine.step,
+        "changes": dict(changes),
+        **{name: now[name] for name in KEPT},
+        "data": now["data"]["fingerprint"],
+    }
+    before = {name: known.get(name) if isinstance(known.get(name), list) else [] for name in ("commands", "sessions")}
     return {
-        "name": name,
-        "choices": dict(choices),
+        "name": known["name"],
+        "choices": dict(known["choices"]) if isinstance(known["choices"], Mapping) else {},
+        **now,
+        "commands": [*before["commands"], command],
+        "sessions": [*before["sessions"], session],
+    }
+
+
+def warn_of_another_place(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each thing that is not as it was, and that the last digits of the figures may depend on."""
+    for name, keys in TOLD.items():
+        had, has = dig(before, *keys), dig(now, *keys)
+        if had is not None and had != has:
+            yield f"{name} is {has} now and was {had}: figures may differ in their last digits"
+
+
+def _here(engine: Engine) -> dict[str, Any]:
+    """What is trained, and with what."""
+    return {
         "data": _data(engine),
         "model": {
             "parameters": sum(parameter.numel() for parameter in engine.objective.model.parameters()),
@@ -31,16 +82,20 @@ def environment(engine: Engine, name: str, choices: Mapping[str, str], commands:
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
             "numpy": numpy.__version__,
+            "hydra": hydra.__version__,
+            "omegaconf": omegaconf.__version__,
+            "pillow": PIL.__version__,
+            "cuda": torch.version.cuda,
             "python": platform.python_version(),
             "system": platform.platform(),
         },
         "host": platform.node(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",  # which kernels torch takes
         "device": torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else "cpu",
         "precision": engine.precision,
         "threads": engine.threads,
         "compiled": engine.compiled,
         "git": _git(Path(vae_runner.__file__).parent),
-        "commands": commands,
     }
 
 

@@ -131,11 +131,12 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
         raise UserError("; ".join(different) + "; restore config.yaml, or start a new run")
 
 
-def compare_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def compare_data(before: Any, now: Mapping[str, Any]) -> None:
     """Raises `UserError` where the images are others than those of the run so far, as environment.json has them.
 
     Their pixels are compared; where one of the two decodes from the files and knows none, the files are.
     """
+    before = before if isinstance(before, Mapping) else {}  # a run that was killed early has not noted any
     by_pixels = before.get("store", True) and now.get("store", True)
     mark = "fingerprint" if by_pixels else "files"
     if before.get(mark) not in (None, now.get(mark)):

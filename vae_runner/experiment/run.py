@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, duration, shown
-from vae_runner.experiment.provenance import describe_run, environment
+from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import read_json, write_json
@@ -42,7 +43,7 @@ def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str,
     folder = RunFolder(path)
     with folder.claim(resuming=False):
         folder.write_config(config)
-        return _train(folder, config, {"name": path.name, "choices": dict(choices), "commands": [command]}, latest)
+        return _train(folder, config, {"name": path.name, "choices": dict(choices)}, _Session(command), latest)
 
 
 def resume(
@@ -52,13 +53,14 @@ def resume(
 
     `latest` is set to the folder where the run was killed before it could do so.
     """
-    config = _checked(saved_config(path, changes, trust))
+    saved, cfg = saved_config(path, {}, trust), saved_config(path, changes, trust)
+    made = {key: value for key, value in changes.items() if OmegaConf.select(saved, key) != value}
+    config = _checked(cfg)
     folder = RunFolder(path)
     with folder.claim(resuming=True):
-        known = {"name": path.name, "choices": _choices(path), "commands": [], **read_json(path / "environment.json")}
-        known["commands"] = [*known["commands"], command]
+        known = {"name": path.name, "choices": _choices(path), **read_json(path / "environment.json")}
         had_begun = (path / "environment.json").exists()
-        return _train(folder, config, known, None if had_begun else latest, resuming=True)
+        return _train(folder, config, known, _Session(command, made, is_resumed=True), None if had_begun else latest)
 
 
 def _choices(path: Path) -> dict[str, str]:
@@ -67,6 +69,15 @@ def _choices(path: Path) -> dict[str, str]:
         chosen = OmegaConf.select(OmegaConf.load(path / ".hydra" / "hydra.yaml"), "hydra.runtime.choices") or {}
         return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
     return {}
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One time that a run is taken up: what the user typed, and which settings he changed."""
+
+    command: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    is_resumed: bool = False
 
 
 def _checked(cfg: DictConfig) -> dict[str, Any]:
@@ -80,27 +91,29 @@ def _train(
     folder: RunFolder,
     config: Mapping[str, Any],
     known: Mapping[str, Any],
+    session: _Session,
     latest: Path | None = None,
-    resuming: bool = False,
 ) -> float:
     """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
     path, status, signals = folder.path, Status(folder.path), StopSignals()
     before = read_json(status.file).get("state")
     engine: Engine | None = None
-    begun = not resuming  # a resumed run that is refused stays as it was
+    begun = not session.is_resumed  # a resumed run that is refused stays as it was
     try:
         with signals.listening():
             log.info("run   %s", shown(path))
-            if not resuming:
+            if not session.is_resumed:
                 status.write("running")
             engine = assemble(config, path, lambda: signals.number)
             engine.callbacks.insert(0, status)
-            if resuming:
+            if session.is_resumed:
                 _go_on(engine, path, config, is_done=before == "done")
             engine.prepare()
-            record = environment(engine, known["name"], known["choices"], known["commands"])
-            if resuming:
-                compare_data(known.get("data", {}), record["data"])
+            record = environment(engine, known, session.command, session.changes)
+            if session.is_resumed:
+                compare_data(known.get("data"), record["data"])
+                for line in warn_of_another_place(known, record):
+                    log.warning("%s", line)
             begun = True
             folder.write_config(config)  # with what the data have filled in
             if latest is not None:

@@ -102,11 +102,13 @@ def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
     yield " ".join(str(environment[key]) for key in ("device", "precision") if environment.get(key))
 
 
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """'data.images', '737,280' and so on."""
     for key, value in content.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            yield from _leaves(dict(enumerate(value, 1)), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _readable(value)
 
