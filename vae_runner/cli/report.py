@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vae_runner.cli import told
 from vae_runner.errors import RunError, UserError
 
 __all__ = ["main", "run"]
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
     if {"--help", "-h"} & set(arguments):
         print(HELP)
         return 0
@@ -47,18 +48,15 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-report {__version__}")
         return 0
+    return told("vae-report", lambda: _report(arguments))
+
+
+def _report(arguments: list[str]) -> int:
+    folders, out = _read(arguments)
     try:
-        folders, out = _read(arguments)
         print(f"report {_write(folders, out)}")
-    except UserError as error:
-        for line in str(error).splitlines():
-            _say(line)
-        return 2
-    except (RunError, OSError) as error:
-        _say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    except OSError as error:
+        raise RunError(str(error)) from error
     return 0
 
 
@@ -113,7 +111,3 @@ def _write(folders: list[Path], out: Path | None) -> Path:
             raise UserError(f"no runs in {folder}: none of its folders has a status.json, config.yaml or metrics.jsonl")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     return write_sweep(out or (folders[0] if len(folders) == 1 else Path("report")), found.values())
-
-
-def _say(line: str) -> None:
-    print(f"vae-report: error: {line}", file=sys.stderr, flush=True)
