@@ -9,6 +9,7 @@ import hashlib
 import io
 import logging
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Returns the content, tensors on the CPU; no code in the file is run.
 
-    Raises `BrokenCheckpointError` where a byte is missing or changed.
+    Raises `BrokenCheckpointError` where a byte is missing or changed, `UserError` where there is code in it.
     """
     try:
         data = path.read_bytes()
@@ -49,7 +50,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     archive, digest = data[:-COMMENT_LENGTH], data[-COMMENT_LENGTH:]
     if hashlib.sha256(archive).hexdigest().encode() != digest:
         raise BrokenCheckpointError(f"{path} is not a complete checkpoint")
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} holds more than numbers, texts and tensors, and is not read: no run wrote it"
+        ) from error
 
 
 def save_latest(folder: Path, content: dict[str, Any]) -> None:

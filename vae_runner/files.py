@@ -14,9 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from vae_runner.errors import RunError
 
-__all__ = ["append", "flush", "hold", "locked", "read_json", "remove_leftovers", "write_atomically", "write_json"]
+__all__ = ["append", "flush", "has_aliases", "hold", "locked", "read_json", "remove_leftovers", "write_atomically"]
+__all__ += ["write_json"]
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -85,6 +90,14 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def has_aliases(text: str) -> bool:
+    """Whether a YAML text refers to parts of itself: a few lines of it can stand for more than memory holds.
+
+    Nothing that is written here does. Raises `yaml.YAMLError` where it is no YAML.
+    """
+    return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER))
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import spaces_of
+from vae_runner.experiment.estimate import memory_room
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
@@ -89,21 +90,44 @@ def build_set(node: Mapping[str, Any]) -> ImageData:
 
 
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:
-    """The model for images of that shape, and its divergences; the weights depend on the seed alone."""
+    """The model for images of that shape, and its divergences; the weights depend on the seed alone.
+
+    Raises `UserError` where the weights alone take more memory than there is.
+    """
+    _refuse_absurd(config, image_shape)
     with isolated(seed_for(seed, "weights")):
-        likelihood = build(config["likelihood"], **_taken(config["likelihood"], num_channels=image_shape[0]))
         spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
-        channels, *size = image_shape
-        encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
-        decoder = build(
-            config["architecture"]["decoder"],
-            latent_dim=sum(space.dims for space in spaces),
-            image_shape=(channels * likelihood.channels_per_channel, *size),
-        )
+        encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
         model = VAE(encoder, spaces, decoder, likelihood)
         parts = list(spaces_of(config["divergence"]).values())
         nodes = parts * len(spaces) if len(parts) == 1 else parts
         return Objective(model, [build_divergence(nodes[i], space, i) for i, space in enumerate(spaces)])
+
+
+def _networks(config: Mapping[str, Any], image_shape: tuple[int, int, int], dims: int) -> tuple[Any, Any, Any]:
+    """The encoder, the decoder for that many latents, and the likelihood."""
+    likelihood = build(config["likelihood"], **_taken(config["likelihood"], num_channels=image_shape[0]))
+    channels, *size = image_shape
+    encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
+    shape = (channels * likelihood.channels_per_channel, *size)
+    return encoder, build(config["architecture"]["decoder"], latent_dim=dims, image_shape=shape), likelihood
+
+
+def _refuse_absurd(config: Mapping[str, Any], image_shape: tuple[int, int, int]) -> None:
+    """Count the weights where they take no memory: a part that cannot be made there is judged when it is made."""
+    try:
+        with torch.device("meta"), isolated(0):
+            dims = sum(node["dims"] for node in spaces_of(config["distribution"]).values())
+            encoder, decoder, _ = _networks(config, image_shape, dims)
+            count = sum(weights.numel() for part in (encoder, decoder) for weights in part.parameters())
+    except Exception:
+        return
+    room = memory_room(torch.device("cpu"))
+    if room is not None and 4 * count > room:
+        raise UserError(
+            f"the model has {count:,} parameters, {4 * count / 1e9:,.0f} GB, and this machine {room / 1e9:,.0f} GB of "
+            "memory; make distribution.dims or the architecture smaller"
+        )
 
 
 def _taken(node: Mapping[str, Any], **facts: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.folder import shown
+from vae_runner.files import has_aliases
 from vae_runner.signature import locate
 
 __all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "refuse_changes", "saved_config"]
@@ -54,6 +55,7 @@ TRUSTED += tuple(
 )
 TRUSTED += ("vae_runner.visualisation.",)
 FUNCTIONS = "vae_runner.divergence."
+SPECIAL = {"_args_", "_partial_", "_convert_", "_recursive_"}  # keys of Hydra's that no saved part of ours has
 
 
 def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictConfig:
@@ -93,11 +95,18 @@ def check_targets(node: Any, file: Path) -> None:
             raise UserError(
                 f"{shown(file)} names the target {target!r}, outside vae_runner and torch; trust=true builds it"
             )
+    for key, value in _leaves(node):
+        if SPECIAL & set(key.split(".")):
+            raise UserError(f"{shown(file)} sets {key}, which says how a part is built; trust=true takes it")
+        if "${" in str(value):  # this program writes plain values only
+            raise UserError(f"{shown(file)} has {key}={value}, to be looked up elsewhere; trust=true looks it up")
 
 
 def _read(file: Path) -> DictConfig:
     """A saved config, of plain values. Raises `UserError` with the reason where it is none."""
     try:
+        if has_aliases(file.read_text()):
+            raise ValueError("it refers to parts of itself")
         cfg = OmegaConf.load(file)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"cannot read {shown(file)}: {' '.join(str(error).split())}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from vae_runner.files import has_aliases
 from vae_runner.report.folder import dig
 from vae_runner.report.picture import json_object, read_text
 
@@ -108,6 +109,7 @@ def _shown(value: Any) -> str:
 def plain_yaml(file: Path) -> Any:
     """Returns the content of a YAML file of plain values; None where there is none, or none that is whole."""
     try:
-        return yaml.load(read_text(file), LOADER)
+        text = read_text(file)
+        return None if has_aliases(text) else yaml.load(text, LOADER)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return None
