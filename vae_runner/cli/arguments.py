@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = ["Request", "read_arguments"]
 
@@ -28,6 +29,10 @@ WITHOUT_VALUE = {
     "--shell-completion": "--shell-completion",
     "-sc": "--shell-completion",
 }
+CHOICES = {
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
 INFO = ("--info", "-i")
 HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info", "--experimental-rerun", "--config-path"}
 
@@ -52,6 +57,21 @@ class Request:
     def multirun(self) -> bool:
         return "--multirun" in self.flags
 
+    def faults(self) -> list[str]:
+        """A line for each of Hydra's flags that cannot be as it is given."""
+        problems = []
+        for flag, choices in CHOICES.items():
+            value = self.flags.get(flag)
+            if flag in self.flags and value is not None and value not in choices:
+                problems.append(f"{flag} takes {', '.join(choices)}; got '{value}'")
+        for flag in ("--resolve", "--package"):
+            if flag in self.flags and "--cfg" not in self.flags:
+                problems.append(f"{flag} goes with --cfg job")
+        file = self.flags.get("--experimental-rerun")
+        if file is not None and not Path(file).is_file():
+            problems.append(f"--experimental-rerun {file}: no such file")
+        return problems
+
     def flag_arguments(self) -> list[str]:
         """The flags as arguments again."""
         return [part for flag, value in self.flags.items() for part in (flag, value) if part is not None]
@@ -68,7 +88,8 @@ def read_arguments(arguments: Sequence[str]) -> Request:
         elif argument in WITHOUT_VALUE:
             request.flags[WITHOUT_VALUE[argument]] = None
         elif name in INFO:
-            request.flags["--info"] = value or None
+            has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
+            request.flags["--info"] = (rest.pop(0) if has_value else value) or None
         elif argument.startswith("-") and argument != "-":
             has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
             request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))

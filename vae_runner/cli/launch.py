@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
@@ -37,8 +38,13 @@ def launch(arguments: list[str]) -> int:
 
 def _launch(arguments: list[str]) -> int:
     request = read_arguments(arguments)
+    if faults := request.faults():
+        raise UserError("\n".join(faults))
     if request.is_for_hydra_alone:
-        hydra_main(arguments)
+        try:
+            hydra_main(arguments)
+        except HydraException as error:
+            raise UserError(" ".join(str(error).split())) from error
         return 0
     from vae_runner.cli.precheck import composer, precheck
 
@@ -85,12 +91,12 @@ def _sweep(request: Request, cfg: DictConfig) -> int:
 def _resume(request: Request, cfg: DictConfig) -> int:
     path = Path(cfg.engine.resume).resolve()
     changes = _changes(request)
-    if (path / "sweep.json").is_file():
+    if _is_file(path / "sweep.json"):
         from vae_runner.cli.sweep import go_on
 
         return go_on(path, request, changes, bool(cfg.trust))
-    if not (path / "config.yaml").is_file():
-        several = " It holds several runs: give one of its folders." if (path / "multirun.yaml").exists() else ""
+    if not _is_file(path / "config.yaml"):
+        several = " It holds several runs: give one of its folders." if _is_file(path / "multirun.yaml") else ""
         raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}")
     from vae_runner.console import logging_to
     from vae_runner.experiment.run import resume
@@ -104,6 +110,14 @@ def _resume(request: Request, cfg: DictConfig) -> int:
             if in_sweep:
                 sweep_report(path.parent)
     return 0
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is there; a name that is too long for any file is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _changes(request: Request) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Hydra stops at the first mistake; here each setting is judged by itself first, t
 import contextlib
 import difflib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check, did_you_mean, nearest
+from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
 from vae_runner.paths import config_dir
 
 __all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
 
 OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
 NULLABLE = ("experiment",)  # groups of which nothing need be chosen
+JOBS = 10_000  # of a sweep
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehand; each job checks its own again
 
 
@@ -57,7 +60,7 @@ class Composer:
 
     def parse(self, argument: str) -> Override:
         """Raises `HydraException` where Hydra's grammar cannot read it."""
-        return OverridesParser.create(self._hydra.config_loader).parse_override(argument)
+        return OverridesParser.create(self._hydra.config_loader).parse_overrides([argument])[0]
 
     def launcher(self, cfg: DictConfig, job: TaskFunction) -> Launcher:
         """What runs a sweep's jobs, as the composed config chooses it."""
@@ -94,6 +97,7 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     """
     problems: list[str] = []
     parsed = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
+    parsed = [override for override in parsed if not _report(_judge_values(override), problems)]
     choices = [override for override in parsed if _group(override, composer)]
     usable = [override for override in choices if not _report(judge_choice(override, composer), problems)]
     base = composer.compose(_first_values(usable))
@@ -108,10 +112,16 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     if not request.multirun:
         for override in usable:
             _report(_judge_single(override), problems)
+    elif math.prod(_count(override) for override in parsed) > JOBS:
+        raise UserError("\n".join(dict.fromkeys([*problems, f"these would be more than {JOBS:,} jobs"])))
     problems += _check_combinations(usable, composer, request.multirun)
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
-    return composer.compose(request.overrides, request.multirun)
+    cfg = composer.compose(request.overrides, request.multirun)
+    drawn = [override for override in parsed if override.value_type == ValueType.INTERVAL_SWEEP]
+    if drawn and cfg.hydra.sweeper._target_ == BASIC:
+        raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")
+    return cfg
 
 
 def nodes(config: Any, key: str = "") -> list[str]:
@@ -136,14 +146,14 @@ def parse(argument: str, composer: Composer, problems: list[str]) -> Override | 
     except HydraException:
         if set(value) & set("\"'\\"):
             problems.append(
-                f"cannot read {argument!r}: its quotes do not match; two kinds are needed: 'NAME=\"VALUE\"'"
+                f"cannot read {shortened(argument)}: its quotes do not match; two kinds are needed: 'NAME=\"VALUE\"'"
             )
         else:
-            problems.append(f"cannot read {argument!r}; put quotes around the value: '{name}=\"{value}\"'")
+            problems.append(f"cannot read {shortened(argument)}; put quotes around the value: '{name}=\"{value}\"'")
         return None
     homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
     hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
-    problems.append(f"cannot read {argument!r}: settings are written NAME=VALUE.{hint}")
+    problems.append(f"cannot read {shortened(argument)}: settings are written NAME=VALUE.{hint}")
     return None
 
 
@@ -198,6 +208,24 @@ def _judge_single(override: Override) -> str | None:
     return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"
 
 
+def _judge_values(override: Override) -> str | None:
+    """What is wrong with the list of values, counted without being kept: it has to have some, and not too many."""
+    try:
+        count = _count(override)
+    except (HydraException, ValueError, TypeError) as error:
+        return f"{override.input_line}: {_one_line(error)}"
+    if count == 0:
+        return f"{override.input_line} has no values"
+    return f"{override.input_line}: these would be more than {JOBS:,} jobs" if count > JOBS else None
+
+
+def _count(override: Override) -> int:
+    """How many values there are, as far as JOBS + 1; an interval, from which sweepers draw, counts as one."""
+    if override.value_type == ValueType.INTERVAL_SWEEP:
+        return 1
+    return sum(1 for _ in itertools.islice(_values(override), JOBS + 1))
+
+
 def _unknown(key: str, known: Iterable[str]) -> str:
     return f"no setting called '{key}'.{did_you_mean(key, known)}"
 
@@ -213,7 +241,7 @@ def _check_combinations(overrides: list[Override], composer: Composer, multirun:
     firsts = _first_values(overrides)
     requests = [firsts]
     for position, override in enumerate(overrides if multirun else ()):
-        for text in itertools.islice(_texts(override), 1, None):
+        for text in itertools.islice(_texts(override), 1, COMBINATIONS):
             requests.append([*firsts[:position], text, *firsts[position + 1 :]])
     problems: list[str] = []
     for request in requests[:COMBINATIONS]:
@@ -237,8 +265,8 @@ def _texts(override: Override) -> Iterator[str]:
     return iter([override.input_line])
 
 
-def _values(override: Override) -> list[Any]:
-    return list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
+def _values(override: Override) -> Iterator[Any]:
+    return override.sweep_iterator() if override.is_discrete_sweep() else iter([override.value()])
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

@@ -22,7 +22,7 @@ from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
 from vae_runner.signature import coerced, fault, locate, parameters
 
-__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "spaces_of"]
+__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
 
 GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
 GROUPS += ("optimizer", "lr_schedule", "corruption")
@@ -37,6 +37,8 @@ GIVEN: dict[str, frozenset[str]] = {
 }
 # What `assemble` fills in where the config leaves null.
 FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
+
+LONG = 200  # characters of a value that is shown whole
 
 PER_SPACE = ("distribution", "divergence")  # groups that may hold a part for each latent space: space0, space1, ...
 
@@ -105,6 +107,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """' Did you mean X?', or nothing where nothing is near."""
     close = nearest(name, known)
     return f" Did you mean {close}?" if close else ""
+
+
+def shortened(value: object) -> str:
+    """The value as Python writes it, of a very long one the beginning."""
+    text = repr(value)
+    return text if len(text) <= LONG else f"{text[:LONG]}... ({len(text):,} characters)"
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
@@ -247,4 +255,4 @@ def _show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict) and "_target_" in value:
         return str(value["_target_"])
-    return repr(value)
+    return shortened(value)
