@@ -52,6 +52,9 @@ def _launch(arguments: list[str]) -> int:
     with composer(request) as compose:
         cfg = precheck(_about_the_run(request), compose)
     if "--cfg" in request.flags:
+        package = request.flags.get("--package") or "_global_"
+        if package != "_global_" and OmegaConf.select(cfg, package) is None:
+            raise UserError(f"--package {package}: no such part of the config")
         hydra_main([*request.flag_arguments(), *request.overrides])
         return 0
     if request.multirun and {"resume", "engine.resume"} & _names(request):

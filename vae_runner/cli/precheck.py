@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import itertools
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def composer(request: Request) -> Iterator[Composer]:
     """A composer for the request's config folders; Hydra's globals are free again afterwards."""
     search_path = create_config_search_path(str(config_dir()))
     if own := request.flags.get("--config-dir"):
-        if not Path(own).is_dir():
+        if not os.path.isdir(own):  # False for names that are too long, too
             raise UserError(f"--config-dir {own}: no such folder")
         search_path.prepend("command-line", f"file://{Path(own).absolute()}")
     GlobalHydra.instance().clear()
@@ -178,7 +179,7 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
             if name is not None and name not in options:
                 close = difflib.get_close_matches(str(name), options, 1)
                 hint = f" Did you mean {group}={close[0]}?" if close else ""
-                return f"no {group} called '{name}'.{hint} Choices: {', '.join(options)}"
+                return f"no {group} called {shortened(str(name))}.{hint} Choices: {', '.join(options)}"
     return None
 
 
@@ -227,7 +228,7 @@ def _count(override: Override) -> int:
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"no setting called '{key}'.{did_you_mean(key, known)}"
+    return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
 
 
 def _about_dashes(name: str, value: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """From a checked config to live objects."""
 
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import spaces_of
+from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
@@ -54,6 +55,8 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
             raise cause from None
         if isinstance(cause, (ValueError, TypeError)):
             raise UserError(f"{node['_target_']}: {cause}") from error
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{node['_target_']}: {cause.strerror}: {shortened(cause.filename)}") from error
         raise
 
 

@@ -116,7 +116,7 @@ def shortened(value: object) -> str:
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"no setting called '{key}'.{did_you_mean(key, known)}"
+    return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
 
 
 def _check_engine(config: dict[str, Any]) -> list[str]:
