@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from vae_runner.callbacks import Collapse
+from vae_runner.callbacks import Collapse, collapse
 from vae_runner.engine import Engine
 from vae_runner.metrics import ActiveUnits
 
@@ -43,6 +43,12 @@ def test_a_validation_has_them(experiment: Make) -> None:
     assert validated["mean_variance_dims"] == pytest.approx(variances.tolist(), rel=1e-5)
     assert validated["active_units"] == int((variances > 0.01).sum())
     assert len(validated["kl_dims"]) == 10
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These runs are short."""
+    monkeypatch.setattr(collapse, "EARLY", 2)
 
 
 def told(experiment: Make, caplog: pytest.LogCaptureFixture, folder: Path, *overrides: str, **kl: Any) -> list[str]:
@@ -94,3 +100,10 @@ def test_what_is_proposed_is_a_command_line(compose: Callable[..., Any]) -> None
     assert compose("divergence=beta", "divergence.beta=0.5").divergence.beta == 0.5
     beta = compose("divergence=beta_annealed", "divergence.beta.start=0", "divergence.beta.end=1").divergence.beta
     assert (beta.start, beta.end) == (0, 1)
+
+
+def test_of_the_first_steps_nothing_is_told(
+    experiment: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collapse, "EARLY", 9)
+    assert told(experiment, caplog, tmp_path) == []

@@ -14,6 +14,8 @@ __all__ = ["Collapse"]
 
 log = logging.getLogger(__name__)
 
+EARLY = 500  # steps before which latents may not have woken
+
 
 class Collapse(Callback):
     """Says once in a run, after a validation, that every latent carries less than `DEAD_NATS`, and what to try.
@@ -26,7 +28,7 @@ class Collapse(Callback):
 
     def on_validation(self, engine: Training) -> None:
         kl = _kl_of_latents(engine.validated)
-        if self.told or engine.step == 0 or not kl or not max(kl) < DEAD_NATS or _still_to_come(engine):
+        if self.told or engine.step < EARLY or not kl or not max(kl) < DEAD_NATS or _still_to_come(engine):
             return
         self.told = True
         log.warning(
