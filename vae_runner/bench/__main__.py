@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument("--rounds", type=int, default=8, help="turns of each program (default 8)")
     parser.add_argument("--seconds", type=float, default=1.0, help="that a turn takes (default 1)")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder with options of your own")
     parser.add_argument("--parts", action="store_true", help="take the parts of the fast step out, one at a time")
     options = parser.parse_args(arguments)
     if options.threads < 1 or options.rounds < 2 or not options.seconds > 0:
@@ -53,6 +54,8 @@ def _bench(options: argparse.Namespace) -> int:
     from vae_runner.bench.worker import config_of
 
     settings = [*options.settings, f"engine.threads={options.threads}"]
+    if options.config_dir is not None:
+        settings.append(f"--config-dir={options.config_dir}")
     config = config_of(settings)
     programs = _parts(settings, config) if options.parts else {name: [name, *settings] for name in NAMES}
     print(_heading(config, options), flush=True)

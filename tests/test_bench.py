@@ -1,0 +1,133 @@
+"""The bench: what it says is what it measured, and what it compares does the same work."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import OWN_CONFIGS, TESTS
+
+from vae_runner.bench.__main__ import main
+from vae_runner.bench.programs import PROGRAMS, Bare
+from vae_runner.bench.rounds import Spread, Timing, take_turns
+from vae_runner.bench.worker import config_of
+from vae_runner.errors import RunError, UserError
+from vae_runner.state import LOSS
+
+TOY = (
+    "dataset=toy",
+    "divergence=kl",
+    "engine.batch_size=16",
+    "engine.threads=1",
+    "engine.device=cpu",
+    "engine.precision=fp32",
+    "visualisation=[data]",
+)
+
+
+def toy(*settings: str) -> dict[str, object]:
+    return config_of([OWN_CONFIGS, *TOY, *settings])
+
+
+def test_quartiles_are_those_of_numpy() -> None:
+    values = np.random.default_rng(0).random(9).tolist()
+    spread = Spread.of(values)
+    assert [spread.low, spread.median, spread.high] == pytest.approx(np.percentile(values, [25, 50, 75]).tolist())
+
+
+def test_parts_are_shared_out_over_the_steps() -> None:
+    timing = Timing(steps=[1.0, 2.0], parts={"validate": 0.5, "picture": 0.25})
+    assert timing.seconds == [1.75, 2.75]
+
+
+def test_the_bare_loop_minimises_what_the_engine_does() -> None:
+    bare = Bare(toy())
+    x = next(bare.batches)
+    torch.manual_seed(0)
+    expected = bare.engine.objective(x, x)[LOSS]
+    torch.manual_seed(0)
+    assert bare.loss(x).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_the_bare_loop_has_none_of_what_makes_the_step_fast() -> None:
+    bare = Bare(toy("engine.precision=bf16", "engine.compile=true"))
+    assert (bare.engine.precision, bare.engine.compiled) == ("fp32", False)
+    assert bare.optimizer.defaults["fused"] is None
+    assert not any(type(module).__name__.startswith("_F") for module in bare.model.modules())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_program_makes_the_steps_that_it_is_asked_for(name: str) -> None:
+    program = PROGRAMS[name](toy())
+    before = [weights.detach().clone() for weights in program.engine.objective.parameters()]
+    program.steps(3)
+    moments = [state["step"].item() for state in program.optimizer.state.values()] if name == "bare" else [3.0]
+    assert set(moments) == {3.0}
+    moved = zip(before, program.engine.objective.parameters(), strict=True)
+    assert not any(torch.equal(old, new) for old, new in moved)
+    program.close()
+
+
+def test_the_engine_s_parts_are_timed_apart_and_shared_out() -> None:
+    program = PROGRAMS["engine"](toy("engine.validate_every=10", "engine.picture_every=20"))
+    program.steps(2)
+    parts = program.parts()
+    assert set(parts) == {"validate", "picture", "checkpoint"}
+    assert all(seconds > 0 for seconds in parts.values())
+    program.close()
+
+
+def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # where the toy images are made
+    with pytest.raises(SystemExit) as exit_:
+        main([*TOY, OWN_CONFIGS, "--rounds=3", "--seconds=0.05"])
+    out = capfd.readouterr().out
+    assert exit_.value.code == 0, out
+    record = json.loads(out.splitlines()[-1])
+    assert set(record["programs"]) == {"bare", "step", "engine"}
+    for figures in record["programs"].values():
+        rate = figures["images_per_second"]
+        assert 0 < rate["low"] <= rate["median"] <= rate["high"]
+        assert rate["median"] == pytest.approx(16 / figures["seconds_per_step"]["median"], rel=1e-6)
+        assert 1e8 < figures["peak_memory_bytes"] < 1e11
+        assert 0 < figures["first_step_seconds"] < 600
+    assert "the engine keeps" in out
+
+
+def test_a_mistake_gets_its_line_before_anything_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["engine.batch_sise=3"])
+    assert exit_.value.code == 2
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        "vae-bench: error: no setting called 'engine.batch_sise'. Did you mean engine.batch_size?"
+    ]
+
+
+@pytest.mark.parametrize("option", ["--threads=0", "--rounds=1", "--seconds=0"])
+def test_options_out_of_range_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([option])
+    assert exit_.value.code == 2
+    assert "--rounds 2 or more" in capsys.readouterr().err
+
+
+def test_a_program_that_fails_is_told() -> None:
+    with pytest.raises(RunError, match=r"step: .*no setting called 'nonsense'"):
+        take_turns({"step": ["step", "nonsense=1"]}, 2, 0.1)
+
+
+def test_config_of_tells_all_mistakes() -> None:
+    with pytest.raises(UserError) as error:
+        config_of(["dataset=dspritez", "engine.steps=-1"])
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_help_comes_without_torch() -> None:
+    code = (
+        "import sys\nfrom vae_runner.bench.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
