@@ -7,6 +7,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from vae_runner.callbacks import Pictures
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.engine import Engine
@@ -23,6 +24,12 @@ TOY = (
     "engine.device=cpu",
     "engine.precision=fp32",
 )
+
+
+def pictures_of(engine: Engine) -> Pictures:
+    """The callback that draws."""
+    return next(callback for callback in engine.callbacks if isinstance(callback, Pictures))
+
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits
 
@@ -79,6 +86,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     before = dict(os.environ)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("xdg-cache"))
     os.environ.pop("HYDRA_FULL_ERROR", None)
+    os.environ["OMP_NUM_THREADS"] = "1"  # programs that tests start: no trial of threads, so the same figures each time
     yield
     os.environ.clear()
     os.environ.update(before)

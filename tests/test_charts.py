@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import pictures_of
 from copying import Space, make_state
 from PIL import Image
 from torch.distributions import Normal
@@ -238,13 +239,13 @@ def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Mak
     last = shown[-1][margin : margin + size, margin : margin + size].astype(int)
     assert np.abs(last - tile[:, :size].astype(int)).max() <= 4  # 64 grays
     (tmp_path / "grids/history/samples-0000099.png").write_bytes(b"")  # of a run that was killed: not of this one
-    engine.callbacks[3].write(engine)
+    pictures_of(engine).write(engine)
     assert json.loads((tmp_path / "animations/training.json").read_text())["steps"] == [3, 6, 9, 12]
 
 
 def test_reconstructions_come_with_the_nats_of_each_image(experiment: Make, tmp_path: Path) -> None:
     engine = experiment("visualisation=[reconstruction]", folder=tmp_path)
-    engine.callbacks[3].write(engine)
+    pictures_of(engine).write(engine)
     shown = json.loads((tmp_path / "grids/reconstruction.json").read_text())["nats"]
     model = engine.objective.model.eval()
     with torch.no_grad():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import pictures_of
 from copying import Space, codes, make_state, run
 from torch import Tensor
 from torch.distributions import (
@@ -279,7 +280,7 @@ def test_from_yaml(experiment: Callable[..., Engine], tmp_path: Path) -> None:
         "visualisation.linspace.walk=quantile",
         "visualisation.linspace.space_id=0",
     )
-    walker = experiment(*overrides, folder=tmp_path).callbacks[3].walkers["linspace"]
+    walker = pictures_of(experiment(*overrides, folder=tmp_path)).walkers["linspace"]
     assert (walker.walk, walker.space_id, walker.phase, walker.row_size) == ("quantile", 0, "validation", 8)
     with pytest.raises(UserError) as told:
         experiment("visualisation.traversal.dims_to_walk=[0,12]", "visualisation.samples.space_id=1", folder=tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import pictures_of
 
 from vae_runner.callbacks import Callback, Writer, pictures
 from vae_runner.engine import Engine, Interrupted
@@ -173,9 +174,9 @@ def test_the_report_shows_the_pictures_of_its_step(experiment: Make, tmp_path: P
     for callback in engine.callbacks:
         callback.on_start(engine)
     engine.step = 6
-    for callback in engine.callbacks[3:]:
+    for callback in engine.callbacks[engine.callbacks.index(pictures_of(engine)) :]:
         callback.on_step_end(engine, {})
-    engine.callbacks[3].writer.flush()
+    pictures_of(engine).writer.flush()
     assert "traversal" in (tmp_path / "report.html").read_text()
     assert (tmp_path / "grids/traversal.png").stat().st_mtime_ns <= (tmp_path / "report.html").stat().st_mtime_ns
 
@@ -185,7 +186,7 @@ def test_the_schedule_is_drawn_before_the_first_step(experiment: Make, tmp_path:
 
     class First(Callback):
         def on_step(self, engine: Engine, state: dict) -> None:
-            engine.callbacks[3].writer.flush()
+            pictures_of(engine).writer.flush()
             assert (tmp_path / "grids/schedule.png").exists()
 
     engine.callbacks.append(First())

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import pictures_of
 from copying import Space, codes, make_state, run
 from torch import Tensor
 from torch.distributions import Distribution, Exponential, Gamma, Laplace, Normal, Uniform, Weibull
@@ -154,4 +155,4 @@ def test_from_yaml(experiment: Callable[..., Engine], tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "grids").glob("*.png")} == {"random.png", "samples.png"}
     with pytest.raises(UserError, match=r"^visualisation.random.var: 2 numbers for a latent space of 10 dimensions$"):
         experiment("visualisation=[random]", "visualisation.random.var=[1,2]", folder=tmp_path)
-    assert engine.callbacks[3].walkers["random"].phase == "train"
+    assert pictures_of(engine).walkers["random"].phase == "train"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import pictures_of
 from copying import Space, codes, make_state, run
 from torch import Tensor
 from torch.distributions import Distribution, Exponential, Gamma, Normal
@@ -236,7 +237,7 @@ def test_from_yaml(experiment: Callable[..., Engine], tmp_path: Path) -> None:
     engine = experiment(
         "visualisation.traversal.images=[2,0]", "visualisation.traversal.walk=posterior", folder=tmp_path
     )
-    picture = engine.callbacks[3].walkers["traversal"]
+    picture = pictures_of(engine).walkers["traversal"]
     assert (picture.images, picture.walk, picture.dead, picture.lin_steps) == ([2, 0], "posterior", "dim", 11)
     with pytest.raises(UserError, match=r"visualisation\.traversal\.dims_to_walk: 12 is not one of"):
         experiment("visualisation.traversal.dims_to_walk=[12]", folder=tmp_path)

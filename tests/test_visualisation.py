@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import pictures_of
 from copying import make_state, run
 from PIL import Image
 from torch import Tensor
@@ -180,7 +181,7 @@ def test_a_walker_that_draws_at_random_disturbs_nothing_and_draws_the_same_again
 def test_every_walker_shows_codes_of_every_family_s_prior(family: str, tmp_path: Path, experiment) -> None:
     walkers = "visualisation=[traversal,samples,random,path,codes]"
     engine = experiment(walkers, f"distribution={family}", folder=tmp_path)
-    engine.callbacks[3].write(engine)
+    pictures_of(engine).write(engine)
     for name in ("traversal", "samples", "random", "path", "codes"):
         shown = json.loads((tmp_path / f"grids/{name}.json").read_text())["codes"]
         for prior, codes in zip(engine.objective.model.priors(), shown, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 __all__ = [
+    "DEAD_NATS",
     "DEVICE",
     "FACTORS",
     "LOSS",
@@ -65,6 +66,8 @@ FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is
 STEP = state_key("step")  # optimiser steps done when the state was made
 METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
 SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step
+
+DEAD_NATS = 0.05  # a latent with less KL carries nothing, and is called dead
 
 _posteriors: dict[int, StateKey] = {}
 _priors: dict[int, StateKey] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from vae_runner.callbacks.base import Callback, Training
-from vae_runner.metrics.active_units import DEAD_NATS
+from vae_runner.state import DEAD_NATS
 
 __all__ = ["Collapse"]
 

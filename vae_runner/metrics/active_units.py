@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-__all__ = ["ACTIVE_VARIANCE", "DEAD_NATS", "ActiveUnits"]
+__all__ = ["ACTIVE_VARIANCE", "ActiveUnits"]
 
 ACTIVE_VARIANCE = 0.01
-DEAD_NATS = 0.05  # a latent with less KL carries nothing
 
 
 class ActiveUnits:

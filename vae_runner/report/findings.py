@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vae_runner.metrics.active_units import DEAD_NATS
 from vae_runner.report.folder import Run, dig, number
 from vae_runner.report.human import and_more, count, plural
+from vae_runner.state import DEAD_NATS
 
 __all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
 
