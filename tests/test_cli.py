@@ -406,7 +406,13 @@ def wait_for(file: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-LONG = ("engine.steps=100000", "engine.picture_every=100000", "engine.checkpoint_every=20", "hydra.run.dir=mine")
+LONG = (
+    "engine.steps=100000",
+    "engine.compile=false",
+    "engine.picture_every=100000",
+    "engine.checkpoint_every=20",
+    "hydra.run.dir=mine",
+)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])

@@ -99,8 +99,8 @@ def test_other_images_are_refused_and_nothing_is_changed(
     code, _, errors = vae_train("resume=mine", "trust=true", "engine.steps=5")
     assert code == 2
     assert errors == (
-        "vae-train: error: the images are not those that the run began with (fingerprint others, it was blobs); "
-        "restore them, or start a new run\n"
+        "vae-train: error: the images are not those that the run was trained on; "
+        "set dataset.root to where these are, or start a new run\n"
     )
     after = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file() and path.name != "train.log"}
     assert after == before

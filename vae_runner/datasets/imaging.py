@@ -6,7 +6,7 @@ orientation says, transparency composited on white (or another colour), CMYK and
 
 The square that is wanted is made with Pillow's antialiased bilinear filter, that of torchvision's `Resize`. Where an
 image shrinks more than sixfold, it is first averaged over blocks of pixels, to no less than three times the wanted size
-(`_GAP`), which Pillow's manual calls almost indistinguishable from filtering all of it.
+(`GAP`), which Pillow's manual calls almost indistinguishable from filtering all of it.
 
 Fast decoding lets a JPEG decoder leave out the higher frequencies of each 8x8 block, which yields the image at 1/2, 1/4
 or 1/8 of its size at a fraction of the cost (libjpeg's scale_denom), never smaller than the wanted one. docs/data.md
@@ -28,6 +28,8 @@ from vae_runner.datasets.listing import printable
 from vae_runner.errors import UserError
 
 __all__ = [
+    "FILTER",
+    "GAP",
     "VERSION",
     "Decoding",
     "Fit",
@@ -46,7 +48,8 @@ VERSION = 2  # of the pixels: another one for whatever makes a file come out oth
 
 _MODES = {1: "L", 3: "RGB"}
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-_GAP = 3.0  # times the wanted size that block averages leave to the filter
+FILTER = Image.Resampling.BILINEAR  # antialiased: over all the pixels that become one
+GAP = 3.0  # times the wanted size that block averages leave to the filter
 
 
 class UnreadableImage(UserError):
@@ -137,7 +140,7 @@ class Recipe:
             sides = (box[2] - box[0], box[3] - box[1])
             target = tuple(max(round(self.image_size * side / max(sides)), 1) for side in sides)
         if box != (0, 0, *target) or image.size != target:
-            image = image.resize(target, Image.Resampling.BILINEAR, box, _GAP)
+            image = image.resize(target, FILTER, box, GAP)
         return image if target == (self.image_size, self.image_size) else self._padded(image)
 
     def _padded(self, image: Image.Image) -> Image.Image:

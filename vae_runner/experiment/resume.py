@@ -149,9 +149,12 @@ def compare_data(before: Any, now: Mapping[str, Any]) -> None:
     by_pixels = before.get("store", True) and now.get("store", True)
     mark = "fingerprint" if by_pixels else "files"
     if before.get(mark) not in (None, now.get(mark)):
+        places = [
+            f"{word} {data['root']}" if "root" in data else "" for word, data in ((" in", now), (", from", before))
+        ]
         raise UserError(
-            f"the images in {now.get('root', 'the data set')} are not those that the run was trained on, from "
-            f"{before.get('root', 'there')}; set dataset.root to where these are, or start a new run"
+            f"the images{places[0]} are not those that the run was trained on{places[1]}; "
+            "set dataset.root to where these are, or start a new run"
         )
 
 

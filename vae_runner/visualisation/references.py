@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_runner.datasets.imaging import load_image, readable
+from vae_runner.datasets.imaging import FILTER, GAP, load_image, readable
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, non_negative
@@ -63,7 +63,7 @@ def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
     across, down = round(width * scale), round(height * scale)
     left, top = round((image.width - across) / 2), round((image.height - down) / 2)
     part = image.crop((left, top, left + across, top + down))
-    return part if part.size == (width, height) else part.resize((width, height), Image.Resampling.LANCZOS)
+    return part if part.size == (width, height) else part.resize((width, height), FILTER, reducing_gap=GAP)
 
 
 def _look_up(reference: Reference, data: ImageData, device: torch.device, argument: str) -> Tensor:
