@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["isolated", "permutation", "seed_for"]
+__all__ = ["isolated", "permutation", "reseed", "seed_for"]
 
 
 def seed_for(seed: int, purpose: str, number: int = 0) -> int:
@@ -19,6 +19,13 @@ def seed_for(seed: int, purpose: str, number: int = 0) -> int:
 def permutation(size: int, seed: int) -> Tensor:
     """Returns a random order of range(size), (size,) int64, without touching the global generator."""
     return torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Start the generators that a step on this device draws from, as `torch.manual_seed` does for all there are."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 @contextlib.contextmanager

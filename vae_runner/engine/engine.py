@@ -29,7 +29,7 @@ from vae_runner.engine.trial import Trial
 from vae_runner.errors import UserError
 from vae_runner.metrics import ActiveUnits, Means
 from vae_runner.objective import Objective
-from vae_runner.randomness import isolated, seed_for
+from vae_runner.randomness import isolated, reseed, seed_for
 from vae_runner.schedule import Constant, Schedule
 from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, State, posterior_key
 
@@ -164,9 +164,10 @@ class Engine:
         """
         config = self.config
         self._set_rate()
-        torch.manual_seed(seed_for(config.seed, "step", self.step))
+        reseed(seed_for(config.seed, "step", self.step), self.device)
         x = self._training_batch()
-        self.objective.train()
+        if not self.objective.training:
+            self.objective.train()
         state = self.training_step.gradients(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
         norm = gradient_norm(self.objective.parameters(), config.clip_norm)
