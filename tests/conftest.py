@@ -26,6 +26,13 @@ TOY = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is exhaustive is slow too, so that `-m 'not slow'` leaves it out."""
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pictures_of(engine: Engine) -> Pictures:
     """The callback that draws."""
     return next(callback for callback in engine.callbacks if isinstance(callback, Pictures))

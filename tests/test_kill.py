@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_to_the_bit(
     check_point(launch, tmp_path / "killed", run, point)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 @pytest.mark.parametrize("number", range(ALL))
 def test_a_run_killed_anywhere_goes_on_to_the_bit(

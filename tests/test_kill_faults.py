@@ -69,7 +69,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing_that_was_saved(
     check_refusal(launch, tmp_path / "full", unbroken, point, errno.ENOSPC, "no space left on")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(ALL))
 def test_a_disk_full_at_any_write_is_one_line(launch: Launch, unbroken: Unbroken, tmp_path: Path, number: int) -> None:
     point = sample(writes(unbroken), ALL)[number]
