@@ -1,10 +1,12 @@
 """The number of threads: chosen by trial, and again when steps get slow."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
+from vae_runner.engine import Engine
 from vae_runner.engine.threads import PATIENCE, WINDOW, Slowdown, candidates, fastest_threads
 
 QUICK, SLOW = 0.125, 0.5  # seconds of a step
@@ -64,3 +66,32 @@ def test_a_short_hitch_is_no_slowdown() -> None:
     for _ in range(5):
         assert windows(slowdown, SLOW, PATIENCE - 1) == [False] * (PATIENCE - 1)
         assert windows(slowdown, QUICK, 1) == [False]
+
+
+def test_a_run_whose_steps_get_slow_chooses_anew(
+    experiment: Callable[..., Engine],
+    four_threads: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = experiment("engine.steps=6")
+    choices = iter([4, 1])
+    monkeypatch.setattr(engine, "_fastest_threads", lambda: next(choices))
+    monkeypatch.setattr(engine._slowdown, "noticed", lambda seconds: engine.step == 3)
+    used = []
+    step = engine.train_step
+    monkeypatch.setattr(engine, "train_step", lambda: used.append(torch.get_num_threads()) or step())
+    with caplog.at_level("INFO"):
+        engine.run()
+    assert used == [4, 4, 4, 1, 1, 1]
+    assert "step 3: steps are slow; threads: 1 instead of 4" in caplog.messages
+    assert torch.get_num_threads() == 4
+
+
+def test_a_trial_leaves_no_trace_in_the_run(experiment: Callable[..., Engine]) -> None:
+    tried, other = experiment(), experiment()
+    tried.trial().seconds(16)
+    for _ in range(3):
+        tried.train_step(), other.train_step()
+    for ours, theirs in zip(tried.objective.parameters(), other.objective.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

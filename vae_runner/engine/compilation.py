@@ -33,10 +33,9 @@ def pays(device: torch.device, steps: int) -> bool:
 
 
 class Compiled:
-    """A module's forward pass, compiled when it is called first; where that fails, one warning, and the module itself.
+    """A module that is compiled when it is used first; where that fails, one warning, and the module as it is.
 
-    `backward` has to be called on the state's loss through `attempt`, since a backward pass may be compiled later than
-    its forward pass.
+    It is used for a forward and a backward pass together, since the one may be compiled later than the other.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
@@ -45,7 +44,7 @@ class Compiled:
         self._proven = False
 
     def __call__(self, gradients: Callable[[Callable[..., State]], State]) -> State:
-        """What `gradients(forward)` returns, with the compiled forward pass or, where there is none, the module."""
+        """Returns `gradients(forward)`, both passes of a step, with the compiled module as `forward`, or the module."""
         if self._proven:
             return self._run(gradients)
         generators = _Generators(self.device)

@@ -273,7 +273,7 @@ class Engine:
         self.threads = self._fastest_threads()
         torch.set_num_threads(self.threads)
         if self.threads != before:
-            log.info("step %s: steps have become slow; going on with %d threads", f"{self.step:,}", self.threads)
+            log.info("step %s: steps are slow; threads: %d instead of %d", f"{self.step:,}", self.threads, before)
 
     def _arrange_optimizer(self) -> None:
         """Lay loaded sums out in memory as the weights are: a fused optimiser takes that for granted."""
