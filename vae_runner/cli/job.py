@@ -1,5 +1,6 @@
 """One job as Hydra calls it, of a single run or of a sweep, in this process or another."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vae_runner.cli.presets import LEFT_OUT, reading_presets
 from vae_runner.paths import config_dir
 
 __all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "quoted", "say", "sweep_report", "task"]
+
+log = logging.getLogger(__name__)
 
 SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's name, which the config refers to
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
@@ -86,7 +90,8 @@ def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] =
     before = sys.argv
     sys.argv = ["vae-train", *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
+        with reading_presets():
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
     finally:
         sys.argv = before
 
@@ -105,6 +110,8 @@ def _logged(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
     from vae_runner.console import logging_to
 
     with logging_to(path / "train.log"):
+        for line in os.environ.get(LEFT_OUT, "").splitlines():
+            log.info("note  %s", line)
         return goes_on_by(path, to_resume, run)
 
 

@@ -13,7 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, quoted, sweep_report, task
+from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, quoted, say, sweep_report, task
+from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
 
 __all__ = ["launch"]
@@ -55,6 +56,8 @@ def _launch(arguments: list[str]) -> int:
         package = request.flags.get("--package") or "_global_"
         if package != "_global_" and OmegaConf.select(cfg, package) is None:
             raise UserError(f"--package {package}: no such part of the config")
+        for line in cfg.hydra.job.env_set.get(LEFT_OUT, "").splitlines():
+            say(line)
         hydra_main([*request.flag_arguments(), *request.overrides])
         return 0
     if request.multirun and {"resume", "engine.resume"} & _names(request):

@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request
+from vae_runner.cli.presets import reading_presets
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
 from vae_runner.paths import config_dir
@@ -85,7 +86,8 @@ def composer(request: Request) -> Iterator[Composer]:
         search_path.prepend("command-line", f"file://{Path(own).absolute()}")
     GlobalHydra.instance().clear()
     try:
-        hydra = Hydra.create_main_hydra2("vae-train", search_path)
+        with reading_presets():
+            hydra = Hydra.create_main_hydra2("vae-train", search_path)
         yield Composer(hydra, request.flags.get("--config-name") or "train")
     finally:
         GlobalHydra.instance().clear()

@@ -1,0 +1,167 @@
+"""Presets, the files of `experiment`: they choose options of other groups, and set values.
+
+What a preset sets in a node goes with the option that it chooses there. Where the command line, or a preset that builds
+on it, has chosen another one for the node, or for a node inside it, what it sets in there is left out:
+
+    left out = {key : key lies in N; N lies in M; chosen(N) is not the preset's; the preset chooses M}
+
+What it sets in a node for which it chooses nothing goes with every option. Hydra merges all of it in any case, so that
+`likelihood=laplace` would be given the sigma of the preset's Gaussian; hence a loader that reads presets so.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import hydra._internal.hydra as hydra_door
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra.core.default_element import GroupDefault, InputDefault
+from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+__all__ = ["LEFT_OUT", "reading_presets"]
+
+GROUP = "experiment/"
+LEFT_OUT = "VAE_RUN_LEFT_OUT"  # environment variable of a job: lines about what its preset's values do not go with
+
+
+@contextlib.contextmanager
+def reading_presets() -> Iterator[None]:
+    """Whatever of Hydra is made meanwhile composes presets as said above."""
+    before = hydra_door.ConfigLoaderImpl
+    hydra_door.ConfigLoaderImpl = _Loader
+    try:
+        yield
+    finally:
+        hydra_door.ConfigLoaderImpl = before
+
+
+class _Loader(ConfigLoaderImpl):
+    """Hydra's composition, with presets read in the light of what the command line chooses."""
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        self._presets = repository.delegate = _Presets(repository.delegate, parsed)
+        return parsed, repository
+
+    def _load_configuration_impl(self, *arguments: Any, **settings: Any) -> DictConfig:
+        cfg = super()._load_configuration_impl(*arguments, **settings)
+        if lines := self._presets.left_out:
+            with open_dict(cfg.hydra):
+                cfg.hydra.job.env_set[LEFT_OUT] = "\n".join(lines).replace("${", "\\${")
+        return cfg
+
+
+class _Presets(ConfigRepository):
+    """The config files; of presets, what goes with the choices made. `left_out` tells of the rest, a line a choice."""
+
+    def __init__(self, files: ConfigRepository, overrides: Iterable[Override]) -> None:
+        self.sources = files.sources
+        self.left_out: list[str] = []
+        single = [override for override in overrides if not override.is_sweep_override()]
+        self._given = {override.key_or_group for override in single}
+        self._chosen = {
+            _node(override.key_or_group, override.package): override.value()
+            for override in single
+            if self.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
+        }
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """A preset that builds on another one is loaded before it, so that its choices count for that one."""
+        result = super().load_config(config_path)
+        if result and config_path.startswith(GROUP) and result.header.get("package") == "_global_":
+            own = {choice.node: choice for default in result.defaults_list if (choice := _choice(default))}
+            for node, option in self._chosen.items():
+                if _is_replaced(node, option, own):
+                    self._leave_out(node, own, result, config_path.removeprefix(GROUP))
+            self._chosen = {node: choice.option for node, choice in own.items()} | self._chosen
+        return result
+
+    def _leave_out(self, node: str, own: Mapping[str, "_Choice"], preset: ConfigResult, name: str) -> None:
+        """Take what lies in the node out of the preset, the options as well as the values, and note what was there."""
+        inner = [choice for choice in own.values() if _lies_in(choice.node, node) and choice.node != node]
+        for choice in inner:
+            preset.defaults_list.remove(choice.default)
+        missed = [choice.text for choice in inner if choice.node not in self._chosen]
+        missed += [f"{key}={_plain(value)}" for key, value in _take(preset.config, node) if key not in self._given]
+        if missed:
+            self.left_out.append(_line(name, missed, _home(node, own)))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """`override /group@package: option` of a preset's defaults list, and the node that the option makes."""
+
+    node: str
+    group: str  # with its package
+    option: Any
+    default: InputDefault = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """As it is written on the command line."""
+        return f"{self.group}={_plain(self.option)}"
+
+
+def _choice(default: InputDefault) -> _Choice | None:
+    if not isinstance(default, GroupDefault) or not default.override:
+        return None
+    group = default.group.lstrip("/")
+    name = f"{group}@{default.package}" if default.package else group
+    return _Choice(_node(group, default.package), name, default.value, default)
+
+
+def _node(group: str, package: str | None) -> str:
+    """The dotted name of the node that an option of the group makes."""
+    return (package or group.replace("/", ".")).removeprefix("_global_.")
+
+
+def _lies_in(node: str, outer: str) -> bool:
+    return f"{node}.".startswith(f"{outer}.")
+
+
+def _is_replaced(node: str, option: Any, own: Mapping[str, _Choice]) -> bool:
+    """Whether the node has another option than the preset gives it, by a choice for it or for one around it."""
+    if node in own:
+        return own[node].option != option
+    return any(_lies_in(node, outer) for outer in own)
+
+
+def _home(node: str, own: Mapping[str, _Choice]) -> _Choice:
+    """The preset's choice that makes the node: the innermost one around it."""
+    return own[max((outer for outer in own if _lies_in(node, outer)), key=len)]
+
+
+def _take(config: DictConfig, node: str) -> list[tuple[str, Any]]:
+    """Remove the node from the config; returns the dotted names and the values that were in it."""
+    outer, _, name = node.rpartition(".")
+    around = OmegaConf.select(config, outer) if outer else config
+    if not isinstance(around, DictConfig) or name not in around:
+        return []
+    held = OmegaConf.to_container(around, resolve=False)[name]
+    with open_dict(around):
+        around.pop(name)
+    return list(_values(held, node))
+
+
+def _values(held: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(held, dict):
+        yield key, held
+        return
+    for name, value in held.items():
+        yield from _values(value, f"{key}.{name}")
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
+
+
+def _line(preset: str, missed: list[str], home: _Choice) -> str:
+    goes = "goes with {} and is left out" if len(missed) == 1 else "go with {} and are left out"
+    return f"experiment={preset}: its {', '.join(missed)} {goes.format(home.text)}"
