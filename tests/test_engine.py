@@ -342,3 +342,16 @@ def test_a_gpu_run_resumes_to_the_bit(experiment: Make, tmp_path: Path) -> None:
     resumed.run()
     assert_equal(weights(resumed), weights(unbroken))
     assert resumed.train_step()[X].device.type == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("every", "validated"), [(5, [0, 5, 10, 15, 20, 25, 30]), (100, [0, 10, 20, 30]), (101, [0, 30])]
+)
+def test_an_epoch_has_a_validation_of_its_own_where_it_is_not_short(
+    experiment: Make, tmp_path: Path, every: int, validated: list[int]
+) -> None:
+    engine = experiment("engine.steps=30", f"engine.validate_every={every}", "visualisation=[]", folder=tmp_path)
+    assert engine.order.steps_per_epoch == 10
+    engine.run()
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if record["split"] == "validation"] == validated

@@ -66,7 +66,8 @@ def test_a_bad_member_is_like_any_unreadable_file(
     photos: Path, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = pack(photos, tmp_path / "x.zip")
-    content = bytearray(file.read_bytes())
+    whole = file.read_bytes()
+    content = bytearray(whole)
     with zipfile.ZipFile(file) as packed:
         start = packed.getinfo("a/n1.PNG").header_offset
     if harm == "corrupt":
@@ -80,10 +81,14 @@ def test_a_bad_member_is_like_any_unreadable_file(
     count = {"corrupt": "1 of 4", "encrypted": "1 of 4", "huge": "4 of 4"}[harm]
     with pytest.raises(UserError, match=rf"{count} images cannot be read \(first: a/n1.PNG\)") as caught:
         SimpleImageFolder(file, image_size=8, cache_dir=tmp_path).gather(torch.arange(1))
-    reason = {"corrupt": ": ", "encrypted": "encrypted", "huge": "it claims"}[harm]
+    reason = {"corrupt": ": its bytes in the zip are damaged", "encrypted": ": it is encrypted", "huge": "it claims"}[
+        harm
+    ]
     assert reason in caught.value.__notes__[0]
     if harm != "huge":
         assert len(SimpleImageFolder(file, image_size=8, cache_dir=tmp_path, skip_bad=True)) == 3
+        file.write_bytes(whole)  # a copy that is not damaged has the same names, sizes and CRCs
+        assert len(SimpleImageFolder(file, image_size=8, cache_dir=tmp_path)) == 4
 
 
 @pytest.mark.parametrize(

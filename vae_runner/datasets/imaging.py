@@ -222,5 +222,7 @@ def _reason(error: Exception) -> str:
     """The cause in a few words, without the path."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it is too large for an image: {str(error).partition(',')[0].lower()}"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return words.splitlines()[0]

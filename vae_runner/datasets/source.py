@@ -4,11 +4,13 @@ A member of a zip is only ever looked up by its name in there, so a name that cl
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -90,14 +92,21 @@ class ZipSource:
         return f"{self.root}/{entry.name}"
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Raises `ValueError` where the member is too large for an image, or the zip is no longer the one listed."""
+        """Raises `ValueError` where the member is too large for an image, or the zip is no longer the one listed, and
+        `OSError` where it cannot be unpacked.
+        """
         opened = self._opened()
         info = opened.getinfo(entry.name)
         if info.file_size > _LARGEST:
             raise ValueError(f"it claims {info.file_size:,} bytes")
         if (info.file_size, info.CRC) != (entry.size, entry.stamp):
             raise ValueError("it has changed since it was listed")
-        return io.BytesIO(opened.read(info))
+        try:
+            return io.BytesIO(opened.read(info))
+        except RuntimeError as error:  # so it says that there is a password
+            raise OSError(errno.EACCES, "it is encrypted; unpack the zip") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:  # of the zip, not of the image that its CRC names
+            raise OSError(errno.EIO, "its bytes in the zip are damaged") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_zip", "_lock")}

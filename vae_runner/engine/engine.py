@@ -37,6 +37,7 @@ __all__ = ["Engine", "Interrupted"]
 
 log = logging.getLogger(__name__)
 
+LONG = 0.1  # of the steps between two validations: epochs below that are not validated one by one
 AHEAD = 4  # batches that a data set without a store decodes ahead
 
 
@@ -121,7 +122,7 @@ class Engine:
         self._watch(time.perf_counter() - begun)
         for callback in self.callbacks:
             callback.on_step(self, state)
-        if self.is_due(self.config.validate_every) or self.at_epoch_end:
+        if self.is_due(self.config.validate_every) or self._ends_epoch():
             self._validate()
         for callback in self.callbacks:
             callback.on_step_end(self, state)
@@ -144,10 +145,6 @@ class Engine:
     def skipped(self) -> int:
         """Steps that were left out since they were not finite."""
         return self.nonfinite.skipped
-
-    @property
-    def at_epoch_end(self) -> bool:
-        return self.step % self.order.steps_per_epoch == 0
 
     def is_due(self, every: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens now."""
@@ -242,6 +239,11 @@ class Engine:
             self.train.expect(self.order.positions(step))
         x = self.train.batch(self.order.positions(self.step))
         return torch.where(self.order.flips(self.step)[:, None, None, None], x.flip(-1), x) if self.train.flip else x
+
+    def _ends_epoch(self) -> bool:
+        """Whether an epoch ends that is long enough for a validation of its own."""
+        length = self.order.steps_per_epoch
+        return self.step % length == 0 and length >= LONG * self.config.validate_every
 
     def _validate(self) -> None:
         self.validated = self.validate()
