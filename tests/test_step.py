@@ -98,6 +98,7 @@ def test_where_it_cannot_be_compiled_the_run_goes_on_and_is_the_plain_one(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*_: object, **__: object) -> None:
+        torch.randn(3)  # it had begun
         raise RuntimeError("no compiler\nand many more lines")
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
