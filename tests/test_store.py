@@ -170,6 +170,16 @@ def test_a_flipped_bit_is_found_and_mended(
         data.gather(EVERY[BLOCK : BLOCK + 1])
 
 
+def test_a_store_that_becomes_shorter_in_training_is_one_line(make: Callable[..., Any], tmp_path: Path) -> None:
+    data = make()
+    data.gather(EVERY)
+    (path,) = stores(tmp_path)
+    os.truncate(path / "pixels.u8", (COUNT - 1) * 3 * 8 * 8 + 5)
+    assert torch.equal(data.gather(EVERY[:-1]), expected()[:-1])
+    with pytest.raises(RunError, match=r"has become shorter: remove that folder"):
+        data.gather(EVERY[-1:])
+
+
 @pytest.mark.parametrize("harm", ["shorter", "longer", "no index", "index cut", "other index"])
 def test_a_store_damaged_as_a_whole_is_made_again(
     make: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str

@@ -1,4 +1,4 @@
-"""The prepared images of a set in one file that is mapped into memory: decoded once, read at memory speed ever after.
+"""The prepared images of a set in one file: decoded once, read at the speed of memory, or of the disk, ever after.
 
 A store is a folder, images-KEY, with pixels.u8, the rows (N, C, H, W) uint8 one behind the other, and index.json. KEY
 is a hash of all that the pixels depend on, so that another set, or another size, has another store. While it is being
@@ -88,7 +88,10 @@ class StoredRows(HostRows):
             raise ValueError("its index is damaged")
         super().__init__(count, shape)
         self.path = path
-        weakref.finalize(self, os.close, hold(path / PIXELS))  # nobody removes it meanwhile
+        self._file = hold(path / PIXELS)  # nobody removes it meanwhile
+        weakref.finalize(self, os.close, self._file)
+        if hasattr(os, "posix_fadvise"):  # else a set larger than memory costs ten times what is wanted of it
+            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
         self.bad = _bad_from(index["bad"])
         self._crc, self._sha256 = index["crc32"], index["sha256"]
         self._rows = np.memmap(path / PIXELS, np.uint8, "r", shape=(count, *shape))
@@ -112,7 +115,7 @@ class StoredRows(HostRows):
             for block in np.unique(wanted // BLOCK):
                 if not self._seen[block]:
                     self._check(int(block))
-        return self._rows[wanted]
+        return self._read(wanted.tolist())
 
     def to(self, device: torch.device | str) -> Rows:
         """On a GPU with room for them, the rows are kept there."""
@@ -127,6 +130,15 @@ class StoredRows(HostRows):
     def fingerprint(self) -> str:
         """SHA-256 of the SHA-256s of all blocks."""
         return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
+
+    def _read(self, rows: list[int]) -> NDArray[np.uint8]:
+        """One call of the system for each row: of a memory map, each page of a row costs a fault."""
+        pixels = np.empty((len(rows), *self.shape), np.uint8)
+        size = math.prod(self.shape)
+        for row, place in zip(pixels, rows, strict=True):
+            if os.preadv(self._file, [row], place * size) != size:
+                raise RunError(f"{self.path} has become shorter: remove that folder")
+        return pixels
 
     def _check(self, block: int) -> None:
         """Raises `RunError` where a damaged block cannot be made again."""
