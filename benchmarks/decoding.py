@@ -81,6 +81,8 @@ def store(work: Path, images: int) -> None:
     order = batches(len(data))
     rate("in order, all of them, checked", data, iter(torch.arange(len(data)).split(BATCH)))
     rate("in random order", data, itertools.islice(order, 300))
+    evict(work)
+    rate("in random order, none of it in memory before", data, itertools.islice(order, 100))
     live = faces(work, images, store=False, workers=1).limited(40 * BATCH, 0)
     positions = batches(len(live))
     ways = {
@@ -108,8 +110,21 @@ def training(work: Path, images: int) -> None:
         for _ in range(count):
             engine.train_step()
 
-    compare({"one batch repeated": lambda: steps(repeated), "from the store": lambda: steps(train)}, 10 * BATCH,
-            time.perf_counter)  # fmt: skip
+    def from_disk() -> None:
+        evict(work)
+        steps(train)
+
+    train.batch(torch.arange(len(train)))  # checked
+    ways = {"one batch repeated": lambda: steps(repeated), "from the store": lambda: steps(train), "evicted": from_disk}
+    compare(ways, 10 * BATCH, time.perf_counter)
+
+
+def evict(work: Path) -> None:
+    """Let the system forget all pixels that it keeps in memory: the next ones come from the disk."""
+    for file in work.rglob("pixels.u8"):
+        descriptor = os.open(file, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 class Repeated(Subset):

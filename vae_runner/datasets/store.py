@@ -94,18 +94,18 @@ class StoredRows(HostRows):
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
         self.bad = _bad_from(index["bad"])
         self._crc, self._sha256 = index["crc32"], index["sha256"]
-        self._rows = np.memmap(path / PIXELS, np.uint8, "r", shape=(count, *shape))
+        self._total = count  # with those that could not be read
         self._keep = np.arange(count)
         self._decode = decode
         self._seen = np.zeros(math.ceil(count / BLOCK), dtype=bool)  # blocks whose checksums were found right
-        if self._rows.nbytes != (path / PIXELS).stat().st_size or len(self._crc) != len(self._seen):
+        if (path / PIXELS).stat().st_size != count * math.prod(shape) or len(self._crc) != len(self._seen):
             raise ValueError("its size is wrong")
         with contextlib.suppress(OSError):  # a cache that others have made
             os.utime(path / INDEX)  # its time is that of the last use
 
     def leave_out_bad(self) -> "StoredRows":
         """Without the rows of files that could not be read; returns self."""
-        self._keep = np.array([position for position in range(len(self._rows)) if position not in self.bad])
+        self._keep = np.array([position for position in range(self._total) if position not in self.bad])
         self.count = len(self._keep)
         return self
 
@@ -115,7 +115,10 @@ class StoredRows(HostRows):
             for block in np.unique(wanted // BLOCK):
                 if not self._seen[block]:
                     self._check(int(block))
-        return self._read(wanted.tolist())
+        pixels = np.empty((len(wanted), *self.shape), np.uint8)
+        for row, place in zip(pixels, wanted.tolist(), strict=True):
+            self._read(row, place)
+        return pixels
 
     def to(self, device: torch.device | str) -> Rows:
         """On a GPU with room for them, the rows are kept there."""
@@ -131,21 +134,22 @@ class StoredRows(HostRows):
         """SHA-256 of the SHA-256s of all blocks."""
         return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
 
-    def _read(self, rows: list[int]) -> NDArray[np.uint8]:
-        """One call of the system for each row: of a memory map, each page of a row costs a fault."""
-        pixels = np.empty((len(rows), *self.shape), np.uint8)
-        size = math.prod(self.shape)
-        for row, place in zip(pixels, rows, strict=True):
-            if os.preadv(self._file, [row], place * size) != size:
+    def _read(self, pixels: NDArray[np.uint8], place: int) -> None:
+        """Fill `pixels` with the rows from `place` on. Of a memory map, each page would cost a fault."""
+        rest, start = memoryview(pixels).cast("B"), place * math.prod(self.shape)
+        while rest:
+            count = os.preadv(self._file, [rest], start)  # at most 2 GB at once
+            if count == 0:
                 raise RunError(f"{self.path} has become shorter: remove that folder")
-        return pixels
+            rest, start = rest[count:], start + count
 
     def _check(self, block: int) -> None:
         """Raises `RunError` where a damaged block cannot be made again."""
-        rows = self._rows[block * BLOCK : (block + 1) * BLOCK]
+        rows = np.empty((min(BLOCK, self._total - block * BLOCK), *self.shape), np.uint8)
+        self._read(rows, block * BLOCK)
         if zlib.crc32(rows) != self._crc[block]:
             logger.warning("%s is damaged in block %d: decoding it again", self.path, block)
-            made, _ = _decode_block(block, len(self._rows), self.shape, self._decode)
+            made, _ = _decode_block(block, self._total, self.shape, self._decode)
             if zlib.crc32(made) != self._crc[block]:
                 raise RunError(f"{self.path} is damaged and its files have changed: remove that folder")
             with open(self.path / PIXELS, "r+b") as file:
