@@ -53,7 +53,8 @@ def check_refusal(launch: Launch, folder: Path, unbroken: Unbroken, point: Point
         assert re.fullmatch(rf"vae-train: error: .*{words}.*\n", ended.err), ended
     saved = list(folder.rglob("last.pt"))
     steps = [load_latest(file.parent)["step"] for file in saved]
-    if steps and ended.status == 1:
+    not_flushed = "writing checkpoints" in ended.err  # the folder: the newest one is there, but not promised
+    if steps and ended.status == 1 and not not_flushed:
         assert f"last good checkpoint: step {steps[0]}" in ended.err, (point, ended)
     if ended.status != 0:
         go_on(launch, folder, unbroken.settings)

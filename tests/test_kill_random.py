@@ -77,7 +77,10 @@ def test_fifty_random_kills_cost_nothing(tmp_path: Path) -> None:
         while not is_done:
             program = Program(folder, settings)
             program.wait_for_beginning()
+            begun = time.monotonic()
             is_done = program.ends_within(generator.uniform(0, longest) if kills.total() < KILLS else None)
+            if is_done:  # the machine may have become quicker: most kills are to hit a run under way
+                longest = min(longest, max(time.monotonic() - begun, 1.0))
             if not is_done:
                 kills[read_json(folder / "run/status.json").get("state", "not begun")] += 1
         program.assert_is_done()
