@@ -2,10 +2,11 @@
 
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,17 +30,21 @@ NEVER = 10**9  # steps
 BATCHES = 8  # that the bare loop goes through
 
 
-class Program(Protocol):
-    """Makes training steps; `parts` are the seconds that a step spends, on average, on what is not in each step."""
+class Program(ABC):
+    """Makes training steps. `parts` are the seconds that a step spends, on average, on what is not in each step."""
 
-    def steps(self, count: int) -> None: ...
+    @abstractmethod
+    def steps(self, count: int) -> None:
+        """Make so many, and wait for the device."""
 
-    def parts(self) -> dict[str, float]: ...
+    def parts(self) -> dict[str, float]:
+        return {}
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027 - only the engine has something to close
+        pass
 
 
-class Bare:
+class Bare(Program):
     """A loop as one writes it by hand."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -73,14 +78,8 @@ class Bare:
             loss = loss + kl.sum(1).mean()
         return loss
 
-    def parts(self) -> dict[str, float]:
-        return {}
 
-    def close(self) -> None:
-        pass
-
-
-class Step:
+class Step(Program):
     """Our step, on one batch."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -95,14 +94,8 @@ class Step:
             step.update(step.gradients(self.x, self.x))
         _wait(self.engine.device)
 
-    def parts(self) -> dict[str, float]:
-        return {}
 
-    def close(self) -> None:
-        pass
-
-
-class Whole:
+class Whole(Program):
     """The engine, in a run folder of its own that is thrown away."""
 
     def __init__(self, config: dict[str, Any]) -> None:
