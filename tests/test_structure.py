@@ -20,7 +20,7 @@ ORDER = [
         "likelihood",
         "latent_space",
         "initialisation",
-        "convolution",
+        "layers",
         "corruption",
     ),
     *("auto_encoder", "objective", "architectures", "datasets", "metrics", "visualisation"),

@@ -48,7 +48,7 @@ class AutoEncoderBase(nn.Module):
     def constrain(self) -> None:
         """Let every submodule that has `constrain` bring its weights back to where they have to be."""
         for module in self.modules():
-            if module is not self and hasattr(module, "constrain"):
+            if module is not self and hasattr(type(module), "constrain"):
                 module.constrain()
 
 

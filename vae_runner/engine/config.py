@@ -26,7 +26,7 @@ class EngineConfig:
     threads           CPU threads of torch; None: what is fastest in a short trial, made again when steps get slow
     compile           torch.compile of the step; auto: where the run is long enough to gain by it
     channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures
-    fast_convolutions the CPU's convolutions as matrix products and the like: the same up to the order of summation
+    fast_convolutions on a CPU, faster equals of torch's layers: the same up to the order of summation
     keep_memory       of a step's memory, give nothing back to the system before the end (glibc)
     clip_norm         gradients are scaled down to this norm; None: never
     on_nonfinite      what becomes of a step whose loss or gradient is not finite: stop, the run ends before the update;

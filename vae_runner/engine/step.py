@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vae_runner.convolution import accelerate
 from vae_runner.engine.compilation import Compiled
 from vae_runner.engine.config import EngineConfig
+from vae_runner.layers import accelerate
 from vae_runner.objective import Objective
 from vae_runner.state import LOSS, State
 
