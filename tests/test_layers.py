@@ -148,10 +148,23 @@ def test_a_chain_is_what_its_parts_are_one_after_the_other() -> None:
     assert network[1](x).min() < 0  # by itself, a layer is what it was
 
 
-def test_inputs_of_other_dimensions_are_left_to_torch() -> None:
-    for layer, shape in ((nn.Linear(4, 3), (2, 5, 4)), (nn.Conv2d(1, 2, 4, 2, 1), (1, 6, 6)), (nn.Linear(4, 3), (4,))):
-        x = draw(shape, 0)
-        torch.testing.assert_close(faster(layer, True)(x), same(layer, True)(x))
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(4, 3), (2, 5, 4)),
+        (nn.Linear(4, 3), (4,)),
+        (nn.Conv2d(1, 2, 4, 2, 1), (1, 6, 6)),
+        (nn.ConvTranspose2d(3, 2, 4, 2, 1), (3, 6, 6)),
+        (nn.ConvTranspose2d(3, 2, 3), (3, 6, 6)),
+    ],
+    ids=repr,
+)
+def test_inputs_of_other_dimensions_are_left_to_torch(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    x = draw(shape, 0).requires_grad_()
+    expected = same(layer, True)(x)
+    torch.testing.assert_close(faster(layer, True)(x), expected)
+    weights = draw(expected.shape, 1)
+    torch.testing.assert_close(gradients(faster(layer, True), x, weights), gradients(same(layer, True), x, weights))
 
 
 class Doubled(nn.Conv2d):
