@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 import signal
@@ -11,8 +12,10 @@ from torch import Tensor
 from vae_runner.callbacks import Callback
 from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine, EngineConfig, Interrupted, choose_device, choose_precision
+from vae_runner.engine.ahead import Ahead
 from vae_runner.errors import RunError, UserError
 from vae_runner.randomness import isolated, permutation, seed_for
+from vae_runner.schedule import Constant, Schedule
 from vae_runner.state import LOSS, METRICS, X
 
 Make = Callable[..., Engine]
@@ -86,6 +89,45 @@ def test_a_resumed_run_equals_the_unbroken_one_to_the_bit(experiment: Make, tmp_
     assert len(grids) == 68 + 4  # traversal and training, and their details
     for grid in grids:
         assert (tmp_path / "broken" / grid).read_bytes() == (tmp_path / "unbroken" / grid).read_bytes(), grid
+
+
+def test_each_step_has_its_own_rate_and_seed_whichever_is_asked_for_first() -> None:
+    asked: list[int] = []
+
+    class Table(Schedule):  # ends with the run
+        def __call__(self, step: Tensor) -> Tensor:
+            asked.append(int(step))
+            return torch.tensor([1 / (n + 3) for n in range(300)])[step]
+
+    table, ahead = Table(), Ahead(seed=7)
+    for step in [0, 1, 2, *range(120, 300), 4, 299]:
+        digest = hashlib.sha256(f"7/step/{step}".encode()).digest()
+        expected = float(torch.tensor(1 / (step + 3))), int.from_bytes(digest[:8], "big") >> 1
+        assert ahead.at(step, 300, table) == expected
+    assert max(asked) == 299
+    assert ahead.at(299, 300, Constant(0.5))[0] == 0.5
+    assert ahead.at(300, 300, Constant(0.5))[0] == 0.5  # past the end, since it was asked for
+
+
+def test_images_are_announced_once_and_in_time(experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = experiment("engine.steps=12")
+    events: list[tuple[str, tuple[int, ...]]] = []
+    batch = engine.train.batch
+    monkeypatch.setattr(engine.train, "expect", lambda where: events.append(("expect", tuple(where.tolist()))))
+    monkeypatch.setattr(
+        engine.train, "batch", lambda where: events.append(("batch", tuple(where.tolist()))) or batch(where)
+    )
+    start = engine.state_dict()
+    for _ in range(2):
+        for _ in range(12):
+            engine.train_step()
+        batches = [tuple(engine.order.positions(step).tolist()) for step in range(12)]
+        assert [where for kind, where in events if kind == "expect"] == batches
+        assert [where for kind, where in events if kind == "batch"] == batches
+        announced = [events[: events.index(("batch", where))].count(("expect", where)) for where in batches]
+        assert announced == [1] * 12
+        events.clear()
+        engine.load_state_dict(start)  # from the start again
 
 
 def test_a_run_killed_after_its_checkpoint_forgets_what_it_wrote_since(experiment: Make, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ class Writer:
 
     def check(self) -> None:
         """Raises, once, what a job has raised."""
+        if self._error is None:  # asked at every step: no lock for the answer no
+            return
         with self._changed:
             error, self._error = self._error, None
         if error is not None:

@@ -104,7 +104,7 @@ class DivergenceBase(nn.Module):
 
     def on_step_training(self, state: State) -> None:
         """Move the schedules on by one step; to be called after the optimiser's step, never in validation."""
-        self.step += 1
+        self.step.add_(1)  # not `+=`: to set a module's attribute takes ten times as long
 
     def with_post_function(self, post_fcn: Callable[[Tensor], Tensor]) -> "DivergenceBase":
         """Apply `post_fcn` to the weighted term; returns self."""

@@ -19,10 +19,12 @@ from torch import Tensor
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Subset
+from vae_runner.engine.ahead import Ahead
 from vae_runner.engine.allocator import keep_freed_memory
 from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
+from vae_runner.engine.own import own_globals
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
@@ -85,6 +87,9 @@ class Engine:
         self.nonfinite = NonFinite(config.on_nonfinite, self.device)
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
+        self._parameters = list(self.objective.parameters())
+        self._ahead = Ahead(config.seed)
+        self._expected = 0  # the first step whose images are not announced
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
         self.threads = config.threads  # None until they are chosen
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
@@ -110,7 +115,8 @@ class Engine:
     def session(self) -> Iterator[None]:
         """Inside, all is ready to `advance`: what is global is the run's own, and the callbacks have started."""
         self.prepare()
-        with self._own_globals():
+        self._most_threads = torch.get_num_threads()
+        with own_globals(seed_for(self.config.seed, "run"), self.device, self.threads):
             for callback in self.callbacks:
                 callback.on_start(self)
             yield
@@ -160,15 +166,16 @@ class Engine:
         Raises `RunError` before the update if loss or gradient are not finite, and that is to end the run.
         """
         config = self.config
-        self._set_rate()
-        reseed(seed_for(config.seed, "step", self.step), self.device)
+        factor, seed = self._ahead.at(self.step, self.total_steps, self.lr_schedule)
+        self._set_rate(factor)
+        reseed(seed, self.device)
         x = self._training_batch()
         if not self.objective.training:
             self.objective.train()
         state = self.training_step.gradients(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
-        norm = gradient_norm(self.objective.parameters(), config.clip_norm)
-        if self.nonfinite.is_sound(state, norm, self.step, self._is_read()):
+        norm = gradient_norm(self._parameters, config.clip_norm)
+        if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
             self.training_step.update(state)
         else:
             self._leave_out(state)
@@ -232,11 +239,14 @@ class Engine:
         for callback in self.callbacks:
             callback.load_state_dict(state["callbacks"].get(callback.name, {}))
         self.step, self.validated = state["step"], state["validated"]
+        self._expected = 0
 
     def _training_batch(self) -> Tensor:
         """The images of this step, (B, C, H, W); the next ones are announced."""
-        for step in range(self.step, min(self.step + AHEAD, self.total_steps)):
+        last = min(self.step + AHEAD, self.total_steps)
+        for step in range(max(self.step, self._expected), last):
             self.train.expect(self.order.positions(step))
+        self._expected = last
         x = self.train.batch(self.order.positions(self.step))
         return torch.where(self.order.flips(self.step)[:, None, None, None], x.flip(-1), x) if self.train.flip else x
 
@@ -250,8 +260,7 @@ class Engine:
         for callback in self.callbacks:
             callback.on_validation(self)
 
-    def _set_rate(self) -> None:
-        factor = float(self.lr_schedule(torch.tensor(self.step)))  # on the CPU: no device is waited for
+    def _set_rate(self, factor: float) -> None:
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
 
@@ -301,17 +310,3 @@ class Engine:
             for callback in self.callbacks:
                 callback.on_interrupt(self)
             raise Interrupted(number, self.step)
-
-    @contextlib.contextmanager
-    def _own_globals(self) -> Iterator[None]:
-        """Threads, generators and cuDNN's choice of kernels are the run's own, and go back to what they were."""
-        threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
-        self._most_threads = threads
-        with isolated(seed_for(self.config.seed, "run"), self.device):
-            try:
-                torch.set_num_threads(self.threads)
-                torch.backends.cudnn.deterministic = True  # else a resumed run differs in the last digits
-                yield
-            finally:
-                torch.set_num_threads(threads)
-                torch.backends.cudnn.deterministic = deterministic

@@ -15,7 +15,7 @@ schedules go on, so that every other step has the images and the noise that it w
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -45,15 +45,15 @@ class NonFinite:
         self.skipped = self._in_a_row = 0
         self._first = torch.full((3,), -1.0, dtype=torch.float64, device=device)  # step, loss, norm of the first one
 
-    def is_sound(self, state: State, norm: Tensor, step: int, is_read: bool) -> bool:
-        """Whether to make the update of this step; on a GPU known for certain only where the device `is_read`.
+    def is_sound(self, state: State, norm: Tensor, step: int, is_read: Callable[[], bool]) -> bool:
+        """Whether to make the update of this step; on a GPU known for certain only where the device `is_read()`.
 
         Raises `RunError` where the run has to end.
         """
         loss = state[LOSS].detach()
         if not self.waits:
             self._note(step, loss, norm)
-            if is_read and (found := self._first.tolist())[0] >= 0:
+            if is_read() and (found := self._first.tolist())[0] >= 0:
                 first, loss_then, norm_then = found
                 raise RunError(f"{_cause(loss_then, norm_then)} at step {first:.0f}; seen and stopped at step {step}")
             return True
@@ -91,12 +91,13 @@ class NonFinite:
         self._first = torch.where(is_first, found, self._first)
 
 
-def gradient_norm(parameters: Iterable[Tensor], largest: float | None = None) -> Tensor:
-    """Returns the norm of all gradients, (); they are scaled down to the `largest` where it is given."""
-    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+def gradient_norm(parameters: Sequence[Tensor], largest: float | None = None) -> Tensor:
+    """Returns the norm of all gradients, (), of parameters on one device; scaled down to the `largest`, if given."""
     if largest is not None:
-        return nn.utils.clip_grad_norm_(with_gradient, largest)
-    return nn.utils.get_total_norm([parameter.grad for parameter in with_gradient])
+        return nn.utils.clip_grad_norm_(parameters, largest)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    # as `nn.utils.get_total_norm`, without its search for devices and types, which takes a third of the time
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def _cause(loss: float, norm: float) -> str:

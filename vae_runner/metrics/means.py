@@ -24,8 +24,10 @@ class Means:
         if not metrics:
             return
         for name, value in metrics.items():
-            weighted = value.detach().double() * weight
-            self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
+            weighted = value.detach() if weight == 1 else value.detach().double() * weight
+            if (total := self._sums.get(name)) is None:
+                total = self._sums[name] = torch.zeros_like(weighted, dtype=torch.float64)
+            total += weighted
         self._weight += weight
 
     def read(self) -> dict[str, float | list[float]]:
@@ -37,8 +39,8 @@ class Means:
         self._sums, self._weight = {}, 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": dict(self._sums), "weight": self._weight}
+        return {"sums": {name: total.clone() for name, total in self._sums.items()}, "weight": self._weight}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
-        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self._sums = {name: total.to(device, copy=True) for name, total in state["sums"].items()}
         self._weight = state["weight"]
