@@ -19,7 +19,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import FACTORS, MODEL, State, X
 from vae_runner.visualisation import Animation, KLBars, LatentScatter, LossCurves, Scene, ScheduleChart
-from vae_runner.visualisation.animation import encoded
+from vae_runner.visualisation.animation import Movie, encoded
 from vae_runner.visualisation.axes import COLOURS, ticks
 from vae_runner.visualisation.canvas import Canvas
 
@@ -206,7 +206,7 @@ def test_the_traversal_goes_forth_and_back_over_all_live_latents() -> None:
     (movie,) = Animation(lin_start=0, lin_end=1, steps=4, of=None).drawings(scene(state))
     assert (movie.name, movie.folder, movie.format) == ("traversal", "animations", "gif")
     assert [row["dim"] for row in movie.details["rows"]] == [0, 1, 3]
-    values = [[int(tiles[n].reshape(4, 3)[dim, 0]) for n, dim in enumerate((0, 1, 3))] for tiles in movie.frames]
+    values = [[int(tiles[n].reshape(4, -1)[dim, 0]) for n, dim in enumerate((0, 1, 3))] for tiles in movie.frames]
     assert values == [[round(255 * v)] * 3 for v in (0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)]
     shown, image = frames(movie.encode().files[".gif"])
     assert len(shown) == 6
@@ -233,7 +233,8 @@ def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Mak
     assert image.info["loop"] == 0
     layout = json.loads((tmp_path / "grids/samples.json").read_text())["layout"]
     with Image.open(tmp_path / "grids/samples.png") as picture:
-        tile = np.asarray(picture)[layout["top"] : layout["top"] + layout["tile_height"], layout["left"] :][:, :64]
+        pixels = np.asarray(picture.convert("RGB"))
+    tile = pixels[layout["top"] : layout["top"] + layout["tile_height"], layout["left"] :][:, :64]
     size = layout["tile_width"]
     margin = 20
     last = shown[-1][margin : margin + size, margin : margin + size].astype(int)
@@ -241,6 +242,19 @@ def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Mak
     (tmp_path / "grids/history/samples-0000099.png").write_bytes(b"")  # of a run that was killed: not of this one
     pictures_of(engine).write(engine)
     assert json.loads((tmp_path / "animations/training.json").read_text())["steps"] == [3, 6, 9, 12]
+
+
+def test_one_frame_in_colour_leaves_the_gray_ones_as_they_are() -> None:
+    gray = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, 8, 8, 1)
+    colour = gray.repeat(3, -1)
+    magenta = colour.copy()
+    magenta[0, 0, 0] = (255, 0, 255)
+    mixed, whole = (Movie("m", "apng", 80, [first, magenta], ["a", "b"], 1) for first in (gray, colour))
+    assert mixed.encode().files == whole.encode().files
+    shown, _ = frames(mixed.encode().files[".png"])
+    inside = slice(20, 20 + 8 * 4, 4)  # behind the margin, enlarged four times
+    assert (shown[0][inside, inside] == colour[0]).all()
+    assert (shown[1][inside, inside] == magenta[0]).all()
 
 
 def test_reconstructions_come_with_the_nats_of_each_image(experiment: Make, tmp_path: Path) -> None:

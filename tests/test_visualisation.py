@@ -28,6 +28,7 @@ from vae_runner.visualisation import (
     draw,
 )
 from vae_runner.visualisation.grid import GAP, LARGEST, MARGIN, png
+from vae_runner.visualisation.pngfile import as_png
 
 
 @pytest.mark.parametrize(
@@ -220,3 +221,33 @@ def test_pictures_show_the_showcase_first_and_then_the_split(experiment) -> None
     everything = picture_images(subset, 1000)
     assert len(everything) == 43
     assert torch.equal(everything[3:].flatten(1).sum(1).sort().values, held.sum(1).sort().values)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_png_file_holds_each_pixel_of_the_picture_as_pillow_reads_it(mode: str) -> None:
+    channels = {"L": 1, "RGB": 3}[mode]
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, channels), np.uint8)
+    pixels[3] = pixels[2]  # a row that is repeated
+    data = as_png(Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels))
+    with Image.open(io.BytesIO(data)) as read:
+        read.verify()  # the checksums
+    with Image.open(io.BytesIO(data)) as read:
+        assert (read.format, read.mode, read.size) == ("PNG", mode, (5, 7))
+        assert (np.asarray(read).reshape(pixels.shape) == pixels).all()
+
+
+def test_a_picture_is_gray_where_its_images_are_and_in_colour_where_a_pixel_is_not_finite() -> None:
+    images = torch.linspace(0, 1, 2 * 8 * 8).reshape(2, 1, 8, 8)
+    spoilt = images.clone()
+    spoilt[1, 0, 0, 0] = torch.nan
+    read = []
+    for shown in (images, images.expand(-1, 3, -1, -1), spoilt):
+        grid = Grid(shown, 1, title="a title", caption="words below", row_labels=["dim", "row"], dimmed=[0])
+        with Image.open(io.BytesIO(png(grid))) as picture:
+            read.append((picture.mode, np.asarray(picture.convert("RGB"))))
+    (gray, pixels), (colour, same), (marked, other) = read
+    assert (gray, colour, marked) == ("L", "RGB", "RGB")
+    assert (pixels == same).all()  # text and fading included
+    changed = (pixels != other).any(-1)
+    assert (changed == (other == (255, 0, 255)).all(-1)).all()
+    assert changed.any()

@@ -15,7 +15,7 @@ from vae_runner.datasets.split import ImageData
 from vae_runner.files import read_json
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
-from vae_runner.visualisation.grid import INK, PAPER, QUIET, to_pixels
+from vae_runner.visualisation.grid import INK, PAPER, QUIET, as_picture, in_colour, to_pixels
 from vae_runner.visualisation.layout import GAP, MARGIN, chosen_scale, text_font, widest
 from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene
 from vae_runner.visualisation.traversal import Traversal
@@ -85,7 +85,7 @@ class Animation(Picture):
         grid = self.traversal.grid(state)
         latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
         tiles = to_pixels(grid.images, grid.title)
-        tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, 3)
+        tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, C)
         texts = list(grid.column_labels[grid.lead :])
         return Movie(
             "traversal",
@@ -109,7 +109,7 @@ class Animation(Picture):
 
 @dataclass
 class Movie:
-    """Frames of tiles (N, H, W, 3) uint8 in rows of `across`, each frame with a text below.
+    """Frames of tiles (N, H, W, 1 or 3) uint8 in rows of `across`, each frame with a text below.
 
     labels    one above each tile, or none
     last      times that the last frame stays
@@ -132,11 +132,13 @@ class Movie:
         return self
 
     def encode(self) -> Encoded:
-        pictures = [self._picture(*frame) for frame in zip(self.frames, self.texts, strict=True)]
+        mode = "L" if all(tiles.shape[-1] == 1 for tiles in self.frames) else "RGB"
+        pictures = [self._picture(*frame, mode) for frame in zip(self.frames, self.texts, strict=True)]
         durations = [self.milliseconds] * (len(pictures) - 1) + [self.milliseconds * self.last]
         return Encoded({FORMATS[self.format]: encoded(pictures, durations, self.format)}, self.details)
 
-    def _picture(self, tiles: np.ndarray, text: str) -> Image.Image:
+    def _picture(self, tiles: np.ndarray, text: str, mode: str) -> Image.Image:
+        tiles = tiles if mode == "L" else in_colour(tiles)
         count, height, width, _ = tiles.shape
         across, font = min(self.across, count), text_font(FONT_SIZE)
         down, line = -(-count // across), FONT_SIZE + 8
@@ -145,14 +147,14 @@ class Movie:
         step_x = max(width * scale + GAP, widest(self.labels, font) + 10)
         step_y = height * scale + (label or GAP)
         size = (2 * MARGIN + step_x * across - GAP, 2 * MARGIN + step_y * down + line)
-        picture = Image.new("RGB", size, PAPER)
+        picture = Image.new(mode, size, PAPER)
         pen = ImageDraw.Draw(picture)
         for index, tile in enumerate(tiles):
             row, column = divmod(index, across)
             x, y = MARGIN + column * step_x, MARGIN + row * step_y
             if self.labels:
                 pen.text((x + width * scale / 2, y + line - 9), self.labels[index], INK, font, anchor="ms")
-            picture.paste(Image.fromarray(tile.repeat(scale, 0).repeat(scale, 1)), (x, y + label))
+            picture.paste(as_picture(tile.repeat(scale, 0).repeat(scale, 1)), (x, y + label))
         pen.text((MARGIN, size[1] - MARGIN), text, QUIET, font, anchor="ls")
         return picture
 
@@ -179,7 +181,7 @@ class History:
         every = -(-len(steps) // MOST_FRAMES) or 1
         kept = sorted({*steps[::every], *steps[-1:]})
         frames = [(step, tiles) for step in kept if (tiles := self._tiles(step)) is not None]
-        frames = [(step, tiles) for step, tiles in frames if tiles.shape == frames[-1][1].shape]
+        frames = [(step, tiles) for step, tiles in frames if tiles.shape[:-1] == frames[-1][1].shape[:-1]]
         if not frames:
             log.info(
                 "no animation of the training: there is no history of '%s' yet (visualisation.animation.of)", self.of
@@ -194,13 +196,14 @@ class History:
         return movie.encode()
 
     def _tiles(self, step: int) -> np.ndarray | None:
-        """The picture's tiles in their own size, (N, H, W, 3)."""
+        """The picture's tiles in their own size, (N, H, W, 1 or 3)."""
         file = self.source / f"{self.of}-{step:07d}.png"
         layout = read_json(file.with_suffix(".json")).get("layout")
         if layout is None or not file.exists():
             return None
         with Image.open(file) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
         height, width, scale = layout["tile_height"], layout["tile_width"], layout["scale"]
         tiles = [pixels[y : y + height : scale, x : x + width : scale] for y in layout["tops"] for x in layout["lefts"]]
         return np.stack(tiles)
@@ -226,7 +229,7 @@ def _few_grays(picture: Image.Image) -> Image.Image:
 
 def _is_gray(picture: Image.Image) -> bool:
     pixels = np.asarray(picture)
-    return bool((pixels[..., :1] == pixels).all())
+    return picture.mode == "L" or bool((pixels[..., :1] == pixels).all())
 
 
 def _steps(folder: Path, name: str) -> list[int]:

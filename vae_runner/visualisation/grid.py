@@ -6,7 +6,6 @@ The same grid gives the same bytes.
 """
 
 import dataclasses
-import io
 import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -21,12 +20,14 @@ from torch import Tensor
 from vae_runner.files import write_atomically
 from vae_runner.visualisation.layout import GAP, LARGEST, MARGIN, Layout, cells, lay_out, small_size, text_font, widest
 from vae_runner.visualisation.picture import Encoded
+from vae_runner.visualisation.pngfile import as_png
 
-__all__ = ["GAP", "LARGEST", "MARGIN", "Grid", "as_png", "draw", "png", "save", "to_pixels"]
+__all__ = ["GAP", "LARGEST", "MARGIN", "Grid", "as_picture", "draw", "in_colour", "png", "save", "to_pixels"]
 
 log = logging.getLogger(__name__)
 
-PAPER, INK, QUIET, NOT_FINITE = (255, 255, 255), (40, 40, 40), (120, 120, 120), (255, 0, 255)
+PAPER, INK, QUIET = "#ffffff", "#282828", "#787878"  # grays, so that a picture of gray images is one
+NOT_FINITE = (255, 0, 255)
 FADED = 0.25  # what is left of the contrast of a row that is dimmed
 
 
@@ -79,24 +80,17 @@ class Grid:
 
     def encode(self) -> Encoded:
         layout = lay_out(self, *self.images.shape[-2:])
-        return Encoded({".png": as_png(_draw(self, layout))}, {**self.details, "layout": layout.record()})
+        return Encoded({".png": as_png(_drawn(self, layout))}, {**self.details, "layout": layout.record()})
 
 
 def draw(grid: Grid) -> Image.Image:
     """Returns the picture, RGB."""
-    return _draw(grid, lay_out(grid, *grid.images.shape[-2:]))
+    return _drawn(grid, lay_out(grid, *grid.images.shape[-2:])).convert("RGB")
 
 
 def png(grid: Grid) -> bytes:
     """Returns the picture as a PNG file's bytes."""
-    return as_png(draw(grid))
-
-
-def as_png(picture: Image.Image) -> bytes:
-    """Returns the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=False, compress_level=6)
-    return buffer.getvalue()
+    return as_png(_drawn(grid, lay_out(grid, *grid.images.shape[-2:])))
 
 
 def save(grid: Grid, file: Any) -> None:
@@ -108,29 +102,43 @@ def save(grid: Grid, file: Any) -> None:
 
 
 def to_pixels(images: Tensor, title: str = "") -> np.ndarray:
-    """(N, C, H, W) in [0, 1] as (N, H, W, 3) uint8; what is not finite is magenta, with a warning."""
+    """(N, C, H, W) in [0, 1] as (N, H, W, C) uint8; where something is not finite, it is magenta, with a warning, and
+    gray images have three channels too.
+    """
     values = images.detach().float().cpu().numpy()  # from here without torch: a thread of its own draws
     wrong = ~np.isfinite(values).all(1)
     finite = np.clip(np.nan_to_num(values, nan=0, posinf=0, neginf=0), 0, 1)
     colours = np.rint(finite * np.float32(255)).astype(np.uint8)
-    pixels = np.repeat(colours, 3, 1) if colours.shape[1] == 1 else colours
-    pixels = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
-    pixels[wrong] = NOT_FINITE
+    pixels = np.ascontiguousarray(colours.transpose(0, 2, 3, 1))
     if wrong.any():
+        pixels = in_colour(pixels)
+        pixels[wrong] = NOT_FINITE
         log.warning("%s: %s pixels are not finite, painted magenta", title or "picture", f"{int(wrong.sum()):,}")
     return pixels
 
 
-def _draw(grid: Grid, layout: Layout) -> Image.Image:
-    canvas = np.full((layout.height, layout.width, 3), PAPER, np.uint8)
-    for index, tile in enumerate(to_pixels(grid.images, grid.title)):
+def in_colour(pixels: np.ndarray) -> np.ndarray:
+    """(..., 1) or (..., 3) as (..., 3)."""
+    return pixels if pixels.shape[-1] == 3 else pixels.repeat(3, -1)
+
+
+def as_picture(pixels: np.ndarray) -> Image.Image:
+    """(H, W, 1) as a gray picture, (H, W, 3) as one in colour."""
+    return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
+
+
+def _drawn(grid: Grid, layout: Layout) -> Image.Image:
+    """The picture, gray (`L`) where all in it is, else RGB."""
+    tiles = to_pixels(grid.images, grid.title)
+    canvas = np.full((layout.height, layout.width, tiles.shape[-1]), 255, np.uint8)
+    for index, tile in enumerate(tiles):
         row, column = divmod(index, grid.columns)
         tile = tile.repeat(layout.scale, 0).repeat(layout.scale, 1)
         if row in grid.dimmed and column >= grid.lead:
             tile = np.rint(255 - FADED * (255.0 - tile)).astype(np.uint8)
         y, x = layout.tops[row], layout.lefts[column]
         canvas[y : y + layout.tile_height, x : x + layout.tile_width] = tile
-    picture = Image.fromarray(canvas)
+    picture = as_picture(canvas)
     pen = ImageDraw.Draw(picture)
     _write_around(pen, grid, layout)
     _write_rows(pen, grid, layout)
