@@ -13,6 +13,10 @@ from vae_runner.callbacks import Callback, Writer, pictures
 from vae_runner.engine import Engine, Interrupted
 from vae_runner.errors import RunError
 from vae_runner.files import read_json
+from vae_runner.randomness import isolated
+from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, X, state_key
+from vae_runner.visualisation import walker
+from vae_runner.visualisation.association import followed
 
 Make = Callable[..., Engine]
 
@@ -209,3 +213,37 @@ def test_pictures_of_every_kind_leave_the_training_as_it_was(experiment: Make, t
     alone.run()
     theirs = alone.objective.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in watched.objective.state_dict().items())
+
+
+def test_images_are_decoded_for_who_asks_and_are_those_of_the_models_forward_pass(experiment: Make) -> None:
+    engine = experiment()
+    model, decode, calls = engine.objective.model.eval(), engine.objective.model.decode, []
+    model.decode = lambda *given: calls.append(given) or decode(*given)
+    with torch.no_grad():
+        state = pictures.picture_state(model, engine.validation, 0, engine.device)
+        assert calls == []
+        with isolated(0):
+            expected: dict = {}
+            model(state[X], expected)
+        assert len(calls) == 1
+        assert Y_RAW in state
+        assert torch.equal(state.get(Y_PRED), expected[Y_PRED])
+        assert torch.equal(state[Y_RAW], expected[Y_RAW])
+        assert state[Y_TRUE] is state[X]
+    assert len(calls) == 2
+    assert state_key("unknown") not in state
+    assert state.get(state_key("unknown"), 5) == 5
+    with pytest.raises(KeyError):
+        state[state_key("unknown")]
+
+
+def test_what_latents_follow_is_found_out_once_for_all_pictures_of_a_split(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+    monkeypatch.setattr(walker, "followed", lambda *given: searched.append(given) or followed(*given))
+    engine = experiment("visualisation=[traversal,kl,scatter,animation]", folder=tmp_path)
+    pictures_of(engine).write(engine)
+    assert len(searched) == 1
+    pictures_of(engine).write(engine)  # of other weights, as far as anybody knows
+    assert len(searched) == 2

@@ -22,7 +22,9 @@ def permutation(size: int, seed: int) -> Tensor:
 
 
 def reseed(seed: int, device: torch.device) -> None:
-    """Start the generators that a step on this device draws from, as `torch.manual_seed` does for all there are."""
+    """Start the generators that a step on this device draws from, as `torch.manual_seed` does for all there are; where
+    there is no GPU, that one keeps a note of each call for ever.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -34,5 +36,5 @@ def isolated(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        reseed(seed, device)
         yield

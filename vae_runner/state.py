@@ -10,6 +10,7 @@ __all__ = [
     "DEAD_NATS",
     "DEVICE",
     "FACTORS",
+    "FOLLOWED",
     "LOSS",
     "METRICS",
     "MODEL",
@@ -63,6 +64,7 @@ MODEL = state_key("model")
 POSTERIORS = state_key("posteriors")  # q(z|x) of X for each latent space, where a picture may take it for the model's
 DEVICE = state_key("device")
 FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is known of the images under X
+FOLLOWED = state_key("followed")  # which factor each latent of POSTERIORS follows, where a picture has found it out
 STEP = state_key("step")  # optimiser steps done when the state was made
 METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
 SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step

@@ -1,19 +1,34 @@
 """Pictures at an interval: each picture's files, a copy in the history, and a JSON file beside it."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, Sample
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.datasets.split import Subset, factors_of
-from vae_runner.files import write_atomically, write_json
+from vae_runner.files import write_atomically
 from vae_runner.randomness import isolated, permutation, seed_for
-from vae_runner.state import DEVICE, FACTORS, MODEL, POSTERIORS, STEP, State, X, posterior_key
+from vae_runner.state import (
+    DEVICE,
+    FACTORS,
+    MODEL,
+    POSTERIORS,
+    STEP,
+    Y_PRED,
+    Y_RAW,
+    Y_TRUE,
+    State,
+    StateKey,
+    X,
+    posterior_key,
+)
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import Phase
 
@@ -105,6 +120,7 @@ def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, s
     """
     files, details = drawing.encode()
     record = {"picture": drawing.name or name, "step": step, "seed": seed, "range": [0, 1], **details}
+    about = _as_lines(record)
     written: list[Path] = []
     for folder in folders:
         is_history = folder.name == "history"
@@ -115,19 +131,47 @@ def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, s
                 written.append(stem.with_name(stem.name + ending))
                 write_atomically(written[-1], data)
         if files:
-            write_json(stem.with_name(stem.name + ".json"), record)
+            write_atomically(stem.with_name(stem.name + ".json"), about)
     return written
+
+
+def _as_lines(record: Mapping[str, Any]) -> bytes:
+    """JSON with a line for each key: with one for each number, Python takes ten times as long."""
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def picture_state(model: VAE, subset: Subset, step: int, device: torch.device) -> State:
     """What the model makes of the images that pictures of that split are made of, and what is known of them."""
     indices = _picture_indices(subset, BATCH)
-    state: State = {X: subset.data.gather(indices), MODEL: model, STEP: step, DEVICE: device}
+    images = subset.data.gather(indices)
+    state = _Forward({X: images, Y_TRUE: images, MODEL: model, STEP: step, DEVICE: device})
     state[FACTORS] = factors_of(subset.data, indices)
     with isolated(0, device):
-        model(state[X], state)
+        state.sample = model.encode(images, state)
     state[POSTERIORS] = tuple(state[posterior_key(space)] for space in range(len(model.latent_dims)))
     return state
+
+
+class _Forward(dict[StateKey, Any]):
+    """The state of a forward pass; `sample` is decoded when somebody asks for its images, which few pictures do."""
+
+    sample: Sample
+
+    def __missing__(self, key: StateKey) -> Any:
+        if key not in (Y_PRED, Y_RAW):
+            raise KeyError(key)
+        self[Y_PRED] = self[MODEL].decode(self.sample, self)
+        return self[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in (Y_PRED, Y_RAW)
+
+    def get(self, key: StateKey, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
 
 def picture_images(subset: Subset, count: int) -> Tensor:

@@ -20,7 +20,7 @@ from vae_runner.visualisation.colours import colour_map
 from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene, check_space
 from vae_runner.visualisation.priors import kl_per_dimension
 from vae_runner.visualisation.traversal import latent_name
-from vae_runner.visualisation.walker import SpaceId, posteriors_of
+from vae_runner.visualisation.walker import SpaceId, followed_of, posteriors_of
 
 __all__ = ["Chart", "KLBars", "LatentScatter"]
 
@@ -136,11 +136,11 @@ class LatentScatter(Picture):
 
 def _latents(state: State) -> list[Latent]:
     """All latents, space by space, in each the one with the largest KL first."""
-    model, factors = state[MODEL], state.get(FACTORS) or {}
+    pairs = zip(posteriors_of(state), state[MODEL].priors(), strict=True)
     rows = []
-    for space, (q, p) in enumerate(zip(posteriors_of(state), model.priors(), strict=True)):
+    for space, ((q, p), follows) in enumerate(zip(pairs, followed_of(state), strict=True)):
         kl = kl_per_dimension(q, p).tolist()
-        names = [str(one or "") for one in followed(q.mean, factors)]
+        names = [str(one or "") for one in follows]
         rows += sorted((Latent(space, dim, kl[dim], names[dim]) for dim in range(len(kl))), key=_by_kl)
     return rows
 

@@ -10,11 +10,11 @@ from torch.distributions import Distribution
 from vae_runner.auto_encoder import as_sample
 from vae_runner.randomness import isolated
 from vae_runner.signature import Limit, enforced, non_negative, positive
-from vae_runner.state import FACTORS, MODEL, STEP, State
-from vae_runner.visualisation.association import Follows, followed
+from vae_runner.state import MODEL, STEP, State
+from vae_runner.visualisation.association import Follows
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row, as_labels
-from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, posteriors_of
+from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, followed_of, posteriors_of
 
 __all__ = ["LatentRow", "Traversal", "latent_name"]
 
@@ -110,7 +110,7 @@ class Traversal(LinSpaceWalker):
         """The walked dimensions that are shown, in their order."""
         model = state[MODEL]
         posteriors, priors = posteriors_of(state, self.data_key), model.priors()
-        follows = [followed(posterior.mean, state.get(FACTORS) or {}) for posterior in posteriors]
+        follows = followed_of(state, self.data_key)
         rows = []
         for row in self._rows(model, posteriors, priors):
             is_dead = not row.kl_nats >= self.dead_below

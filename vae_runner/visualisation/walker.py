@@ -19,12 +19,13 @@ from torch.distributions import Distribution
 from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import ImageData
 from vae_runner.signature import non_negative, positive
-from vae_runner.state import MODEL, POSTERIORS, State, StateKey, X
+from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, State, StateKey, X
+from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid, save
 from vae_runner.visualisation.picture import Drawing, Phase, Picture, Scene, check_space
 
 __all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "held_codes", "mean_code"]
-__all__ += ["one_for_each", "posteriors_of"]
+__all__ += ["followed_of", "one_for_each", "posteriors_of"]
 
 Count = Annotated[int, positive]
 SpaceId = Annotated[int, non_negative] | None
@@ -128,6 +129,19 @@ def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
     """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them."""
     known = state.get(POSTERIORS) if key is X else None
     return state[MODEL].posteriors(state[key]) if known is None else known
+
+
+def followed_of(state: State, key: StateKey = X) -> list[list[Follows | None]]:
+    """The factor that each dimension follows over the images under `key`, [space][dimension]; found out once, where the
+    state has the posteriors.
+    """
+    is_known = key is X and POSTERIORS in state
+    if is_known and FOLLOWED in state:
+        return state[FOLLOWED]
+    found = [followed(posterior.mean, state.get(FACTORS) or {}) for posterior in posteriors_of(state, key)]
+    if is_known:
+        state[FOLLOWED] = found
+    return found
 
 
 def mean_code(model: VAE, images: Tensor) -> list[Tensor]:
