@@ -4,6 +4,7 @@ import os
 import secrets
 import shlex
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
+from vae_runner.cli.collector import resting_collector
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, quoted, say, sweep_report, task
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
@@ -28,7 +30,8 @@ def launch(arguments: list[str]) -> int:
     os.environ[HYDRA] = "1"
     os.environ[COMMAND] = shlex.join(["vae-train", *arguments])
     try:
-        return _launch(arguments)
+        with resting_collector() as wake_collector:
+            return _launch(arguments, wake_collector)
     finally:
         for name, value in before.items():
             if value is None:
@@ -37,7 +40,7 @@ def launch(arguments: list[str]) -> int:
                 os.environ[name] = value
 
 
-def _launch(arguments: list[str]) -> int:
+def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
     request = read_arguments(arguments)
     if faults := request.faults():
         raise UserError("\n".join(faults))
@@ -52,6 +55,7 @@ def _launch(arguments: list[str]) -> int:
     _epochs_instead_of_steps(request)
     with composer(request) as compose:
         cfg = precheck(_about_the_run(request), compose)
+    wake_collector()  # torch is there, and the configs of the check are gone
     if "--cfg" in request.flags:
         package = request.flags.get("--package") or "_global_"
         if package != "_global_" and OmegaConf.select(cfg, package) is None:

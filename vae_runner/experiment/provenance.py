@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy
 import omegaconf
 import PIL
 import torch
-import torchvision
 
 import vae_runner
 from vae_runner.engine import Engine
@@ -80,7 +80,7 @@ def _here(engine: Engine) -> dict[str, Any]:
         "versions": {
             "vae_runner": vae_runner.__version__,
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torchvision": version("torchvision"),  # not imported: a second of the start
             "numpy": numpy.__version__,
             "hydra": hydra.__version__,
             "omegaconf": omegaconf.__version__,
