@@ -3,16 +3,21 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import OWN_CONFIGS, TESTS
+from conftest import OWN_CONFIGS, TESTS, pictures_of
 
+from vae_runner.bench import programs
 from vae_runner.bench.__main__ import main
 from vae_runner.bench.programs import PROGRAMS, Bare
 from vae_runner.bench.rounds import Spread, Timing, take_turns
 from vae_runner.bench.worker import config_of
+from vae_runner.callbacks import pictures
 from vae_runner.errors import RunError, UserError
 from vae_runner.state import LOSS
 
@@ -28,7 +33,8 @@ TOY = (
 
 
 def toy(*settings: str) -> dict[str, object]:
-    return config_of([OWN_CONFIGS, *TOY, *settings])
+    chosen = {setting.partition("=")[0] for setting in settings}
+    return config_of([OWN_CONFIGS, *(part for part in TOY if part.partition("=")[0] not in chosen), *settings])
 
 
 def test_quartiles_are_those_of_numpy() -> None:
@@ -76,6 +82,25 @@ def test_the_engine_s_parts_are_timed_apart_and_shared_out() -> None:
     parts = program.parts()
     assert set(parts) == {"validate", "picture", "checkpoint"}
     assert all(seconds > 0 for seconds in parts.values())
+    program.close()
+
+
+def test_what_the_writer_does_for_pictures_counts_as_if_the_training_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = PROGRAMS["engine"](toy("engine.picture_every=20", "visualisation=[samples,kl,scatter]"))
+    program.steps(2)
+    log: list[str] = []
+
+    def taking(seconds: float, name: str) -> Callable[..., Any]:
+        return lambda *given: time.sleep(seconds) or log.append(name)
+
+    for picture in pictures_of(program.engine).walkers.values():
+        take = picture.drawings
+        monkeypatch.setattr(picture, "drawings", lambda scene, take=take: taking(0.1, "taken")() or take(scene))
+    monkeypatch.setattr(pictures, "write_drawing", taking(0.1, "drawn"))
+    monkeypatch.setattr(programs, "write_report", taking(0.2, "report"))
+    seconds = 20 * program.parts()["picture"]
+    assert log == [*["taken"] * 3, *["drawn"] * 3, "report"] * 2  # once to warm up
+    assert seconds > 0.8
     program.close()
 
 

@@ -1,6 +1,7 @@
 """The programs that are compared. Each makes steps when it is told to."""
 
 import tempfile
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from vae_runner.callbacks import Checkpoints, Pictures
 from vae_runner.callbacks.pictures import FIRST
 from vae_runner.engine.compilation import pays
 from vae_runner.experiment.assemble import assemble
+from vae_runner.report import write_report
 
 __all__ = ["PROGRAMS", "Program"]
 
@@ -26,7 +28,7 @@ AS_IT_COMES = {
     "fast_convolutions": False,
     "keep_memory": False,
 }
-NEVER = 10**9  # steps
+NEVER = 10**9  # steps, or jobs
 BATCHES = 8  # that the bare loop goes through
 
 
@@ -102,8 +104,8 @@ class Whole(Program):
         self.every = {name: config["engine"][f"{name}_every"] for name in ("validate", "picture", "checkpoint")}
         never = {f"{name}_every": NEVER for name in self.every}
         self.stack = ExitStack()
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.engine = assemble(_with(config, steps=NEVER, epochs=None, progress=False, **never), folder)
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.engine = assemble(_with(config, steps=NEVER, epochs=None, progress=False, **never), self.folder)
         if config["engine"]["compile"] == "auto":
             self.engine.compiled = pays(self.engine.device, config["engine"]["steps"] or NEVER)
         self.engine.step = FIRST + 1  # the first pictures are no part of every step
@@ -118,18 +120,32 @@ class Whole(Program):
 
     def parts(self) -> dict[str, float]:
         engine = self.engine
-        pictures = next(part for part in engine.callbacks if isinstance(part, Pictures))
         checkpoints = next(part for part in engine.callbacks if isinstance(part, Checkpoints))
         engine.validated = engine.validate()
         seconds = {
             "validate": _seconds(engine.validate),
-            "picture": _seconds(lambda: pictures.write(engine)),
+            "picture": _seconds(self._draw),
             "checkpoint": _seconds(lambda: checkpoints.save(engine)),
         }
         return {name: taken / self.every[name] for name, taken in seconds.items()}
 
     def close(self) -> None:
         self.stack.close()
+
+    def _draw(self) -> None:
+        """All that follows when pictures are due, one after the other, as if there were no core to spare: what the
+        training's thread takes from the model; what the writer's makes of it; the report.
+        """
+        pictures = next(part for part in self.engine.callbacks if isinstance(part, Pictures))
+        writer, taken = pictures.writer, threading.Event()
+        writer.waiting = NEVER
+        writer.submit(lambda: taken.wait() and None)
+        try:
+            pictures.draw(self.engine)
+        finally:
+            taken.set()
+        writer.submit(lambda: write_report(self.folder))
+        writer.flush()
 
 
 PROGRAMS: Mapping[str, Callable[[dict[str, Any]], Program]] = {"bare": Bare, "step": Step, "engine": Whole}
