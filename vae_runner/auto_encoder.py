@@ -27,7 +27,6 @@ class AutoEncoderBase(nn.Module):
     def __init__(self, latent_dims: int | Sequence[int]) -> None:
         super().__init__()
         self.latent_dims = [latent_dims] if isinstance(latent_dims, int) else list(latent_dims)
-        self._constrained: list[nn.Module] | None = None
 
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
         """Returns a latent sample of each image (B, C, H, W): (B, D), or a tuple of them for several spaces."""
@@ -47,14 +46,10 @@ class AutoEncoderBase(nn.Module):
         return decoded
 
     def constrain(self) -> None:
-        """Let every submodule that has `constrain` bring its weights back to where they have to be; they are looked up
-        at the first call.
-        """
-        if self._constrained is None:
-            parts = (module for module in self.modules() if module is not self)
-            self._constrained = [module for module in parts if hasattr(module, "constrain")]
-        for module in self._constrained:
-            module.constrain()
+        """Let every submodule that has `constrain` bring its weights back to where they have to be."""
+        for module in self.modules():
+            if module is not self and hasattr(type(module), "constrain"):
+                module.constrain()
 
 
 class VAE(AutoEncoderBase):
