@@ -28,7 +28,6 @@ from vae_runner.visualisation import (
     draw,
 )
 from vae_runner.visualisation.grid import GAP, LARGEST, MARGIN, png
-from vae_runner.visualisation.pngfile import as_png
 
 
 @pytest.mark.parametrize(
@@ -221,19 +220,6 @@ def test_pictures_show_the_showcase_first_and_then_the_split(experiment) -> None
     everything = picture_images(subset, 1000)
     assert len(everything) == 43
     assert torch.equal(everything[3:].flatten(1).sum(1).sort().values, held.sum(1).sort().values)
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_png_file_holds_each_pixel_of_the_picture_as_pillow_reads_it(mode: str) -> None:
-    channels = {"L": 1, "RGB": 3}[mode]
-    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, channels), np.uint8)
-    pixels[3] = pixels[2]  # a row that is repeated
-    data = as_png(Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels))
-    with Image.open(io.BytesIO(data)) as read:
-        read.verify()  # the checksums
-    with Image.open(io.BytesIO(data)) as read:
-        assert (read.format, read.mode, read.size) == ("PNG", mode, (5, 7))
-        assert (np.asarray(read).reshape(pixels.shape) == pixels).all()
 
 
 def test_a_picture_is_gray_where_its_images_are_and_in_colour_where_a_pixel_is_not_finite() -> None:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from PIL import Image, ImageDraw
 
+from vae_runner.visualisation.grid import as_png
 from vae_runner.visualisation.layout import text_font
-from vae_runner.visualisation.pngfile import as_png
 
 __all__ = ["Anchor", "Canvas", "Point", "text_width"]
 
