@@ -77,12 +77,12 @@ class Subset:
 
     def batch(self, positions: Tensor) -> Tensor:
         """Returns the images at those positions of the subset, (B, C, H, W) float32 in [0, 1]."""
-        return self.data.gather(self.indices[positions])
+        return self.data.gather(self.indices.index_select(0, positions))
 
     def expect(self, positions: Tensor) -> None:
         """Tell the data set, if it wants to know, which images a batch will be made of soon."""
         if expect := getattr(self.data, "expect", None):
-            expect(self.indices[positions])
+            expect(self.indices.index_select(0, positions))
 
     def to(self, device: torch.device | str) -> "Subset":
         """Move the indices, and the data set's images, to that device."""
