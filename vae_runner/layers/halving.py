@@ -45,7 +45,7 @@ def weight_gradient(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         return _weight_gradient(x, y, weight, (2, 2), (1, 1))
     features, channels = weight.shape[:2]
     gradient = _weight_gradient(_paired(x), y, _paired_weight(weight), *_PAIRED)
-    return gradient.reshape(features, 2, channels, 4, 2).permute(0, 2, 3, 4, 1).reshape_as(weight)
+    return gradient.permute(0, 2, 3, 1).reshape(features, 4, 4, channels).permute(0, 3, 1, 2)
 
 
 def doubled(y: Tensor, weight: Tensor, size: tuple[int, int], bias: Tensor | None = None) -> Tensor:
@@ -79,7 +79,7 @@ def _weight_gradient(x: Tensor, y: Tensor, weight: Tensor, stride: tuple[int, in
 
 def _in_pairs(y: Tensor, weight: Tensor, size: tuple[int, int], bias: Tensor | None) -> Tensor:
     batch, _, rows, columns = y.shape
-    bias = None if bias is None else bias.repeat(2)
+    bias = _times(bias, 2)
     pairs = functional.conv_transpose2d(y, _paired_weight(weight), bias, *_PAIRED, (size[0] - 2 * rows, 0))
     pixels = pairs.permute(0, 2, 3, 1).reshape(batch, size[0], 2 * columns + 2, weight.shape[1])
     return pixels[:, :, 1 : size[1] + 1].permute(0, 3, 1, 2)
@@ -90,12 +90,16 @@ def _in_blocks(y: Tensor, weight: Tensor, size: tuple[int, int], bias: Tensor | 
     rows, columns = (-(-length // block) * block // 2 for length in size)
     if (rows, columns) != y.shape[2:]:
         y = functional.pad(y, (0, columns - y.shape[3], 0, rows - y.shape[2]))
-    bias = None if bias is None else bias.repeat(block * block)
+    bias = _times(bias, block * block)
     blocks = functional.conv2d(y, _block_weight(weight, block), bias, block // 2, 1).permute(0, 2, 3, 1)
     batch, high, wide, _ = blocks.shape
     pixels = blocks.reshape(batch, high, wide, block, block * channels).transpose(2, 3)
     pixels = pixels.reshape(batch, high * block, wide * block, channels)
     return pixels[:, : size[0], : size[1]].permute(0, 3, 1, 2)
+
+
+def _times(bias: Tensor | None, count: int) -> Tensor | None:
+    return None if bias is None else bias.expand(count, -1).flatten()
 
 
 def _block_weight(weight: Tensor, block: int) -> Tensor:
