@@ -15,7 +15,7 @@ import torch
 from photos import write_noise, write_photos
 
 from vae_runner.datasets import SimpleImageFolder, folder, store
-from vae_runner.datasets.store import BLOCK
+from vae_runner.datasets.stored import BLOCK
 from vae_runner.errors import RunError, UserError
 from vae_runner.signature import fault, parameters
 
@@ -168,6 +168,62 @@ def test_a_flipped_bit_is_found_and_mended(
     (noise / f"{BLOCK + 1:04d}.png").unlink()
     with pytest.raises(RunError, match="is damaged and its files have changed: remove that folder"):
         data.gather(EVERY[BLOCK : BLOCK + 1])
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows that the system was asked to fetch; without waiting for the disk, it has none."""
+    rows: list[int] = []
+    read = os.preadv
+
+    def without_cache(file: int, buffers: Any, offset: int, flags: int = 0) -> int:
+        if flags:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return read(file, buffers, offset)
+
+    def advise(file: int, offset: int, length: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_WILLNEED:
+            assert length == 3 * 8 * 8
+            rows.append(offset // length)
+
+    monkeypatch.setattr(os, "preadv", without_cache)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    return rows
+
+
+def test_rows_on_the_disk_are_fetched_all_at_once_and_the_next_ones_meanwhile(
+    make: Callable[..., Any], fetched: list[int]
+) -> None:
+    data = make()
+    batches = torch.randperm(COUNT, generator=torch.Generator().manual_seed(0)).split(32)
+    data.expect(batches[1])
+    assert fetched == []  # as far as is known, all of them are in memory
+    assert torch.equal(data.gather(batches[0]), expected()[batches[0]])
+    assert fetched == batches[0].tolist()
+    for batch in (*batches[1:3], *batches[1:4]):
+        data.expect(batch)
+    assert fetched == torch.cat(batches[:4]).tolist()  # none twice
+    for batch in batches:
+        assert torch.equal(data.gather(batch), expected()[batch])
+    assert fetched == torch.cat(batches).tolist()
+
+
+def test_rows_of_which_a_part_is_in_memory_are_whole(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    read = os.preadv
+    monkeypatch.setattr(
+        os, "preadv", lambda file, buffers, *at: read(file, [memoryview(buffers[0]).cast("B")[:100]], *at)
+    )
+    assert torch.equal(make().gather(EVERY.flip(0)), expected().flip(0))
+
+
+def test_rows_are_read_where_the_system_knows_no_advice(
+    make: Callable[..., Any], fetched: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fadvise")
+    data = make()
+    for _ in range(2):
+        data.expect(EVERY)
+        assert torch.equal(data.gather(EVERY), expected())
 
 
 def test_a_store_that_becomes_shorter_in_training_is_one_line(make: Callable[..., Any], tmp_path: Path) -> None:

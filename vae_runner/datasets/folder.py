@@ -153,7 +153,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         Returns (B, *image_shape) float32 in [0, 1], on the device of the data. The first call reads all files. Raises
         `UserError` where there is a transform, since that is made for items.
         """
-        return self._prepared().gather(indices).to(torch.float32) / 255
+        return self._prepared().gather(indices).to(torch.float32).div_(255)
 
     def expect(self, indices: Tensor) -> None:
         """Start to decode the images that will be gathered soon, where there is no store."""

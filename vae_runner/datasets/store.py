@@ -6,8 +6,7 @@ prepared the folder is called images-KEY.part; its journal has one line, with th
 is on the disk. A preparation that was killed goes on behind the blocks whose checksums still hold. The folder gets its
 name last, by one rename: what is under that name is whole.
 
-Every block is checked when it is read for the first time, so that a start costs no pass over the data; a damaged one
-is decoded again. Rows of files that cannot be read are zeros, and the index has the reasons.
+Rows of files that cannot be read are zeros, and the index has the reasons.
 """
 
 import contextlib
@@ -19,41 +18,31 @@ import math
 import os
 import shutil
 import warnings
-import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from vae_runner.datasets.imaging import UnreadableImage
-from vae_runner.datasets.listing import printable
 from vae_runner.datasets.pixels import cores
-from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
+from vae_runner.datasets.stored import BLOCK, INDEX, PIXELS, VERSION, Decode, StoredRows, decode_block, write_block
 from vae_runner.errors import RunError, UserError
-from vae_runner.files import hold, locked, read_json, write_json
+from vae_runner.files import locked, write_json
 
-__all__ = ["BLOCK", "INDEX", "PIXELS", "StoredRows", "open_store"]
+__all__ = ["open_store"]
 
-BLOCK = 64  # rows that are checked, and after a kill made again, together
-VERSION = 1  # of the format; that of the pixels is in the key
-PIXELS, INDEX, _JOURNAL = "pixels.u8", "index.json", "journal.jsonl"
-
-Decode = Callable[[int], NDArray[np.uint8]]
-Bad = dict[int, UnreadableImage]
+_JOURNAL = "journal.jsonl"
 
 logger = logging.getLogger("vae_runner")
 
 
 def open_store(
     cache: Path, key: str, shape: tuple[int, int, int], count: int, decode: Decode, source: str
-) -> "StoredRows":
+) -> StoredRows:
     """The store of `count` images under `key`, prepared with `decode(position)` where it is not there yet; `source`
     tells people where the images came from.
 
@@ -77,84 +66,6 @@ def open_store(
 
 
 _REMEDY = "set dataset.cache_dir=DIR, or dataset.store=false to train straight from the files"
-
-
-class StoredRows(HostRows):
-    """The rows of a finished store; `bad` has what is wrong with those that could not be read."""
-
-    def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> None:
-        index = read_json(path / INDEX)
-        if [index.get(name) for name in ("version", "count", "shape")] != [VERSION, count, list(shape)]:
-            raise ValueError("its index is damaged")
-        super().__init__(count, shape)
-        self.path = path
-        self._file = hold(path / PIXELS)  # nobody removes it meanwhile
-        weakref.finalize(self, os.close, self._file)
-        if hasattr(os, "posix_fadvise"):  # else a set larger than memory costs ten times what is wanted of it
-            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
-        self.bad = _bad_from(index["bad"])
-        self._crc, self._sha256 = index["crc32"], index["sha256"]
-        self._total = count  # with those that could not be read
-        self._keep = np.arange(count)
-        self._decode = decode
-        self._seen = np.zeros(math.ceil(count / BLOCK), dtype=bool)  # blocks whose checksums were found right
-        if (path / PIXELS).stat().st_size != count * math.prod(shape) or len(self._crc) != len(self._seen):
-            raise ValueError("its size is wrong")
-        with contextlib.suppress(OSError):  # a cache that others have made
-            os.utime(path / INDEX)  # its time is that of the last use
-
-    def leave_out_bad(self) -> "StoredRows":
-        """Without the rows of files that could not be read; returns self."""
-        self._keep = np.array([position for position in range(self._total) if position not in self.bad])
-        self.count = len(self._keep)
-        return self
-
-    def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        wanted = self._keep[positions]
-        if not self._seen.all():
-            for block in np.unique(wanted // BLOCK):
-                if not self._seen[block]:
-                    self._check(int(block))
-        pixels = np.empty((len(wanted), *self.shape), np.uint8)
-        for row, place in zip(pixels, wanted.tolist(), strict=True):
-            self._read(row, place)
-        return pixels
-
-    def to(self, device: torch.device | str) -> Rows:
-        """On a GPU with room for them, the rows are kept there."""
-        super().to(device)
-        if not fits(self.count * math.prod(self.shape), self.device):
-            return self
-        pixels = torch.empty((self.count, *self.shape), dtype=torch.uint8, device=self.device)
-        for part in np.array_split(np.arange(self.count), math.ceil(self.count / 4096)):
-            pixels[part[0] : part[-1] + 1] = torch.from_numpy(self.read(part)).to(self.device)
-        return MemoryRows(pixels)
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the SHA-256s of all blocks."""
-        return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
-
-    def _read(self, pixels: NDArray[np.uint8], place: int) -> None:
-        """Fill `pixels` with the rows from `place` on. Of a memory map, each page would cost a fault."""
-        rest, start = memoryview(pixels).cast("B"), place * math.prod(self.shape)
-        while rest:
-            count = os.preadv(self._file, [rest], start)  # at most 2 GB at once
-            if count == 0:
-                raise RunError(f"{self.path} has become shorter: remove that folder")
-            rest, start = rest[count:], start + count
-
-    def _check(self, block: int) -> None:
-        """Raises `RunError` where a damaged block cannot be made again."""
-        rows = np.empty((min(BLOCK, self._total - block * BLOCK), *self.shape), np.uint8)
-        self._read(rows, block * BLOCK)
-        if zlib.crc32(rows) != self._crc[block]:
-            logger.warning("%s is damaged in block %d: decoding it again", self.path, block)
-            made, _ = _decode_block(block, self._total, self.shape, self._decode)
-            if zlib.crc32(made) != self._crc[block]:
-                raise RunError(f"{self.path} is damaged and its files have changed: remove that folder")
-            with open(self.path / PIXELS, "r+b") as file:
-                _write_at(file, made, block)
-        self._seen[block] = True
 
 
 class _Preparation:
@@ -227,8 +138,8 @@ class _Preparation:
                 bar.update(min(BLOCK, self.count - block * BLOCK))
 
     def _make(self, block: int, pixels: BinaryIO) -> dict[str, Any]:
-        rows, bad = _decode_block(block, self.count, self.shape, self.decode)
-        _write_at(pixels, rows, block)
+        rows, bad = decode_block(block, self.count, self.shape, self.decode)
+        write_block(pixels, rows, block)
         reasons = {str(position): [str(error), error.passing] for position, error in bad.items()}
         return {
             "block": block, "crc32": zlib.crc32(rows), "sha256": hashlib.sha256(rows).hexdigest(), "bad": reasons,
@@ -277,36 +188,8 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _decode_block(block: int, count: int, shape: tuple[int, int, int], decode: Decode) -> tuple[NDArray[np.uint8], Bad]:
-    """The rows of a block, zeros where a file cannot be read, and what is wrong with those files."""
-    positions = range(block * BLOCK, min((block + 1) * BLOCK, count))
-    rows, bad = np.zeros((len(positions), *shape), dtype=np.uint8), {}
-    for row, position in enumerate(positions):
-        try:
-            rows[row] = decode(position)
-        except UnreadableImage as error:
-            bad[position] = error
-    return rows, bad
-
-
-def _write_at(file: BinaryIO, rows: NDArray[np.uint8], block: int) -> None:
-    view = memoryview(rows).cast("B")
-    offset = block * BLOCK * math.prod(rows.shape[1:])
-    while view:
-        written = os.pwrite(file.fileno(), view, offset)
-        view, offset = view[written:], offset + written
-
-
 def _reserve(file: BinaryIO, size: int) -> None:
     """Take the room on the disk beforehand, so that a full one is found before an hour of decoding."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     os.truncate(file.fileno(), size)
-
-
-def _bad_from(reasons: dict[str, list[Any]]) -> Bad:
-    bad = {}
-    for position, (reason, passing) in sorted(reasons.items(), key=lambda item: int(item[0])):
-        bad[int(position)] = UnreadableImage(printable(reason))
-        bad[int(position)].passing = passing
-    return bad

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vae_runner.datasets.store import INDEX, PIXELS
+from vae_runner.datasets.stored import INDEX, PIXELS
 from vae_runner.files import locked, read_json
 
 __all__ = ["Stored", "list_stores", "remove_store"]
