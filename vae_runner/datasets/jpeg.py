@@ -60,7 +60,8 @@ def plain_jpeg(file: BinaryIO) -> PlainJPEG | None:
     file.seek(0)
     if size > _LARGEST or file.read(len(_START)) != _START:
         return None
-    data = _START + file.read()
+    file.seek(0)
+    data = file.read(size)
     try:
         height, width, colours, _ = decode_jpeg_header(data)
         plain = colours in ("YCbCr", "RGB", "Gray") and max(width, height) >= _LEAST and _is_upright(data)

@@ -85,12 +85,11 @@ class StoredRows(HostRows):
                 if not self._seen[block]:
                     self._check(int(block))
         pixels = np.empty((len(wanted), *self.shape), np.uint8)
-        try:
-            self._fill(pixels, wanted, _NO_WAIT)
-        except OSError:  # not all of them are in memory, or the file system cannot tell
+        done = self._fill(pixels, wanted, _NO_WAIT)
+        if done < len(wanted):  # not all of them are in memory, or the file system cannot tell
             self._on_disk = True
             self._fetch(wanted)
-            self._fill(pixels, wanted)
+            self._fill(pixels[done:], wanted[done:])
         return pixels
 
     def expect(self, positions: Tensor) -> None:
@@ -112,13 +111,23 @@ class StoredRows(HostRows):
         """SHA-256 of the SHA-256s of all blocks."""
         return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
 
-    def _fill(self, pixels: NDArray[np.uint8], places: NDArray[np.int64], flags: int = 0) -> None:
-        """Fill `pixels` (B, C, H, W) with the rows at `places`. Of a memory map, each page would cost a fault."""
-        size = math.prod(self.shape)
-        counts = map(os.preadv, repeat(self._file), zip(pixels), (places * size).tolist(), repeat(flags))
-        for row, count in enumerate(counts):
-            if count != size:
-                self._read(pixels[row], int(places[row]))
+    def _fill(self, pixels: NDArray[np.uint8], places: NDArray[np.int64], flags: int = 0) -> int:
+        """Fill `pixels` (B, C, H, W) with the rows at `places`; returns how many were read before `flags` forbade it.
+
+        Of a memory map, each page would cost a fault.
+        """
+        size, done = math.prod(self.shape), 0
+        try:
+            for count in map(os.preadv, repeat(self._file), zip(pixels), (places * size).tolist(), repeat(flags)):
+                if count != size:
+                    if flags:
+                        break
+                    self._read(pixels[done], int(places[done]))
+                done += 1
+        except OSError:
+            if not flags:
+                raise
+        return done
 
     def _fetch(self, places: NDArray[np.int64]) -> None:
         """Have all of these rows read at once, unless that was asked for already; it does not wait for them."""
