@@ -187,7 +187,7 @@ def steps(engine: Engine, source: Subset) -> None:
 
 def evict(work: Path) -> None:
     """Let the system forget all pixels that it keeps in memory: the next ones come from the disk."""
-    for file in work.rglob("pixels.u8"):
+    for file in (work / "cache").glob("*/pixels.u8"):
         descriptor = os.open(file, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
