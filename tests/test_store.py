@@ -172,12 +172,12 @@ def test_a_flipped_bit_is_found_and_mended(
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows that the system was asked to fetch; without waiting for the disk, it has none."""
+    """The rows that the system was asked to fetch; without waiting for the disk, it has every other one."""
     rows: list[int] = []
     read = os.preadv
 
     def without_cache(file: int, buffers: Any, offset: int, flags: int = 0) -> int:
-        if flags:
+        if flags and offset // (3 * 8 * 8) % 2:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         return read(file, buffers, offset)
 
@@ -195,7 +195,7 @@ def test_rows_on_the_disk_are_fetched_all_at_once_and_the_next_ones_meanwhile(
     make: Callable[..., Any], fetched: list[int]
 ) -> None:
     data = make()
-    batches = torch.randperm(COUNT, generator=torch.Generator().manual_seed(0)).split(32)
+    batches = torch.randperm(COUNT, generator=torch.Generator().manual_seed(0)).split(32)[:-1]  # each with odd ones
     data.expect(batches[1])
     assert fetched == []  # as far as is known, all of them are in memory
     assert torch.equal(data.gather(batches[0]), expected()[batches[0]])
