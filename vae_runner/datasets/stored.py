@@ -118,6 +118,7 @@ class StoredRows(HostRows):
         """
         size, done = math.prod(self.shape), 0
         try:
+            # a call for each row, which is the one buffer of it, and as little as can be around the calls
             for count in map(os.preadv, repeat(self._file), zip(pixels), (places * size).tolist(), repeat(flags)):
                 if count != size:
                     if flags:

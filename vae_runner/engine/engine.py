@@ -40,7 +40,7 @@ __all__ = ["Engine", "Interrupted"]
 log = logging.getLogger(__name__)
 
 LONG = 0.1  # of the steps between two validations: epochs below that are not validated one by one
-AHEAD = 4  # batches that a data set without a store decodes ahead
+AHEAD = 4  # batches that are announced: decoded ahead without a store, fetched where a store is on the disk
 
 
 class Interrupted(KeyboardInterrupt):
