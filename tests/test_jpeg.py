@@ -103,7 +103,9 @@ def outcome(recipe: Recipe, data: bytes) -> list[Any] | str:
         return f"{type(error).__name__}: {str(error).partition(' object at ')[0]}"
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": orientation(1)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"exif": orientation(1)}], ids=["baseline", "progressive", "exif"]
+)
 def test_of_a_damaged_file_comes_what_pillow_makes_of_it(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
