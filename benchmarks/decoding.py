@@ -141,6 +141,8 @@ def limited(work: Path, images: int) -> None:
         process = multiprocessing.get_context("spawn").Process(target=train_within, args=(group, work, images))
         process.start()
         process.join()
+    if process.exitcode:
+        print(f"  the training alone needs more than that (exit code {process.exitcode}): give --images 200000")
 
 
 def train_within(group: Path, work: Path, images: int) -> None:
