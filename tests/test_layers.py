@@ -135,6 +135,14 @@ def test_who_looks_between_a_layer_and_its_rectifier_sees_what_is_there(watched:
     torch.testing.assert_close(seen, expected)
 
 
+def test_an_empty_chain_changes_nothing() -> None:
+    network = nn.Sequential(nn.Sequential(), nn.Linear(3, 2))
+    assert accelerate(network) == 1
+    x = draw((4, 3), 0, torch.float32)
+    torch.testing.assert_close(network[0](x), x)
+    torch.testing.assert_close(network(x), nn.functional.linear(x, network[1].weight, network[1].bias))
+
+
 def test_a_chain_is_what_its_parts_are_one_after_the_other() -> None:
     network = nn.Sequential(
         nn.ReLU(), nn.Conv2d(2, 3, 4, 2, 1), nn.ReLU(), nn.ReLU(), nn.ConvTranspose2d(3, 2, 4, 2, 1), nn.Tanh()

@@ -1,6 +1,7 @@
 """torch's own layers, made to use the functions that are faster. They keep their parameters, and their state dict."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from torch import Tensor, nn
 
@@ -56,7 +57,7 @@ class _Chain(nn.Sequential):
     """Each rectifier is left to the layer before it, unless someone looks at what is between the two."""
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = iter(zip(self, [*list(self)[1:], None], strict=True))
+        parts = zip_longest(self, list(self)[1:])
         for part, following in parts:
             if _is_fast(part) and type(following) is nn.ReLU and not (_is_watched(part) or _is_watched(following)):
                 x = part(x, rectified=True)
