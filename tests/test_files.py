@@ -1,14 +1,24 @@
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vae_runner.errors import RunError
-from vae_runner.files import locked, read_json, write_atomically, write_json
+from vae_runner.files import keep_as, locked, read_json, write_atomically, write_json
+
+
+def refusal(number: int, words: str) -> Callable[..., None]:
+    def refuse(*args: Any) -> None:
+        raise OSError(number, words)
+
+    return refuse
 
 
 def test_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -31,14 +41,40 @@ def test_a_full_disk_keeps_the_old_file_and_is_told_in_one_line(
     file = tmp_path / "a.txt"
     write_atomically(file, b"one")
 
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", refusal(errno.ENOSPC, "No space left on device"))
     with pytest.raises(RunError, match=r"no space left on .* writing a\.txt"):
         write_atomically(file, b"two")
     assert file.read_bytes() == b"one"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_second_name_keeps_what_the_file_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", refusal(errno.EPERM, "Operation not permitted"))
+    for content in (b"one", b"two", b"two"):
+        write_atomically(tmp_path / "a", content)
+        keep_as(tmp_path / "a", tmp_path / "b")
+        assert (tmp_path / "b").read_bytes() == content
+    keep_as(tmp_path / "a", tmp_path / "b")  # both name one file already
+    write_atomically(tmp_path / "a", b"three")
+    assert (tmp_path / "b").read_bytes() == b"two"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_no_room_for_a_second_name_keeps_the_old_one_and_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    monkeypatch.setattr(os, "link", refusal(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(shutil, "copyfile", refusal(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(RunError, match=r"no space left on .* writing b$"):
+        keep_as(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_json_goes_there_and_back(tmp_path: Path) -> None:

@@ -69,14 +69,14 @@ def test_a_full_disk_is_one_line_and_costs_nothing_that_was_saved(
     launch: Launch, unbroken: Unbroken, tmp_path: Path, number: int
 ) -> None:
     point = sample(writes(unbroken), ALL)[ALL // SAMPLE * number]
-    check_refusal(launch, tmp_path / "full", unbroken, point, errno.ENOSPC, "no space left on")
+    check_refusal(launch, tmp_path / "full", unbroken, point, errno.ENOSPC, "[Nn]o space left on")
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(ALL))
 def test_a_disk_full_at_any_write_is_one_line(launch: Launch, unbroken: Unbroken, tmp_path: Path, number: int) -> None:
     point = sample(writes(unbroken), ALL)[number]
-    check_refusal(launch, tmp_path / "full", unbroken, point, errno.ENOSPC, "(no space left|No space left)")
+    check_refusal(launch, tmp_path / "full", unbroken, point, errno.ENOSPC, "[Nn]o space left on")
 
 
 @pytest.mark.parametrize("name", ["run/.lock", "run/checkpoints/.last.pt.tmp", "run/metrics.jsonl"])

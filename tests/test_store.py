@@ -321,6 +321,21 @@ def test_what_a_kill_left_is_believed_only_with_its_checksum(
     assert "is damaged" not in caplog.text  # it was not taken into the store at all
 
 
+def test_what_kills_left_in_a_store_is_tidied(make: Callable[..., Any], tmp_path: Path) -> None:
+    make().gather(EVERY)
+    (path,) = stores(tmp_path)
+    names = sorted(os.listdir(path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (path / "journal.jsonl").touch()  # killed behind the rename, which is what makes the store a finished one
+    make().gather(EVERY)
+    assert sorted(os.listdir(path)) == names
+    path.rename(path.with_name(f"{path.name}.part"))
+    (path.with_name(f"{path.name}.part") / f".index.json.{gone.pid}-ab_c.tmp").touch()  # killed while it was written
+    assert torch.equal(make().gather(EVERY), expected())
+    assert sorted(os.listdir(path)) == names
+
+
 def test_of_two_processes_one_prepares_and_the_other_waits(noise: Path, tmp_path: Path) -> None:
     both = [prepare(noise, tmp_path, 0.002, "log") for _ in range(2)]
     sums = {process.communicate(timeout=60)[0] for process in both}

@@ -10,14 +10,13 @@ import io
 import logging
 import os
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vae_runner.errors import UserError
-from vae_runner.files import write_atomically
+from vae_runner.files import keep_as, write_atomically
 
 __all__ = ["has_checkpoint", "load_checkpoint", "load_latest", "save_checkpoint", "save_latest"]
 
@@ -62,7 +61,7 @@ def save_latest(folder: Path, content: dict[str, Any]) -> None:
     """Write `last.pt`; what was `last.pt` is kept as `previous.pt`. At every instant one of both is whole."""
     last = folder / "last.pt"
     if last.exists():
-        _keep_as(last, folder / "previous.pt")
+        keep_as(last, folder / "previous.pt")
     save_checkpoint(last, content)
 
 
@@ -89,15 +88,3 @@ def load_latest(folder: Path) -> dict[str, Any]:
             os.replace(folder / "last.pt", folder / "last.broken.pt")
         log.warning("%s; going on from previous.pt (step %s)", broken, f"{content['step']:,}")
         return content
-
-
-def _keep_as(file: Path, name: Path) -> None:
-    """Give the file a second name, atomically: by a hard link, or a copy where the file system has none."""
-    aside = name.with_name(f".{name.name}.{os.getpid()}-0.tmp")  # as `write_atomically` would call it
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(file, aside)
-    except OSError:
-        shutil.copyfile(file, aside)
-    os.replace(aside, name)
-    aside.unlink(missing_ok=True)  # the rename does nothing where a kill has left both names to the same file

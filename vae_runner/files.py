@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ import yaml
 
 from vae_runner.errors import RunError
 
-__all__ = ["append", "flush", "has_aliases", "hold", "locked", "read_json", "remove_leftovers", "write_atomically"]
-__all__ += ["write_json"]
+__all__ = ["append", "flush", "has_aliases", "hold", "keep_as", "locked", "read_json", "remove_leftovers"]
+__all__ += ["write_atomically", "write_json"]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,6 +64,25 @@ def append(path: str | Path, text: str) -> None:
             with contextlib.suppress(OSError):
                 os.ftruncate(file.fileno(), begun)
             raise
+
+
+def keep_as(path: str | Path, name: str | Path) -> None:
+    """Give a file a second name in its folder, atomically: by a hard link, or a copy where the file system has none.
+
+    Raises `RunError` where it cannot be had, in one line.
+    """
+    name = Path(name)
+    aside = name.with_name(f".{name.name}.{os.getpid()}-0.tmp")
+    with _told(name):
+        aside.unlink(missing_ok=True)
+        try:
+            try:
+                os.link(path, aside)
+            except OSError:
+                shutil.copyfile(path, aside)
+            os.replace(aside, name)
+        finally:  # the rename does nothing where a kill has left both names to the same file
+            aside.unlink(missing_ok=True)
 
 
 def flush(path: str | Path) -> None:

@@ -31,7 +31,7 @@ from vae_runner.datasets.imaging import UnreadableImage
 from vae_runner.datasets.pixels import cores
 from vae_runner.datasets.stored import BLOCK, INDEX, PIXELS, VERSION, Decode, StoredRows, decode_block, write_block
 from vae_runner.errors import RunError, UserError
-from vae_runner.files import locked, write_json
+from vae_runner.files import locked, remove_leftovers, write_json
 
 __all__ = ["open_store"]
 
@@ -156,9 +156,10 @@ class _Preparation:
             "sha256": [entry["sha256"] for entry in entries],
             "bad": {position: reason for entry in entries for position, reason in entry["bad"].items()},
         }
+        remove_leftovers(self.part)
         write_json(self.part / INDEX, index)
         os.rename(self.part, self.path)
-        (self.path / _JOURNAL).unlink()  # not before: a kill between the two would cost all that was prepared
+        (self.path / _JOURNAL).unlink(missing_ok=True)  # last: the rename may fail
         logger.info("prepared images are kept in %s (%.2f GB)", self.path, self.size / 1e9)
 
 
@@ -170,6 +171,8 @@ def _existing(path: Path, shape: tuple[int, int, int], count: int, decode: Decod
         if path.exists():
             logger.warning("%s cannot be used (%s): preparing it again", path, error)
         return None
+    with contextlib.suppress(OSError):  # a kill has left it, or another user's store is not ours to tidy
+        (path / _JOURNAL).unlink()
     for position in (position for position, error in store.bad.items() if error.passing):
         with contextlib.suppress(UnreadableImage):
             decode(position)
