@@ -93,6 +93,22 @@ def test_second_derivatives_are_those_of_torch(layer: nn.Module, shape: tuple[in
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("layer", "shape"), LAYERS.values(), ids=LAYERS)
+def test_second_derivatives_under_autocast_are_those_of_torch(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    x = draw(shape, 3, torch.float32).requires_grad_()
+
+    def of_gradient(layer: nn.Module) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)
+        (gradient,) = torch.autograd.grad((y * draw(y.shape, 4, y.dtype)).sum(), x, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), layer.weight)[0]
+
+    ours, theirs = copy.deepcopy(layer), layer
+    accelerate(ours)
+    found, expected = of_gradient(ours), of_gradient(theirs)
+    assert (found - expected).norm() <= 0.02 * expected.norm()
+
+
 def test_no_gradient_is_made_for_what_needs_none() -> None:
     for layer, shape in LAYERS.values():
         layer = faster(layer).requires_grad_(False)

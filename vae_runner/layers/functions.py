@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vae_runner.layers.halving import doubled, halved, weight_gradient
+from vae_runner.layers.rectifier import rectify, where_positive
 
 __all__ = ["connected", "doubling", "halving", "transposed_convolution"]
 
@@ -133,19 +134,22 @@ class _Layer(torch.autograd.Function):
         ctx, x: Tensor, weight: Tensor, bias: Tensor | None, kind: _Kind, geometry: tuple | None, rectified: bool
     ) -> Tensor:
         x = x.to(_precision(x))
-        y = kind.product(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), geometry)
+        converted = weight.to(x.dtype)
+        y = kind.product(x, converted, None if bias is None else bias.to(x.dtype), geometry)
         if rectified:
-            y = y.relu()
-        ctx.save_for_backward(x, weight, bias, y if rectified else None)
+            y = rectify(y)
+        ctx.save_for_backward(x, weight, converted, bias, y if rectified else None)
         ctx.kind, ctx.geometry = kind, geometry
         return y
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Gradients:
-        x, weight, bias, y = ctx.saved_tensors
+        x, weight, converted, bias, y = ctx.saved_tensors
+        if torch.is_grad_enabled():  # what comes out is to be differentiated by the weight too
+            converted = weight.to(grad.dtype)
         if y is not None:
-            grad = torch.ops.aten.threshold_backward(grad, y, 0)
-        operands = (grad, x, weight.to(grad.dtype), ctx.geometry)
+            grad = where_positive(grad, y)
+        operands = (grad, x, converted, ctx.geometry)
         grads: list[Tensor | None] = [None] * 6
         if ctx.needs_input_grad[0]:
             grads[0] = ctx.kind.by_input(*operands)
