@@ -104,6 +104,7 @@ def test_what_the_writer_does_for_pictures_counts_as_if_the_training_waited(monk
     program.close()
 
 
+@pytest.mark.slow
 def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))  # where the toy images are made
     with pytest.raises(SystemExit) as exit_:
@@ -139,6 +140,7 @@ def test_options_out_of_range_are_refused(option: str, capsys: pytest.CaptureFix
     assert "--rounds 2 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_program_that_fails_is_told() -> None:
     with pytest.raises(RunError, match=r"step: .*no setting called 'nonsense'"):
         take_turns({"step": ["step", "nonsense=1"]}, 2, 0.1)

@@ -126,6 +126,7 @@ def ask_for_a_slow_array(folder: Path, barrier: "multiprocessing.synchronize.Bar
     np.testing.assert_array_equal(cached_array(folder, "a", make), ARRAY)
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_ask_at_once_one_makes_the_array(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)

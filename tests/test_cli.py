@@ -245,6 +245,7 @@ def trained(folder: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(folder / "checkpoints/last.pt")["objective"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("began_with", "change"),
     [
@@ -365,6 +366,7 @@ def test_a_failure_under_way_names_the_last_good_checkpoint(vae_train: Run, monk
     assert errors == "vae-train: error: loss is nan at step 9; last good checkpoint: step 8\n"
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:
     code, output, errors = vae_train(*toy("--multirun", "divergence=beta,capacity", "seed=0,1"))
     assert (code, errors) == (0, "")
@@ -379,6 +381,7 @@ def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:
     assert seeds == [0, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_a_failing_job_is_recorded_and_the_others_go_on(vae_train: Run, inside: Path) -> None:
     code, output, errors = vae_train(*toy("--multirun", "architecture=conv_higgins", "dataset.size=16,8,20"))
     assert code == 1
@@ -415,6 +418,7 @@ LONG = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_a_signal_saves_the_step_and_says_how_to_go_on(
     tmp_path: Path, vae_train: Run, number: signal.Signals, code: int
@@ -438,6 +442,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
         assert torch.equal(resumed["objective"][name], weights), name
 
 
+@pytest.mark.slow
 def test_two_processes_never_write_into_one_folder(tmp_path: Path, vae_train: Run) -> None:
     process = start(tmp_path, *LONG)
     try:

@@ -154,6 +154,7 @@ def table(sweep: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_sweep_has_its_page_after_every_job_also_one_that_failed(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_job_that_fails_before_it_has_begun_has_a_status_too(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_sweep_report_that_fails_costs_a_warning(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +218,7 @@ def test_a_sweep_report_that_fails_costs_a_warning(
     assert "warning: no sweep report: KeyError: 'ours'" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "longer"), [("engine.steps=4", "engine.steps=8"), ("epochs", "engine.epochs=2")])
 def test_a_finished_run_says_how_it_is_trained_longer(vae_train: Run, inside: Path, length: str, longer: str) -> None:
     given = ["engine.steps=null", "engine.epochs=1"] if length == "epochs" else [length]
@@ -228,6 +231,7 @@ def test_a_finished_run_says_how_it_is_trained_longer(vae_train: Run, inside: Pa
     assert json.loads((inside / "mine/status.json").read_text())["step"] == 2 * before
 
 
+@pytest.mark.slow
 def test_a_run_saved_before_there_was_tensorboard_goes_on(vae_train: Run, inside: Path) -> None:
     assert vae_train(*toy("engine.steps=2", "hydra.run.dir=mine"))[0] == 0
     config = yaml.safe_load((inside / "mine/config.yaml").read_text())

@@ -96,6 +96,7 @@ def test_one_live_latent_is_no_collapse(
     assert told(experiment, caplog, tmp_path, nats=nats) == []
 
 
+@pytest.mark.slow
 def test_what_is_proposed_is_a_command_line(compose: Callable[..., Any]) -> None:
     assert compose("divergence=beta", "divergence.beta=0.5").divergence.beta == 0.5
     beta = compose("divergence=beta_annealed", "divergence.beta.start=0", "divergence.beta.end=1").divergence.beta

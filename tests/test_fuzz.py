@@ -40,6 +40,7 @@ def mistakes(configs: Composer) -> Mistakes:
     return Mistakes(2026, groups, kinds(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, 50))])
 def test_every_mistake_is_told_in_lines_and_leaves_nothing(
     mistakes: Mistakes, part: int, inside: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

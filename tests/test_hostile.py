@@ -63,6 +63,7 @@ def refused(capfd: Capture, call: Callable[[list[str]], int], *arguments: str) -
     return errors.partition("error: ")[2].strip()
 
 
+@pytest.mark.slow
 def test_an_honest_run_passes_every_door(run: Path, capfd: Capture) -> None:
     """Else nothing here would prove anything."""
     assert vae_runner.load(run).step == 2

@@ -16,6 +16,8 @@ from photos import write_photos
 
 from vae_runner.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 KILLED = -9
 TRAINING = (
     *("dataset=folder", "dataset.image_size=16", "dataset.channels=1", "dataset.validation=8", "dataset.workers=2"),

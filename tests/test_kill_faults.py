@@ -18,6 +18,8 @@ from test_kill import KINDS, Unbroken, assert_equals_the_unbroken, assert_same, 
 
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint, load_latest
 
+pytestmark = pytest.mark.slow
+
 SAMPLE, ALL = 6, 90  # points at which the disk is full
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138}
 MOMENTS = {
@@ -152,7 +154,6 @@ def test_a_signal_at_any_moment_saves_the_step(
     check_signal(launch, tmp_path, unbroken, number, moment)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_every_signal_at_every_moment_saves_the_step(

@@ -49,6 +49,7 @@ def test_the_installed_vae_report_makes_a_page(installed: Path, tmp_path: Path) 
     assert done.stdout == f"report {tmp_path / 'report.html'}\n"
 
 
+@pytest.mark.slow
 def test_the_installed_script_finds_its_configs_from_another_folder(installed: Path, tmp_path: Path) -> None:
     done = vae_train(installed, tmp_path, "--help")
     assert done.returncode == 0
@@ -63,6 +64,7 @@ def test_the_installed_script_finds_its_configs_from_another_folder(installed: P
     assert "capacity_kl" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_users_own_option_trains(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "mine/architecture/encoder").mkdir(parents=True)
     (tmp_path / "mine/architecture/encoder/own.yaml").write_text("_target_: own.Encoder\nwidth: 8\n")

@@ -146,6 +146,7 @@ def test_a_value_is_told_as_it_is_written(tmp_path: Path) -> None:
     assert "its optimizer.lr=${engine.steps}, optimizer.betas=[0.5, 0.9], optimizer.fused=null go with" in line
 
 
+@pytest.mark.slow
 def test_a_sweep_over_options_takes_of_the_preset_what_goes_with_each(vae_train: Run, inside: Path) -> None:
     settings = [
         *toy(HIGGINS, "divergence=beta,kl", "likelihood=gaussian,laplace"),
@@ -170,6 +171,7 @@ def test_a_sweep_over_options_takes_of_the_preset_what_goes_with_each(vae_train:
     assert "sigma" not in hydra["likelihood"]
 
 
+@pytest.mark.slow
 def test_a_run_says_it_first_and_goes_on_as_it_was(vae_train: Run, inside: Path) -> None:
     settings = [setting for setting in toy() if not setting.startswith("divergence")]
     settings += [HIGGINS, "likelihood=bernoulli", "architecture=mlp", "engine.steps=2", "visualisation=[]"]

@@ -78,6 +78,7 @@ def test_a_compiled_step_draws_the_same_noise(experiment: Experiment, graphs_alo
     assert losses(compiled) == pytest.approx(losses(experiment(*FAST)), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
     [

@@ -275,6 +275,7 @@ def prepare(noise: Path, tmp_path: Path, seconds: float, log: str) -> subprocess
     return subprocess.Popen([sys.executable, "-c", PREPARE, *arguments], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_goes_on_where_it_was(
     make: Callable[..., Any], noise: Path, tmp_path: Path, decoded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,6 +337,7 @@ def test_what_kills_left_in_a_store_is_tidied(make: Callable[..., Any], tmp_path
     assert sorted(os.listdir(path)) == names
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_prepares_and_the_other_waits(noise: Path, tmp_path: Path) -> None:
     both = [prepare(noise, tmp_path, 0.002, "log") for _ in range(2)]
     sums = {process.communicate(timeout=60)[0] for process in both}

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,14 @@ from vae_runner.datasets import SimpleImageFolder
 from vae_runner.files import locked
 
 Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_collections() -> Iterator[None]:
+    """What is there already is left out of the collections of garbage: they are many here."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -119,6 +127,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_a_store_that_a_process_reads_is_kept_until_it_ends(photos: Path, vae_data: Told) -> None:
     store = prepare(photos, 8)
     arguments = [sys.executable, "-c", READ, str(photos), str(photos.parent / "cache")]

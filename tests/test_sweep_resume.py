@@ -30,6 +30,8 @@ from vae_runner.engine import Engine
 from vae_runner.report.sweep import Ledger, read_ledger, write_ledger, write_sweep
 from vae_runner.state import State
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["vae_train"]  # a fixture
 QUICK = ("engine.steps=4", "visualisation=[data]", "engine.progress=false")
 TRUST = "trust=true"  # the data set is the tests' own
@@ -256,7 +258,7 @@ def wait_until(holds: Callable[[], bool], process: subprocess.Popen) -> None:
 LONG = ("engine.steps=3000", "engine.checkpoint_every=10", "engine.validate_every=3000", "engine.picture_every=3000")
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, vae_train: Run, launcher: str) -> None:
     parallel: tuple[str, ...] = ()
     if launcher == "joblib":
