@@ -1,10 +1,11 @@
 """The bench: what it says is what it measured, and what it compares does the same work."""
 
+import contextlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from conftest import OWN_CONFIGS, TESTS, pictures_of
 
-from vae_runner.bench import programs
+from vae_runner.bench import programs, rounds
 from vae_runner.bench.__main__ import main
 from vae_runner.bench.programs import PROGRAMS, Bare
 from vae_runner.bench.rounds import Spread, Timing, take_turns
@@ -43,9 +44,42 @@ def test_quartiles_are_those_of_numpy() -> None:
     assert [spread.low, spread.median, spread.high] == pytest.approx(np.percentile(values, [25, 50, 75]).tolist())
 
 
-def test_parts_are_shared_out_over_the_steps() -> None:
-    timing = Timing(steps=[1.0, 2.0], parts={"validate": 0.5, "picture": 0.25})
-    assert timing.seconds == [1.75, 2.75]
+def test_a_step_takes_what_the_parts_took_in_its_own_process() -> None:
+    timing = Timing()
+    timing.add([1.0, 2.0], {"validate": 0.5, "picture": 0.25}, first_step=4.0, peak_memory=7)
+    timing.add([3.0], {"validate": 1.5, "picture": 0.75}, first_step=5.0, peak_memory=6)
+    assert timing.steps == [1.0, 2.0, 3.0]
+    assert timing.seconds == [1.75, 2.75, 5.25]
+    assert timing.parts == {"validate": 1.0, "picture": 0.5}
+    assert (timing.first_step, timing.peak_memory) == (4.5, 7)
+
+
+def test_turns_alternate_and_are_shared_out_over_the_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    class Worker:
+        first_step = 1.0
+
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        def steps_in(self, seconds: float) -> int:
+            return 2
+
+        def ask(self, wish: object) -> dict[str, Any]:
+            asked[-1].append(self.label)
+            return {"parts": {}, "peak_memory": 1} if wish == "parts" else {"seconds": 2.0 * wish}
+
+    @contextlib.contextmanager
+    def started(label: str, arguments: object) -> Iterator[Worker]:
+        if label == "a":
+            asked.append([])
+        yield Worker(label)
+
+    monkeypatch.setattr(rounds, "_worker", started)
+    timings = take_turns({"a": [], "b": []}, rounds=5, seconds=1, starts=3)
+    assert asked == [["a", "b"] * 2, ["a", "b"] * 3, ["a", "b"] * 3]  # the last of each are the parts
+    assert {label: timing.steps for label, timing in timings.items()} == {"a": [2.0] * 5, "b": [2.0] * 5}
 
 
 def test_the_bare_loop_minimises_what_the_engine_does() -> None:
@@ -108,7 +142,7 @@ def test_what_the_writer_does_for_pictures_counts_as_if_the_training_waited(monk
 def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))  # where the toy images are made
     with pytest.raises(SystemExit) as exit_:
-        main([*TOY, OWN_CONFIGS, "--rounds=3", "--seconds=0.05"])
+        main([*TOY, OWN_CONFIGS, "--rounds=3", "--starts=2", "--seconds=0.05"])
     out = capfd.readouterr().out
     assert exit_.value.code == 0, out
     record = json.loads(out.splitlines()[-1])
@@ -119,6 +153,7 @@ def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str], monkeypat
         assert rate["median"] == pytest.approx(16 / figures["seconds_per_step"]["median"], rel=1e-6)
         assert 1e8 < figures["peak_memory_bytes"] < 1e11
         assert 0 < figures["first_step_seconds"] < 600
+    assert (record["rounds"], record["starts"]) == (3, 2)
     assert "the engine keeps" in out
 
 
@@ -132,12 +167,18 @@ def test_a_mistake_gets_its_line_before_anything_is_timed(capsys: pytest.Capture
     ]
 
 
-@pytest.mark.parametrize("option", ["--threads=0", "--rounds=1", "--seconds=0"])
-def test_options_out_of_range_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        *((option, "--rounds 2 or more") for option in ("--threads=0", "--rounds=1", "--seconds=0")),
+        *((option, "--starts from 1 to as many") for option in ("--starts=0", "--starts=9")),
+    ],
+)
+def test_options_out_of_range_are_refused(option: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([option])
     assert exit_.value.code == 2
-    assert "--rounds 2 or more" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.slow

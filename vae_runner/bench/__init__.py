@@ -9,5 +9,6 @@ Three programs train the same model on the same images, each in a process of its
              counts as if it took the training's time, which it does on a machine without a core to spare
 
 A machine's speed drifts, so a figure is a median over turns, and a ratio is the median of the ratios of neighbouring
-turns. What is slow once, compiling and the first steps, is over before the first turn.
+turns. What is slow once, compiling and the first steps, is over before the first turn. A process's luck with its memory
+lasts as long as the process, so all three are started several times.
 """

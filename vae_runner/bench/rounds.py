@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import trange
+
 from vae_runner.bench.worker import BORN
 from vae_runner.errors import RunError
 
@@ -33,35 +35,61 @@ class Spread:
 
 @dataclass
 class Timing:
-    """What one program took: seconds a step in each turn, seconds a step of the parts, and once for all the rest."""
+    """What one program took, in all its processes."""
 
-    steps: list[float] = field(default_factory=list)
-    parts: dict[str, float] = field(default_factory=dict)
-    first_step: float = 0.0
-    peak_memory: int = 0
+    steps: list[float] = field(default_factory=list)  # seconds a step in each turn
+    seconds: list[float] = field(default_factory=list)  # the same with what the parts add to it
+    starts: list[dict[str, float]] = field(default_factory=list)  # of each process, the parts' seconds a step
+    first_steps: list[float] = field(default_factory=list)  # of each process, seconds from its start
+    peak_memory: int = 0  # bytes, of the largest
+
+    def add(self, steps: Sequence[float], parts: Mapping[str, float], first_step: float, peak_memory: int) -> None:
+        """What one process more took."""
+        self.steps += steps
+        self.seconds += [taken + sum(parts.values()) for taken in steps]
+        self.starts.append(dict(parts))
+        self.first_steps.append(first_step)
+        self.peak_memory = max(self.peak_memory, peak_memory)
 
     @property
-    def seconds(self) -> list[float]:
-        """Seconds a step in each turn, with what the parts add to it."""
-        return [taken + sum(self.parts.values()) for taken in self.steps]
+    def parts(self) -> dict[str, float]:
+        """Seconds a step of each part, the median over the processes."""
+        return {name: statistics.median(parts[name] for parts in self.starts) for name in self.starts[0]}
+
+    @property
+    def first_step(self) -> float:
+        """Seconds, the median over the processes."""
+        return statistics.median(self.first_steps)
 
 
-def take_turns(programs: Mapping[str, Sequence[str]], rounds: int, seconds: float) -> dict[str, Timing]:
-    """Time the programs (label -> worker's arguments) in `rounds` turns of about so many `seconds` each.
+def take_turns(
+    programs: Mapping[str, Sequence[str]], rounds: int, seconds: float, starts: int = 1
+) -> dict[str, Timing]:
+    """Time the programs (label -> worker's arguments) in `rounds` turns of about so many `seconds` each, shared out
+    evenly over `starts` processes of each program, one after the other.
 
     Raises `RunError` where one of them does.
     """
+    timings = {label: Timing() for label in programs}
+    for start in trange(starts, desc="starts", leave=False, disable=None):
+        share = rounds * (start + 1) // starts - rounds * start // starts
+        _one_start(programs, share, seconds, timings)
+    return timings
+
+
+def _one_start(
+    programs: Mapping[str, Sequence[str]], rounds: int, seconds: float, timings: Mapping[str, Timing]
+) -> None:
     with ExitStack() as stack:
         workers = {label: stack.enter_context(_worker(label, arguments)) for label, arguments in programs.items()}
-        timings = {label: Timing(first_step=worker.first_step) for label, worker in workers.items()}
         counts = {label: worker.steps_in(seconds) for label, worker in workers.items()}
+        taken: dict[str, list[float]] = {label: [] for label in programs}
         for _ in range(rounds):
             for label, worker in workers.items():
-                timings[label].steps.append(worker.ask(counts[label])["seconds"] / counts[label])
+                taken[label].append(worker.ask(counts[label])["seconds"] / counts[label])
         for label, worker in workers.items():
             answer = worker.ask("parts")
-            timings[label].parts, timings[label].peak_memory = answer["parts"], answer["peak_memory"]
-    return timings
+            timings[label].add(taken[label], answer["parts"], worker.first_step, answer["peak_memory"])
 
 
 class _Worker:
