@@ -3,7 +3,7 @@
 The engine starts a new dict at each step; the model, the likelihood and the divergences add to it; callbacks read it.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 __all__ = [
@@ -32,7 +32,8 @@ __all__ = [
 class StateKey:
     """A key of a state. Two keys are the same only if they are one object, so names cannot collide.
 
-    A copy of a part that holds a key, as `copy.deepcopy` makes it, holds the same key.
+    A copy of a part that holds a key, as `copy.deepcopy` makes it, holds the same key; so does what was pickled, with
+    the keys of this module. Pickling any other raises `TypeError`, for what is read again would be another key.
     """
 
     __slots__ = ("name",)
@@ -45,6 +46,11 @@ class StateKey:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "StateKey":
         return self
+
+    def __reduce__(self) -> tuple[Callable[[str], "StateKey"], tuple[str]]:
+        if _known(self.name) is not self:
+            raise TypeError(f"{self!r} cannot be pickled: only keys of vae_runner.state are found again")
+        return _known, (self.name,)
 
 
 State = MutableMapping[StateKey, Any]
@@ -83,3 +89,12 @@ def posterior_key(space_id: int = 0) -> StateKey:
 def prior_key(space_id: int = 0) -> StateKey:
     """Where a model puts p(z) of its latent space number `space_id`."""
     return _priors.setdefault(space_id, StateKey(f"prior_{space_id}"))
+
+
+def _known(name: str) -> StateKey | None:
+    """The key of this module that has that name, None where there is none."""
+    for prefix, of_space in (("posterior_", posterior_key), ("prior_", prior_key)):
+        if (number := name.removeprefix(prefix)) != name and number.isdecimal():
+            return of_space(int(number))
+    key = globals().get(name.upper())
+    return key if isinstance(key, StateKey) else None
