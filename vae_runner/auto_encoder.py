@@ -6,11 +6,13 @@ A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a dec
 """
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_runner.distributions import SimpleNormal
 from vae_runner.initialisation import he_initialised
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
@@ -22,11 +24,15 @@ Sample = Tensor | tuple[Tensor, ...]  # (B, D) for one latent space; a tuple of 
 
 
 class AutoEncoderBase(nn.Module):
-    """Base class: override `encode` and `decode`. `latent_dims` is a list, the dimensions of each latent space."""
+    """Base class: override `encode` and `decode`. `latent_dims` is a list, the dimensions of each latent space.
+
+    Pictures start from `codes` and draw from `priors`; a model that has `posteriors(x)` besides, as `VAE` has, is shown
+    with its KLs.
+    """
 
     def __init__(self, latent_dims: int | Sequence[int]) -> None:
         super().__init__()
-        self.latent_dims = [latent_dims] if isinstance(latent_dims, int) else list(latent_dims)
+        self.latent_dims = [int(latent_dims)] if isinstance(latent_dims, Integral) else list(latent_dims)
 
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
         """Returns a latent sample of each image (B, C, H, W): (B, D), or a tuple of them for several spaces."""
@@ -35,6 +41,16 @@ class AutoEncoderBase(nn.Module):
     def decode(self, sample: Sample, state: State | None = None) -> Tensor:
         """Returns the images (B, C, H, W) decoded from a sample such as `encode` returns."""
         raise NotImplementedError(f"{type(self).__name__} has no decode")
+
+    def codes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Returns the one code that stands for each image, (B, D) of each latent space: what `encode` gives."""
+        return as_tuple(self.encode(x))
+
+    def priors(self) -> tuple[Distribution, ...]:
+        """Returns p(z) of each latent space, batch shape (D,): N(0, 1)."""
+        like = next((parameter for parameter in self.parameters() if parameter.is_floating_point()), torch.zeros(()))
+        zeros = [torch.zeros(dims, dtype=like.dtype, device=like.device) for dims in self.latent_dims]
+        return tuple(SimpleNormal(mu, mu.clone()) for mu in zeros)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
         """Returns the auto-encoded images; `x` becomes the target in the state."""
@@ -73,6 +89,10 @@ class VAE(AutoEncoderBase):
         """Returns q(z|x) of each latent space, batch shape (B, D)."""
         raw = self.head(self.encoder(x)).split([space.num_parameters for space in self.spaces], dim=1)
         return tuple(space.posterior(part) for space, part in zip(self.spaces, raw, strict=True))
+
+    def codes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Returns the posterior's mean for each image, (B, D) of each latent space."""
+        return tuple(posterior.mean for posterior in self.posteriors(x))
 
     def priors(self) -> tuple[Distribution, ...]:
         """Returns p(z) of each latent space, batch shape (D,)."""

@@ -24,7 +24,6 @@ from vae_runner.experiment.resume import saved_config
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.state import DEVICE, MODEL, STEP, X
 from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker
-from vae_runner.visualisation.walker import mean_code
 
 __all__ = ["SavedRun", "load"]
 
@@ -74,7 +73,7 @@ class SavedRun:
     def encode(self, images: Tensor, sample: bool = False) -> Sample:
         """Returns the mean of q(z|x) of each image, or a `sample` of it (from torch's generator)."""
         images = self._as_batch(images)
-        return self.model.encode(images) if sample else as_sample(mean_code(self.model, images))
+        return self.model.encode(images) if sample else as_sample(self.model.codes(images))
 
     @torch.no_grad()
     def decode(self, codes: Sample) -> Tensor:

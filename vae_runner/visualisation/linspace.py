@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import VAE, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
-from vae_runner.state import MODEL, STEP, State
+from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
 from vae_runner.visualisation.walker import (
@@ -22,21 +22,25 @@ from vae_runner.visualisation.walker import (
     Scale,
     SpaceId,
     as_lists,
+    has_posteriors,
     one_for_each,
     posteriors_of,
+    titled,
 )
 
-__all__ = ["Dims", "LinSpaceWalker", "Row", "as_labels"]
+__all__ = ["NATS", "Dims", "LinSpaceWalker", "Row", "as_labels"]
+
+NATS = "; nats: its KL, the information it carries"  # in captions
 
 Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all", len)]
 
 
 class Row(NamedTuple):
-    """A walked dimension, its KL in nats, and its values (steps,)."""
+    """A walked dimension, its KL in nats (None: of a model without posteriors), and its values (steps,)."""
 
     space: int
     dim: int
-    kl_nats: float
+    kl_nats: float | None
     values: Tensor
 
 
@@ -46,7 +50,7 @@ class LinSpaceWalker(LatentWalker):
 
     dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
     zero_init      dimensions that are not walked are 0, or the prior's mean where 0 is not in the interior of its
-                   support; else they are what the encoder gives (the posterior's mean)
+                   support; else they are what the encoder gives (a VAE's: the posterior's mean)
     same_image     walk every dimension from the first image; else the one of row i from image i (again from the first
                    where there are fewer images than rows)
     walk           "linear": through the numbers themselves; "quantile": through the prior's quantiles, the numbers
@@ -74,7 +78,7 @@ class LinSpaceWalker(LatentWalker):
         self.zero_init = zero_init
         self.walk = walk
 
-    def check(self, model: VAE) -> None:
+    def check(self, model: AutoEncoderBase) -> None:
         super().check(model)
         priors = model.priors()
         for space in self.spaces(model):
@@ -92,9 +96,14 @@ class LinSpaceWalker(LatentWalker):
     def grid(self, state: State) -> Grid:
         model = state[MODEL]
         self.check(model)
-        posteriors, priors = posteriors_of(state, self.data_key), model.priors()
+        priors, posteriors, encoded = model.priors(), None, None
+        if has_posteriors(model):
+            posteriors = posteriors_of(state, self.data_key)
+            encoded = [posterior.mean for posterior in posteriors]
+        elif not self.zero_init:
+            encoded = model.codes(state[self.data_key])
         rows = self._rows(model, posteriors, priors)
-        codes = [self._start(*pair, len(rows)) for pair in zip(posteriors, priors, strict=True)]
+        codes = self._start(encoded, priors, len(rows))
         for index, row in enumerate(rows):
             codes[row.space][index, :, row.dim] = row.values
         codes = [part.flatten(0, 1) for part in codes]  # (rows * steps, D)
@@ -102,8 +111,8 @@ class LinSpaceWalker(LatentWalker):
         return Grid(
             model.decode(as_sample(codes)),
             self.lin_steps,
-            title=f"latent traversal, step {state[STEP]:,}",
-            caption=f"each row moves one latent, all others stay; nats: its KL, the information it carries{meaning}",
+            title=titled("latent traversal", state),
+            caption=f"each row moves one latent, all others stay{NATS if posteriors else ''}{meaning}",
             row_labels=[_row_label(row, several=len(priors) > 1) for row in rows],
             column_labels=columns,
             details={
@@ -115,14 +124,17 @@ class LinSpaceWalker(LatentWalker):
     def _dims(self, size: int) -> list[int]:
         return list(range(size)) if self.dims_to_walk is None else self.dims_to_walk
 
-    def _rows(self, model: VAE, posteriors: Sequence[Distribution], priors: Sequence[Distribution]) -> list[Row]:
+    def _rows(
+        self, model: AutoEncoderBase, posteriors: Sequence[Distribution] | None, priors: Sequence[Distribution]
+    ) -> list[Row]:
         """The walked dimensions: as asked for, or all of them by their KL (one that is not a number comes last)."""
         rows = []
         for space in self.spaces(model):
-            kl = kl_per_dimension(posteriors[space], priors[space]).tolist()
-            values = self._range(posteriors[space], priors[space])
-            rows += [Row(space, dim, kl[dim], values[:, dim]) for dim in self._dims(len(kl))]
-        if self.dims_to_walk is None:
+            posterior, prior, size = posteriors and posteriors[space], priors[space], model.latent_dims[space]
+            kl = kl_per_dimension(posterior, prior).tolist() if posterior else [None] * size
+            values = self._range(posterior, prior)
+            rows += [Row(space, dim, kl[dim], values[:, dim]) for dim in self._dims(size)]
+        if posteriors and self.dims_to_walk is None:
             rows.sort(key=lambda row: math.inf if math.isnan(row.kl_nats) else -row.kl_nats)
         return rows
 
@@ -138,7 +150,7 @@ class LinSpaceWalker(LatentWalker):
             return self._scores().to(prior.mean)[:, None].expand(-1, len(prior.mean))
         return quantile(prior, torch.special.ndtr(self._scores()), "walk")
 
-    def _range(self, posterior: Distribution, prior: Distribution) -> Tensor:
+    def _range(self, posterior: Distribution | None, prior: Distribution) -> Tensor:
         """What each dimension of a space goes through, (steps, D)."""
         return self._values(prior)
 
@@ -153,10 +165,12 @@ class LinSpaceWalker(LatentWalker):
                 f"the prior of dimension {dim}, {family(prior)}; {hint}"
             )
 
-    def _start(self, posterior: Distribution, prior: Distribution, rows: int) -> Tensor:
-        """The codes that each row starts from, once for each step, (rows, steps, D)."""
-        start = centre(prior)[None] if self.zero_init else posterior.mean
-        return one_for_each(start, rows, self.same_image)[:, None].repeat(1, self.lin_steps, 1)
+    def _start(self, encoded: Sequence[Tensor] | None, priors: Sequence[Distribution], rows: int) -> list[Tensor]:
+        """The codes that each row starts from, once for each step, (rows, steps, D) of each space; `encoded` are those
+        of the images, (B, D).
+        """
+        starts = [centre(prior)[None] for prior in priors] if self.zero_init else encoded
+        return [one_for_each(start, rows, self.same_image)[:, None].repeat(1, self.lin_steps, 1) for start in starts]
 
     def _column_labels(self, rows: Sequence[Row], priors: Sequence[Distribution]) -> tuple[list[str], str]:
         """The values where all rows share them, else the quantiles where all share these, else nothing; and what the
@@ -186,4 +200,4 @@ def as_labels(values: Tensor) -> list[str]:
 
 def _row_label(row: Row, several: bool) -> str:
     space = f"space{row.space} " if several else ""
-    return f"{space}z{row.dim}   {row.kl_nats:.2f} nats"
+    return f"{space}z{row.dim}" + ("" if row.kl_nats is None else f"   {row.kl_nats:.2f} nats")

@@ -12,15 +12,15 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
-from vae_runner.state import MODEL, STEP, State
+from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line, quantile
 from vae_runner.visualisation.references import Images, as_images
-from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, held_codes, mean_code
+from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, filled, titled
 
 __all__ = ["CodePathWalker", "ImagePathWalker"]
 
@@ -59,7 +59,7 @@ class PathWalker(LatentWalker):
         self.num_steps = num_steps
         self.interpolation = interpolation
 
-    def check(self, model: VAE) -> None:
+    def check(self, model: AutoEncoderBase) -> None:
         super().check(model)
         priors = [model.priors()[space] for space in self.spaces(model)]
         if self.interpolation == "spherical" and (left := [prior for prior in priors if not on_whole_line(prior)]):
@@ -116,31 +116,31 @@ class CodePathWalker(PathWalker):
         super().__init__(num_steps, space_id, phase, interpolation, scale)
         self.p1, self.p2 = p1, p2
 
-    def check(self, model: VAE) -> None:
+    def check(self, model: AutoEncoderBase) -> None:
         super().check(model)
         self._given(model)
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
-        model, images = state[MODEL], state[self.data_key]
-        given = [[part.to(images) for part in parts] for parts in self._given(model)]
-        codes = [held_codes(model, images, len(given[0][0])) for _ in given]
-        for held, parts in zip(codes, given, strict=True):
-            for space, part in zip(self.spaces(model), parts, strict=True):
-                held[space] = part
-        return codes[0], codes[1]
+        model = state[MODEL]
+        spaces, like = self.spaces(model), [prior.mean for prior in model.priors()]
+        start, end = (
+            {space: part.to(like[space]) for space, part in zip(spaces, parts, strict=True)}
+            for parts in self._given(model)
+        )
+        return filled(start, state, self.data_key), filled(end, state, self.data_key)
 
     def grid(self, state: State) -> Grid:
         images, codes = self._walk(state)
         return Grid(
             images.flatten(0, 1),
             self.num_steps,
-            title=f"paths between codes, step {state[STEP]:,}",
+            title=titled("paths between codes", state),
             caption=f"each row goes {self._way()} from one code to another",
             column_labels=self._percent(),
             details={"codes": as_lists(codes)},
         )
 
-    def _given(self, model: VAE) -> list[list[Tensor]]:
+    def _given(self, model: AutoEncoderBase) -> list[list[Tensor]]:
         """The codes (B, D) of the spaces that vary, [end][space]."""
         dims = [model.latent_dims[space] for space in self.spaces(model)]
         ends = [
@@ -149,14 +149,14 @@ class CodePathWalker(PathWalker):
         ]
         return _alike(ends, "p1 and p2", "codes")
 
-    def _quantiles(self, model: VAE, probability: float, argument: str) -> list[Tensor]:
+    def _quantiles(self, model: AutoEncoderBase, probability: float, argument: str) -> list[Tensor]:
         priors = model.priors()
         return [quantile(priors[space], torch.tensor([probability]), argument) for space in self.spaces(model)]
 
 
 @enforced
 class ImagePathWalker(PathWalker):
-    """Each row goes from the code of an image of `im1` to that of `im2`, the posterior's means.
+    """Each row goes from the code of an image of `im1` to that of `im2` (a VAE's: the posterior's means).
 
     In the grid, the images themselves stand at both ends of the row.
 
@@ -181,7 +181,7 @@ class ImagePathWalker(PathWalker):
         self.im1, self.im2 = im1, im2
         self._images: list[Tensor] | None = None
 
-    def prepare(self, model: VAE, data: ImageData) -> None:
+    def prepare(self, model: AutoEncoderBase, data: ImageData) -> None:
         super().prepare(model, data)
         device = next(model.parameters()).device
         showcase = data.showcase()
@@ -195,9 +195,9 @@ class ImagePathWalker(PathWalker):
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
         model = state[MODEL]
-        start, end = (mean_code(model, images) for images in self._both(state))
+        start, end = (model.codes(images) for images in self._both(state))
         varied = self.spaces(model)
-        return start, [end[space] if space in varied else start[space] for space in range(len(start))]
+        return list(start), [end[space] if space in varied else start[space] for space in range(len(start))]
 
     def grid(self, state: State) -> Grid:
         images, codes = self._walk(state)
@@ -205,7 +205,7 @@ class ImagePathWalker(PathWalker):
         return Grid(
             torch.cat([start[:, None], images, end[:, None]], 1).flatten(0, 1),
             self.num_steps + 2,
-            title=f"paths between images, step {state[STEP]:,}",
+            title=titled("paths between images", state),
             caption=f"each row goes {self._way()} from the code of its first image to that of its last",
             column_labels=["image", *self._percent(), "image"],
             details={"codes": as_lists(codes)},

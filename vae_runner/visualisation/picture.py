@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, AutoEncoderBase
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.state import State
@@ -82,7 +82,7 @@ class Picture:
         raise NotImplementedError(f"{type(self).__name__} has no drawings")
 
 
-def check_space(space_id: int | None, model: VAE) -> None:
+def check_space(space_id: int | None, model: AutoEncoderBase) -> None:
     """Raises `UserError` where the model has no such latent space."""
     if space_id is not None and not 0 <= space_id < len(model.latent_dims):
         raise UserError(f"space_id: there is no latent space {space_id}, the model has {len(model.latent_dims)}")

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import VAE, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import Limit, enforced
-from vae_runner.state import MODEL, STEP, State
+from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, held_codes
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, filled, titled
 
 __all__ = ["PriorSampler", "RandomWalker"]
 
@@ -49,17 +49,18 @@ class Sampler(LatentWalker):
         return self.grid(state).images
 
     def grid(self, state: State) -> Grid:
-        model, images = state[MODEL], state[self.data_key]
+        model = state[MODEL]
         self.check(model)
-        codes = held_codes(model, images, self.num_images)
         priors = {space: model.priors()[space] for space in self.spaces(model)}
+        drawn = {}
         for space, prior in priors.items():
-            with isolated(seed_for(0, "random codes", space), images.device):
-                codes[space] = self.draw(prior)
+            with isolated(seed_for(0, "random codes", space), prior.mean.device):
+                drawn[space] = self.draw(prior)
+        codes = filled(drawn, state, self.data_key)
         return Grid(
             model.decode(as_sample(codes)),
             self.row_size,
-            title=f"{self.title(list(priors.values()))}, step {state[STEP]:,}",
+            title=titled(self.title(list(priors.values())), state),
             details={"codes": as_lists(codes)},
         )
 
@@ -88,7 +89,7 @@ class RandomWalker(Sampler):
         self.var = var if isinstance(var, Tensor) else torch.tensor(var, dtype=torch.get_default_dtype())
         self.uniform = uniform
 
-    def check(self, model: VAE) -> None:
+    def check(self, model: AutoEncoderBase) -> None:
         super().check(model)
         priors = [model.priors()[space] for space in self.spaces(model)]
         free = [prior for prior in priors if on_whole_line(prior)]

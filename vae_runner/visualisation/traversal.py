@@ -10,11 +10,11 @@ from torch.distributions import Distribution
 from vae_runner.auto_encoder import as_sample
 from vae_runner.randomness import isolated
 from vae_runner.signature import Limit, enforced, non_negative, positive
-from vae_runner.state import MODEL, STEP, State
+from vae_runner.state import MODEL, State
 from vae_runner.visualisation.association import Follows
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.linspace import Dims, LinSpaceWalker, Row, as_labels
-from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, followed_of, posteriors_of
+from vae_runner.visualisation.linspace import NATS, Dims, LinSpaceWalker, Row, as_labels
+from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, followed_of, posteriors_of, titled
 
 __all__ = ["LatentRow", "Traversal", "latent_name"]
 
@@ -94,9 +94,8 @@ class Traversal(LinSpaceWalker):
         return Grid(
             torch.cat([*lead, walked], 1).flatten(0, 1),
             len(lead) + self.lin_steps,
-            title=f"latent traversal, step {state[STEP]:,}",
-            caption=f"each row moves one latent, all others stay; nats: its KL, the information it carries{meaning}"
-            + self._about_factors(rows),
+            title=titled("latent traversal", state),
+            caption=f"each row moves one latent, all others stay{NATS}{meaning}" + self._about_factors(rows),
             row_labels=[latent.label(several) for latent in rows] * panels,
             column_labels=[*names, *(labels or [""] * self.lin_steps)],
             tile_captions=[] if labels else _value_captions(rows, len(lead)) * panels,
@@ -124,7 +123,7 @@ class Traversal(LinSpaceWalker):
         if self.start == "prior":
             return [prior.mean[None] for prior in model.priors()], []
         chosen = images[torch.tensor(self.images, device=images.device) % len(images)]
-        return [posterior.mean for posterior in model.posteriors(chosen)], [chosen]
+        return list(model.codes(chosen)), [chosen]
 
     def _codes(self, starts: Sequence[Tensor], rows: Sequence[LatentRow]) -> list[Tensor]:
         """The codes of all panels, rows and steps, (panels * rows * steps, D) of each space."""

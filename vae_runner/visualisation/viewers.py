@@ -5,9 +5,9 @@ from torch import Tensor
 
 from vae_runner.auto_encoder import as_sample
 from vae_runner.signature import enforced
-from vae_runner.state import MODEL, STEP, Y_PRED, Y_RAW, State, StateKey
+from vae_runner.state import MODEL, Y_PRED, Y_RAW, State, StateKey
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, mean_code
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, titled
 
 __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 
@@ -62,7 +62,7 @@ class ReconstructionPairs(LatentWalker):
         return Grid(
             _fill_rows(pairs, len(images), row_size),
             row_size,
-            title=f"reconstruction, step {state[STEP]:,}",
+            title=titled("reconstruction", state),
             caption=f"below each pair: -log p(x|z) in nats, mean {nats.mean():.1f}; z is the mean of q(z|x)",
             row_labels=["input", "output"] * -(-len(images) // row_size),
             tile_captions=_captions(nats, row_size),
@@ -73,7 +73,7 @@ class ReconstructionPairs(LatentWalker):
         """The images, what they are decoded to (N, C, H, W), and -log p(x|z) of each, (N,) nats."""
         model, images = state[MODEL], state[self.data_key][: self.num_images]
         made: State = {}
-        decoded = model.decode(as_sample(mean_code(model, images)), made)
+        decoded = model.decode(as_sample(model.codes(images)), made)
         return images, decoded, model.likelihood.nll(made[Y_RAW], images)
 
 

@@ -4,11 +4,12 @@ Whoever runs a walker (`Pictures` in `callbacks`) does so in evaluation mode, wi
 its own, so that training is the same with it and without it. A new one overrides `vis`, or `grid` to add labels.
 
 Codes are what a model's `encode` returns and its `decode` takes: (B, D) for one latent space, a tuple of them for
-several. A walker varies all spaces, or the one that was chosen (`space_id`); then the others hold the posterior's mean
-of the batch's images, image i in sample or row i of the grid, and again from the first where there are fewer images.
+several. A walker varies all spaces, or the one that was chosen (`space_id`); then the others hold the codes of the
+batch's images (a VAE's: the posterior's means), image i in sample or row i of the grid, and again from the first where
+there are fewer images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -16,16 +17,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.datasets.split import ImageData
+from vae_runner.errors import UserError
 from vae_runner.signature import non_negative, positive
-from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, State, StateKey, X
+from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, STEP, State, StateKey, X
 from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid, save
 from vae_runner.visualisation.picture import Drawing, Phase, Picture, Scene, check_space
 
-__all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "held_codes", "mean_code"]
-__all__ += ["followed_of", "one_for_each", "posteriors_of"]
+__all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "filled", "followed_of", "has_posteriors"]
+__all__ += ["one_for_each", "posteriors_of", "titled"]
 
 Count = Annotated[int, positive]
 SpaceId = Annotated[int, non_negative] | None
@@ -89,17 +91,17 @@ class LatentWalker(Picture):
         self._state_key = state_key
         return self
 
-    def prepare(self, model: VAE, data: ImageData) -> None:
+    def prepare(self, model: AutoEncoderBase, data: ImageData) -> None:
         """Called once before training, with the model and the whole data set: `check`, and look up what is asked of the
         data. Raises `UserError`, one line that begins with the name of the argument.
         """
         self.check(model)
 
-    def check(self, model: VAE) -> None:
+    def check(self, model: AutoEncoderBase) -> None:
         """Raises `UserError` where the walker does not fit the model; the line begins with the name of the argument."""
         check_space(self.space_id, model)
 
-    def spaces(self, model: VAE) -> list[int]:
+    def spaces(self, model: AutoEncoderBase) -> list[int]:
         """The numbers of the latent spaces that vary."""
         return list(range(len(model.latent_dims))) if self.space_id is None else [self.space_id]
 
@@ -126,9 +128,19 @@ class LatentWalker(Picture):
 
 
 def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
-    """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them."""
+    """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them.
+
+    Raises `UserError` where the model has none.
+    """
     known = state.get(POSTERIORS) if key is X else None
+    if known is None and not has_posteriors(state[MODEL]):
+        raise UserError(f"model: {type(state[MODEL]).__name__} has no posteriors(x), of which this picture is made")
     return state[MODEL].posteriors(state[key]) if known is None else known
+
+
+def has_posteriors(model: AutoEncoderBase) -> bool:
+    """Whether the model has more to say of an image than its code."""
+    return hasattr(model, "posteriors")
 
 
 def followed_of(state: State, key: StateKey = X) -> list[list[Follows | None]]:
@@ -144,11 +156,6 @@ def followed_of(state: State, key: StateKey = X) -> list[list[Follows | None]]:
     return found
 
 
-def mean_code(model: VAE, images: Tensor) -> list[Tensor]:
-    """The posterior's mean of each image, (B, D), for each latent space."""
-    return [posterior.mean for posterior in model.posteriors(images)]
-
-
 def one_for_each(code: Tensor, count: int, same_image: bool = False) -> Tensor:
     """The codes (count, D) that `count` rows start from, of those (B, D) of the batch: the first for all of them, or
     number i for row i, and again from the first where there are fewer.
@@ -156,9 +163,20 @@ def one_for_each(code: Tensor, count: int, same_image: bool = False) -> Tensor:
     return code[torch.arange(count, device=code.device) % (1 if same_image else len(code))]
 
 
-def held_codes(model: VAE, images: Tensor, count: int) -> list[Tensor]:
-    """What spaces that do not vary hold in `count` rows: the posterior's mean of image i in row i, (count, D) each."""
-    return [one_for_each(code, count) for code in mean_code(model, images[:count])]
+def filled(varied: Mapping[int, Tensor], state: State, key: StateKey) -> list[Tensor]:
+    """The codes (N, D) of all latent spaces: those of the spaces that vary, and in any other the code of image i under
+    `key` in row i, and again from the first where there are fewer.
+    """
+    model, count = state[MODEL], len(next(iter(varied.values())))
+    if len(varied) == len(model.latent_dims):  # no image is needed
+        return [varied[space] for space in range(len(varied))]
+    held = model.codes(state[key][:count])
+    return [varied.get(space, one_for_each(code, count)) for space, code in enumerate(held)]
+
+
+def titled(text: str, state: State) -> str:
+    """A picture's title: what it is, and the step where the state knows it."""
+    return f"{text}, step {state[STEP]:,}" if STEP in state else text
 
 
 def as_lists(codes: Sequence[Tensor]) -> list[list[list[float]]]:
