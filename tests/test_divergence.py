@@ -165,6 +165,17 @@ def test_reductions() -> None:
     torch.testing.assert_close(divergence.with_sum_mean_reduction().loss(state), kl.sum(1).mean())
 
 
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_what_has_no_dimension_besides_the_batch_is_averaged(shape: tuple[int, ...]) -> None:
+    class Own(DivergenceBase):
+        def compute(self) -> Tensor:
+            return torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
+
+    metrics: dict[str, Tensor] = {}
+    assert Own({}).loss({METRICS: metrics}).item() == (2.5 if shape else 1)
+    assert metrics["kl"].item() == (2.5 if shape else 1)
+
+
 def test_default_reduction_sums_all_but_the_batch() -> None:
     # V3: the original summed dimension 1 only
     state = {P: SimpleNormal(torch.ones(4, 2, 3, 3), 0.0), Q: SimpleNormal(0.0, 0.0)}

@@ -134,6 +134,12 @@ def test_what_is_no_code_is_refused(rendered: dSprites, code: object) -> None:
         rendered.get_img_by_latent(code)
 
 
+@pytest.mark.parametrize("shape", [(0, 6), (2, 2, 6)])
+def test_codes_are_one_or_a_list(rendered: dSprites, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected one latent code or \(n, 6\) of them, got shape"):
+        rendered.get_img_by_latent(np.zeros(shape, dtype=np.int64))
+
+
 def test_the_showcase_is_one_centred_turned_sprite_of_each_shape(rendered: dSprites) -> None:
     showcase = rendered.showcase()
     assert rendered.latents_classes(showcase).tolist() == [[0, shape, 3, 4, 16, 16] for shape in range(3)]

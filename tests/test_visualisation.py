@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae_runner.callbacks.pictures import Pictures, picture_images
 from vae_runner.datasets.split import Subset
+from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 from vae_runner.state import MODEL, Y_PRED, State, X, state_key
 from vae_runner.visualisation import (
@@ -86,6 +87,24 @@ def test_a_walker_of_ones_own_overrides_vis(tmp_path: Path) -> None:
     walker.to_file(buffer).on_val()(state)
     assert walker.phase == "validation"
     assert buffer.getvalue() == (tmp_path / "new/mean.png").read_bytes()
+
+
+def test_a_file_has_the_format_of_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    grid = Grid(torch.rand(2, 3, 8, 8), 2)
+    for name, kind in (("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP"), ("a", "PNG")):
+        grid.save(f"~/{name}")
+        with Image.open(tmp_path / "home" / name) as picture:
+            assert (picture.format, picture.size) == (kind, draw(grid).size)
+    for name in ("a.xyz", "a.txt"):
+        with pytest.raises(UserError, match=rf"^cannot write a picture as \.\w+: .*{name}; take \.png$"):
+            grid.save(tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+def test_a_grid_without_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        Grid(torch.empty(0, 1, 8, 8), 2)
 
 
 def pixels_of(grid: Grid) -> np.ndarray:

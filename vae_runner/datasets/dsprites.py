@@ -182,9 +182,11 @@ class dSprites(Dataset[tuple[Any, Any]]):
     def get_img_by_latent(self, latent_code: ArrayLike) -> Any:
         """The image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as `gather`.
 
-        Raises `IndexError` naming the latent where a class is outside its range.
+        Raises `IndexError` naming the latent where a class is outside its range, `ValueError` for other shapes.
         """
         index = self.index_of(latent_code)
+        if index.ndim > 1 or index.size == 0:
+            raise ValueError(f"expected one latent code or (n, 6) of them, got shape {np.shape(latent_code)}")
         return self[int(index)][0] if index.ndim == 0 else self.gather(torch.from_numpy(index))
 
     def index_of(self, codes: ArrayLike) -> NDArray[np.int64]:

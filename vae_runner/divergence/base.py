@@ -27,8 +27,8 @@ __all__ = ["DivergenceBase", "sum_mean", "sum_sum"]
 
 
 def sum_mean(divergence: Tensor) -> Tensor:
-    """Returns the mean over the batch of the sum over all other dimensions, nats per image."""
-    return divergence.flatten(1).sum(1).mean()
+    """Returns the mean over the batch of the sum over all other dimensions, nats per image; () is a mean already."""
+    return (divergence.flatten(1).sum(1) if divergence.dim() > 1 else divergence).mean()
 
 
 def sum_sum(divergence: Tensor) -> Tensor:

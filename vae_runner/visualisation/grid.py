@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.visualisation.layout import GAP, LARGEST, MARGIN, Layout, cells, lay_out, small_size, text_font, widest
 from vae_runner.visualisation.picture import Encoded
@@ -62,16 +63,20 @@ class Grid:
     name: ClassVar[str | None] = None
     folder: ClassVar[str] = "grids"
 
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise ValueError("a grid needs at least one image")
+
     @property
     def columns(self) -> int:
-        return max(min(self.row_size, len(self.images)), 1)
+        return min(self.row_size, len(self.images))
 
     @property
     def rows(self) -> int:
         return math.ceil(len(self.images) / self.columns)
 
     def save(self, file: Any) -> None:
-        """Write the picture to a path or to an open binary file."""
+        """Write the picture to a path, in the format of its ending, or to an open binary file, as PNG."""
         save(self, file)
 
     def detached(self) -> "Grid":
@@ -101,11 +106,24 @@ def as_png(picture: Image.Image) -> bytes:
 
 
 def save(grid: Grid, file: Any) -> None:
-    """Write the picture to a path (folders are made, the file is replaced atomically) or to an open binary file."""
+    """Write the picture to a path, in the format of its ending, PNG where it has none (folders are made, the file is
+    replaced atomically, ~ is the home folder); or to an open binary file, as PNG.
+
+    Raises `UserError` where pictures cannot be written in that format.
+    """
     if hasattr(file, "write"):
         file.write(png(grid))
+        return
+    path = Path(file).expanduser()
+    kind = Image.registered_extensions().get(path.suffix.lower(), "") if path.suffix else "PNG"
+    if kind not in Image.SAVE:
+        raise UserError(f"cannot write a picture as {path.suffix}: {path}; take .png")
+    if kind == "PNG":
+        write_atomically(path, png(grid))
     else:
-        write_atomically(Path(file), png(grid))
+        buffer = io.BytesIO()
+        draw(grid).save(buffer, kind)
+        write_atomically(path, buffer.getvalue())
 
 
 def to_pixels(images: Tensor, title: str = "") -> np.ndarray:
