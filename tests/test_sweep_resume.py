@@ -19,6 +19,7 @@ import numpy
 import pytest
 import torch
 import yaml
+from photos import write_photos
 from test_cli import ENVIRONMENT, Run, toy, vae_train
 from test_sweep import make_run
 
@@ -185,6 +186,43 @@ def test_harmless_changes_are_made_in_all_jobs_and_kept(
     assert ledger is not None
     assert ledger.changes == {"engine.steps": 6}
     assert vae_train("resume=multirun/latest", TRUST)[0] == 2  # done, as long as they are now
+
+
+def test_a_sweep_of_the_program_s_own_parts_goes_on_without_trust(
+    vae_train: Run, inside: Path, stopped_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = write_photos(inside / "photos", 24, (16, 16), ".png")
+    own = ("dataset=folder", f"dataset.root={photos}", "dataset.image_size=16", "dataset.validation=4")
+    small = ("architecture=mlp", "engine.batch_size=8", "engine.device=cpu", "engine.threads=1", *QUICK)
+    with monkeypatch.context() as here:
+        stopped_at(0, 2)
+        code, _, errors = vae_train(*own, *small, "--multirun", "divergence=beta,capacity", "seed=0,1")
+        here.undo()
+    monkeypatch.undo()
+    assert code == 130
+    again = errors.split("vae-train ")[-1].split()
+    code, output, errors = vae_train(*again)
+    assert (code, errors) == (0, "")
+    assert "4 of 4 jobs to do" in output
+    assert states((inside / "multirun/latest").resolve()) == ["done"] * 4
+
+
+@pytest.mark.parametrize(
+    ("jobs", "changes", "line"),
+    [
+        ([["seed=0"], ["seed=0", "dataset.root=${oc.env:HOME}"]], {}, "dataset.root=${oc.env:HOME}, to be looked up"),
+        ([["seed=0"]], {"dataset.root": "${oc.env:HOME}"}, "dataset.root=${oc.env:HOME}, to be looked up"),
+        ([["seed=0"]], {"seed": 3}, "seed cannot be changed on resume"),
+    ],
+)
+def test_a_list_that_has_something_looked_up_or_changed_is_refused(
+    vae_train: Run, inside: Path, jobs: list[list[str]], changes: dict[str, object], line: str
+) -> None:
+    (inside / "old").mkdir()
+    write_ledger(inside / "old", Ledger("vae-train", "abcd", [], [], jobs, changes))
+    code, output, errors = vae_train("resume=old")
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert line in errors
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
     ledger = read_ledger(folder)
     if ledger is None:
         raise UserError(f"{shown(folder / FILE)} is no list of jobs; resume the folder's runs one by one")
-    refuse_changes(changes)
+    refuse_changes({**ledger.changes, **changes})
     ledger = replace(ledger, changes={**ledger.changes, **changes})
     begun = {number: run for run in find_runs(folder) if is_begun(run) and (number := job_number(run)) is not None}
     left = [
@@ -128,10 +128,16 @@ def _check_origin(ledger: Ledger, request: Request, folder: Path) -> None:
 
 
 def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) -> None:
-    """Raises `UserError` where a job that has not begun would build something that it has no business to."""
+    """Raises `UserError` where a job that has not begun would build something that it has no business to, and where the
+    list has something to be looked up: what this program's own configs look up is all that is.
+    """
+    changes = [f"{key}={value}" for key, value in rest.ledger.changes.items()]
+    for text in (*chain(*rest.ledger.jobs), *rest.ledger.hydra, *changes):
+        if "${" in text:
+            raise UserError(f"{shown(folder / FILE)} has {text}, to be looked up elsewhere; trust=true looks it up")
     for number in rest.new:
         job = without_hydra(compose.compose([*cfg.hydra.overrides.hydra, *rest.ledger.jobs[number]]))
-        check_targets(OmegaConf.to_container(job, resolve=False), folder / FILE)
+        check_targets(OmegaConf.to_container(job, resolve=True), folder / FILE)
 
 
 def _do(folder: Path, launch: Callable[[], None]) -> int:
