@@ -46,6 +46,16 @@ def test_a_loaded_run_is_the_trained_model(run: SavedRun, folder: Path) -> None:
     assert "step 8, images 1x16x16, 6 normal + 4 exponential latents" in repr(run)
 
 
+def test_images_are_so_many_of_the_validation_s(run: SavedRun) -> None:
+    assert [len(run.images(count)) for count in (1, 2, 7)] == [1, 2, 7]
+    held = run.data[1]
+    everything = run.images(10**6)
+    assert len(everything.flatten(1).unique(dim=0)) == len(everything) == len(held)
+    for count in (0, -1):
+        with pytest.raises(ValueError, match=f"count must be 1 or more, got {count}"):
+            run.images(count)
+
+
 def test_encode_gives_the_posterior_means_and_draws(run: SavedRun) -> None:
     images = run.images(5)
     expected = [posterior.mean for posterior in run.model.posteriors(images)]

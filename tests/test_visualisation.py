@@ -229,16 +229,33 @@ def test_walkers_find_what_the_model_and_those_before_them_made_of_their_split(t
     assert train[2] is None
 
 
-def test_pictures_show_the_showcase_first_and_then_the_split(experiment) -> None:
-    subset: Subset = experiment().validation
-    images = picture_images(subset, 10)
-    assert torch.equal(images[:3], subset.data.gather(torch.tensor([0, 1, 2])))
-    held = subset.batch(torch.arange(len(subset))).flatten(1)
-    assert all((image == held).all(1).any() for image in images[3:].flatten(1))
-    assert torch.equal(picture_images(subset, 10), images)
-    everything = picture_images(subset, 1000)
-    assert len(everything) == 43
-    assert torch.equal(everything[3:].flatten(1).sum(1).sort().values, held.sum(1).sort().values)
+class Numbered:
+    """Image i is the number i; 3, 5 and 8 are its showcase."""
+
+    def showcase(self) -> list[int]:
+        return [8, 3, 5]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        return indices.view(-1, 1, 1, 1)
+
+
+class Known(Numbered):
+    def factors(self, indices: Tensor) -> dict[str, Tensor]:
+        return {}
+
+
+HELD = torch.tensor([0, 3, 4, 8, 9, 11])
+
+
+@pytest.mark.parametrize(("data", "first"), [(Numbered(), [8, 3]), (Known(), [8, 3, 5])])
+def test_pictures_show_the_showcase_first_and_then_the_split(data: Numbered, first: list[int]) -> None:
+    subset = Subset(data, HELD)
+    everything = picture_images(subset, 1000).flatten().tolist()
+    assert everything[: len(first)] == first
+    assert sorted(everything) == sorted({*HELD.tolist(), *first})
+    assert sorted(everything[len(first) :]) != everything[len(first) :]
+    for count in range(1, len(everything)):
+        assert picture_images(subset, count).flatten().tolist() == everything[:count]
 
 
 def test_a_picture_is_gray_where_its_images_are_and_in_colour_where_a_pixel_is_not_finite() -> None:

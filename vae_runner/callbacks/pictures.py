@@ -42,7 +42,7 @@ class Pictures(Callback):
     """Writes `NAME.png` (newest) and `history/NAME-STEP.png` into `folder`, for each of the named pictures, and moving
     ones into the folder `animations` beside it.
 
-    Every picture is made of the same images: the data set's own choice first, then some of the split. They are made
+    Every picture is made of the same images of a split: the data set's own choice first, then others. They are made
     in evaluation mode and under generators of their own, so they change nothing of the training. Pictures of one split
     share a state, that of the model's forward pass: what one puts there (`to_key`), those behind it find. The training
     does not wait for their drawing and writing, but a checkpoint does.
@@ -175,16 +175,19 @@ class _Forward(dict[StateKey, Any]):
 
 
 def picture_images(subset: Subset, count: int) -> Tensor:
-    """The images that pictures are made of, (count or fewer, C, H, W): the showcase, then a choice of the subset that
-    is always the same.
+    """The images that pictures are made of, (count or fewer, C, H, W): what of the showcase lies in the subset, then a
+    choice of the others that is always the same. Of a set that knows the factors of its images, the whole showcase.
     """
     return subset.data.gather(_picture_indices(subset, count))
 
 
 def _picture_indices(subset: Subset, count: int) -> Tensor:
     showcase = torch.tensor(subset.data.showcase(), dtype=torch.int64, device=subset.indices.device)
-    chosen = permutation(len(subset), seed_for(0, "pictures"))[: max(count - len(showcase), 0)]
-    return torch.cat([showcase, subset.indices[chosen.to(subset.indices.device)]])
+    if not hasattr(subset.data, "factors"):  # of one that was trained on, a validation picture would show too much
+        showcase = showcase[torch.isin(showcase, subset.indices)]
+    chosen = permutation(len(subset), seed_for(0, "pictures"))[: count + len(showcase)]
+    others = subset.indices[chosen.to(subset.indices.device)]
+    return torch.cat([showcase, others[~torch.isin(others, showcase)]])[:count]
 
 
 def _scene(engine: Training, folder: Path, step: int) -> Scene:

@@ -66,7 +66,12 @@ class SavedRun:
         return train.to(self.device), validation.to(self.device)
 
     def images(self, count: int = 256) -> Tensor:
-        """The images that the run's pictures are made of, the set's own choice first: (`count` or fewer, C, H, W)."""
+        """The validation images that the run's pictures show, the set's own choice first: (`count` or fewer, C, H, W).
+
+        Raises `ValueError` for a count below 1.
+        """
+        if count < 1:
+            raise ValueError(f"count must be 1 or more, got {count}")
         return picture_images(self.data[1], count)
 
     @torch.no_grad()
