@@ -191,6 +191,27 @@ def test_epochs_take_the_place_of_steps(vae_train: Run, inside: Path) -> None:
     assert json.loads((inside / "outputs/latest/status.json").read_text())["step"] == 20
 
 
+def test_a_path_in_the_home_folder_needs_no_quotes(
+    vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(inside))
+    write_photos(inside / "my-photos", 24, (16, 16), ".png")
+    small = ("dataset.image_size=16", "dataset.validation=4", "dataset.limit=20", *TOY[1:], "visualisation=[]")
+    code, _, errors = vae_train("dataset=folder", "dataset.root=~/my-photos", *small, "architecture=mlp")
+    assert (code, errors) == (0, "")
+    assert yaml.safe_load((inside / "outputs/latest/config.yaml").read_text())["dataset"]["root"] == "~/my-photos"
+    code, _, errors = vae_train("dataset=folder", "dataset.root=~/nothing", *small)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "~/nothing" in errors or f"{inside}/nothing" in errors
+
+
+def test_a_limit_is_told(vae_train: Run, inside: Path) -> None:
+    code, output, _ = vae_train(*toy("dataset.limit=60", "dataset.validation=12", "visualisation=[]"))
+    assert code == 0
+    assert "data  toy (made) 48 + 12 of 200 images 1x16x16" in output
+    assert "toy, 48 + 12 of 200 images 1 x 16 x 16" in (inside / "outputs/latest/report.html").read_text()
+
+
 def test_resume_goes_on_with_the_saved_config(vae_train: Run, inside: Path) -> None:
     vae_train(*toy("divergence.beta=2"))
     code, output, errors = vae_train("resume=outputs/latest", "trust=true", "engine.steps=20", "engine.log_every=5")
@@ -212,6 +233,7 @@ def test_resume_goes_on_with_the_saved_config(vae_train: Run, inside: Path) -> N
         ("divergence=capacity", "divergence cannot be changed on resume"),
         ("seed=5", "seed cannot be changed on resume"),
         ("engine.stepz=5", "no setting called 'engine.stepz'. Did you mean engine.steps?"),
+        ("engine.steps=11", "outputs/latest is at step 12 already; 11 steps are less"),
         ("engine.steps=12", "outputs/latest is complete at step 12 of 12; engine.steps=N trains it longer"),
     ],
 )

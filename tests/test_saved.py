@@ -128,11 +128,15 @@ def test_a_hostile_config_builds_nothing(target: str, folder: Path, tmp_path: Pa
         vae_runner.load(copy)
 
 
-def test_what_is_not_there_or_not_whole_gets_one_line(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no run there \(no config.yaml\)"):
-        vae_runner.load(tmp_path)
+def test_what_is_not_there_or_not_whole_gets_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"^~/nowhere: no run there \(no config.yaml\); give"):
+        vae_runner.load("~/nowhere")
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
+    assert vae_runner.load("~/copy", trust=True).step == 8
     (copy / "checkpoints/best.pt").write_bytes((copy / "checkpoints/best.pt").read_bytes()[:-10])
     with pytest.raises(UserError, match=r"best\.pt is not a complete checkpoint"):
         vae_runner.load(copy, trust=True)

@@ -1,5 +1,6 @@
 """A command line taken apart: Hydra's own flags, settings, and dashes that belong to neither."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ CHOICES = {
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
 INFO = ("--info", "-i")
+HOME = re.compile(r"~[^\s,'\"\\]*")  # a path that the shell has left as it is, and Hydra could not read unquoted
 HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info", "--experimental-rerun", "--config-path"}
 
 
@@ -94,5 +96,5 @@ def read_arguments(arguments: Sequence[str]) -> Request:
             has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
             request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))
         else:
-            request.overrides.append(argument)
+            request.overrides.append(f'{name}="{value}"' if HOME.fullmatch(value) else argument)
     return request

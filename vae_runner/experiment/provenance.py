@@ -21,6 +21,7 @@ import torch
 import vae_runner
 from vae_runner.engine import Engine
 from vae_runner.report.folder import dig
+from vae_runner.report.human import images
 
 __all__ = ["describe_latents", "describe_run", "environment", "warn_of_another_place"]
 
@@ -108,11 +109,12 @@ def describe_run(environment: Mapping[str, Any]) -> str:
     """The line that says what is trained on what."""
     data, choices = environment["data"], environment["choices"]
     shape = "x".join(map(str, data["image_shape"]))
+    size = images(data["images"], data["train"], data["validation"])
     model = environment["model"]
     described = f"{model['latents']} latents, {model['parameters']:,} parameters"
     return "    ".join(
         [
-            f"data  {choices.get('dataset', 'images')} ({data['source']}) {data['images']:,} images {shape}",
+            f"data  {choices.get('dataset', 'images')} ({data['source']}) {size} {shape}",
             f"model {choices.get('architecture', 'custom')}, {described}",
             f"device {environment['device']} {environment['precision']}",
         ]

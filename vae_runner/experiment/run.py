@@ -162,10 +162,10 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):
         _finish_report(path)
-        raise UserError(
-            f"{shown(path)} is complete at step {engine.step:,} of {engine.total_steps:,}; "
-            "engine.steps=N trains it longer"
-        )
+        if engine.step > engine.total_steps:
+            raise UserError(f"{shown(path)} is at step {engine.step:,} already; {engine.total_steps:,} steps are less")
+        done = f"{engine.step:,} of {engine.total_steps:,}"
+        raise UserError(f"{shown(path)} is complete at step {done}; engine.steps=N trains it longer")
     log.info("going on from step %s", f"{engine.step:,}")
 
 

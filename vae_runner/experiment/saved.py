@@ -127,7 +127,9 @@ class SavedRun:
 
 def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto", trust: bool = False) -> SavedRun:
     """The documented `vae_runner.load`, which see."""
-    folder = Path(run)
+    folder = Path(run).expanduser()
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{run}: no run there (no config.yaml); give the folder of a run")
     cfg = saved_config(folder, {"engine.device": str(choose_device(device))}, trust)
     config, problems = check(cfg)
     if problems:

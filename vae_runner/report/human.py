@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-__all__ = ["and_more", "count", "duration", "moment", "nats", "plural"]
+__all__ = ["and_more", "count", "duration", "images", "moment", "nats", "plural"]
 
 _UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
@@ -42,3 +42,9 @@ def and_more(names: list[str], shown: int = 12) -> str:
     """'z1, z5, z7'; of long lists the first ones, and how many more there are."""
     rest = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def images(total: float, train: float | None, validation: float | None) -> str:
+    """'737,280 images', or '19,500 + 500 of 737,280 images' where no more are trained and validated on."""
+    is_part = train is not None and validation is not None and train + validation < total
+    return f"{count(train)} + {count(validation)} of {count(total)} images" if is_part else f"{count(total)} images"

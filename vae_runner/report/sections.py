@@ -8,7 +8,7 @@ from vae_runner.report.figures import figures
 from vae_runner.report.findings import findings
 from vae_runner.report.folder import Run, dig, number
 from vae_runner.report.gallery import animations, pictures
-from vae_runner.report.human import count, moment
+from vae_runner.report.human import count, images, moment
 from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, notes
@@ -91,8 +91,9 @@ def _progress_bar(run: Run) -> str:
 
 def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
     """'dsprites, 737,280 images 1 x 64 x 64', 'conv', '10 normal latents', ..., as far as it is known."""
-    images, shape = number(dig(environment, "data", "images")), dig(environment, "data", "image_shape")
-    size = f"{count(images)} images {_readable(shape) if shape else ''}".rstrip() if images is not None else ""
+    total, *used = (number(dig(environment, "data", name)) for name in ("images", "train", "validation"))
+    shape = dig(environment, "data", "image_shape")
+    size = f"{images(total, *used)} {_readable(shape) if shape else ''}".rstrip() if total is not None else ""
     yield ", ".join(filter(None, [str(dig(environment, "choices", "dataset") or ""), size]))
     yield str(dig(environment, "choices", "architecture") or "")
     yield f"{latent} latents" if (latent := dig(environment, "model", "latents")) else ""
