@@ -318,6 +318,17 @@ def test_uniform_to_normal_kl_is_least_where_the_moments_match() -> None:
     assert kl.item() == pytest.approx(math.log(2 * math.pi * math.e / 12) / 2, rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradients_of_kl_are_right_in_half_precision(dtype: torch.dtype) -> None:
+    # e^t overflows at t = 11 in float16
+    for mu, logvar in ((0.5, 1.0), (-2.0, -3.0), (0.25, 4.0)):
+        half = [torch.tensor(v, dtype=dtype, requires_grad=True) for v in (mu, logvar)]
+        kl = kl_divergence(SimpleNormal(*half), SimpleNormal(torch.zeros((), dtype=dtype), 0.0))
+        gradients = torch.autograd.grad(kl, half)
+        for gradient, exact in zip(gradients, (mu, math.expm1(logvar) / 2), strict=True):
+            assert gradient.item() == pytest.approx(exact, rel=4 * torch.finfo(dtype).eps)
+
+
 # Over the whole range.
 
 

@@ -51,7 +51,8 @@ def excess(exponent: Tensor) -> Tensor:
 
 
 def _capped(function: Callable[[Tensor], Tensor], exponent: Tensor) -> Tensor:
-    cap = math.log(torch.finfo(exponent.dtype).max) - 16  # 16: room for what the gradient is multiplied by
+    top = math.log(torch.finfo(exponent.dtype).max)
+    cap = top - min(16, top / 2)  # 16 (float16 has but 11): room for what the gradient is multiplied by
     beyond = function(exponent.detach()) + math.exp(cap) * (exponent - exponent.detach())
     return torch.where(exponent < cap, function(exponent.clamp(max=cap)), beyond)
 
