@@ -415,10 +415,10 @@ def test_what_a_family_cannot_offer_raises() -> None:
 
 def test_normal_log_prob_is_finite_where_the_variance_underflows() -> None:
     # D3: the original squared first, and gave NaN at the mean
-    logvar = torch.tensor([-110.0, -80.0, 80.0], requires_grad=True)
-    value = SimpleNormal(torch.zeros(3), logvar).log_prob(torch.zeros(3))
+    logvar = torch.tensor([-177.0, -110.0, -80.0, 80.0], requires_grad=True)
+    value = SimpleNormal(torch.zeros(4), logvar).log_prob(torch.zeros(4))
     torch.testing.assert_close(value, -(logvar + math.log(2 * math.pi)) / 2)
-    assert torch.autograd.grad(value.sum(), logvar)[0].tolist() == [-0.5] * 3
+    assert torch.autograd.grad(value.sum(), logvar)[0].tolist() == [-0.5] * 4
 
 
 def test_uniform_samples_never_reach_high(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,6 +478,42 @@ def test_density_is_0_below_0_without_nan_in_gradients(family: str) -> None:
     for gradient in torch.autograd.grad(log_prob.sum(), (*parameters, x), allow_unused=True):
         assert gradient is None or gradient.tolist() == [0, 0, 0]
     assert FAMILIES[family](*parameters).log_prob(torch.tensor(math.nan)).isnan().all()
+
+
+@pytest.mark.parametrize("lograte", [-100.0, -1.0, 100.0])
+@pytest.mark.parametrize("x", [0.0, 1e-38, 1.0, -1.0, math.inf])
+def test_exponential_densities_are_right_where_the_rate_overflows(lograte: float, x: float) -> None:
+    # in float64 by the formulas: e^100 is beyond float32
+    beyond = x < 0 or x == math.inf
+    rate, scaled = math.exp(lograte), 0.0 if beyond else math.exp(lograte) * x
+    parameter, value = torch.tensor(lograte, requires_grad=True), torch.tensor(x, requires_grad=True)
+    log_prob = SimpleExponential(parameter).log_prob(value)
+    expected = -math.inf if beyond else lograte - scaled
+    expected_gradients = (0.0, 0.0) if beyond else (1 - scaled, -rate)
+    assert_float32([log_prob, *torch.autograd.grad(log_prob, (parameter, value))], [expected, *expected_gradients])
+    cdf = SimpleExponential(parameter).cdf(value)
+    expected = 1.0 if x == math.inf else -math.expm1(-scaled)
+    slope = 0.0 if beyond else math.exp(-scaled)
+    gradients = torch.autograd.grad(cdf, (parameter, value))
+    assert_float32([cdf, gradients[0]], [expected, scaled * slope])
+    if x != 0:  # where it has two slopes
+        assert_float32([gradients[1]], [rate * slope])
+
+
+def test_exponential_log_prob_at_0_is_the_log_rate() -> None:
+    lograte = torch.tensor([-1000.0, 88.8, 1000.0], requires_grad=True)
+    value = SimpleExponential(lograte).log_prob(0.0)
+    assert value.tolist() == lograte.tolist()
+    assert torch.autograd.grad(value.sum(), lograte)[0].tolist() == [1, 1, 1]
+
+
+def assert_float32(values: list[Tensor], expected: list[float]) -> None:
+    """Check float32 values; what is larger than 1e33 in absolute value may be anything as large, of the same sign."""
+    for value, exact in zip(values, expected, strict=True):
+        if abs(exact) > 1e33:
+            assert value.item() * math.copysign(1, exact) > 1e33
+        else:
+            assert value.item() == pytest.approx(exact, rel=1e-5, abs=1e-36)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-45, 1e-10, 1.0, 100.0, 3e38])

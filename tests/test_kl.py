@@ -318,6 +318,30 @@ def test_uniform_to_normal_kl_is_least_where_the_moments_match() -> None:
     assert kl.item() == pytest.approx(math.log(2 * math.pi * math.e / 12) / 2, rel=1e-6)
 
 
+@pytest.mark.parametrize("lograte", [-100.0, -80.0, -5.0, 5.0, 80.0, 100.0, 300.0])
+@pytest.mark.parametrize("loc", [-2.0, 0.0, 1e-38, 0.5])
+def test_exponential_to_laplace_kl_is_right_where_the_rate_overflows(lograte: float, loc: float) -> None:
+    single = [torch.tensor(v, requires_grad=True) for v in (lograte, loc, 3.0)]
+    rate, c = math.exp(lograte), max(loc, 0.0)
+    distance = (1 + 2 * math.expm1(-rate * c)) / rate + c + (c - loc)  # in float64
+    kl = kl_divergence(SimpleExponential(single[0]), SimpleLaplace(*single[1:]))
+    gradients = torch.autograd.grad(kl, single)
+    exact = math.log(2 * 3.0) + distance / 3.0 - 1 + lograte
+    if lograte == -100:
+        assert kl.item() == math.inf
+        assert not any(gradient.isnan() for gradient in gradients)
+        return
+    by_lograte = 1 - (1 + 2 * math.expm1(-rate * c) + 2 * math.exp(-rate * c) * rate * c) / rate / 3.0
+    by_scale = (1 - distance / 3.0) / 3.0
+    assert kl.item() == pytest.approx(exact, rel=1e-5)
+    assert gradients[2].item() == pytest.approx(by_scale, rel=1e-5)
+    if lograte > -72:  # below, it is capped
+        assert gradients[0].item() == pytest.approx(by_lograte, rel=1e-5)
+    if loc:
+        by_loc = (1 - 2 * math.exp(-rate * c) if loc > 0 else -1.0) / 3.0
+        assert gradients[1].item() == pytest.approx(by_loc, rel=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gradients_of_kl_are_right_in_half_precision(dtype: torch.dtype) -> None:
     # e^t overflows at t = 11 in float16

@@ -13,7 +13,7 @@ Moments of p: normal, exponential, gamma, Laplace as usual, Weibull of Zhang et 
     uniform on [a, b)    E ln x = ln b - 1 - t ln t / (1 - t),    t = a/b
                          E x^k = b^k (1 - t^(k+1)) / ((k + 1)(1 - t))
                          E|x - m| = [(b - c)^2 + (c - a)^2] / 2(b - a) + |m - c|,    c = m kept in [a, b]
-    exponential          E|x - m| = [y + 1 + 2 (e^-y - 1)] / r + (c - m),    c = max(m, 0), y = r c
+    exponential          E|x - m| = 1/r + c [1 - 2 (1 - e^-y) / y] + (c - m),    c = max(m, 0), y = r c
     normal               E|x - m| = s sqrt(2/pi) e^(-z^2/2) + d erf(z/sqrt 2),    d = mu - m, z = d/s
 """
 
@@ -32,8 +32,10 @@ from vae_runner.distributions.special import (
     excess,
     log_ratio,
     log_rising,
+    mean_decay,
     stirling,
     stirling_slope,
+    times_exp,
 )
 from vae_runner.distributions.weibull import weibull_entropy, weibull_log_mean, weibull_log_variance
 
@@ -107,9 +109,8 @@ def exponential_normal(lograte: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
 
 def exponential_laplace(lograte: Tensor, loc: Tensor, log_scale: Tensor) -> Tensor:
     nearest = loc.clamp(min=0)
-    scaled = lograte.exp() * nearest
-    inside = (1 + scaled + 2 * torch.expm1(-scaled)) * (-lograte).exp()
-    return _to_laplace(1 - lograte, inside + nearest - loc, log_scale)
+    inside = capped_exp(-lograte) + nearest * (1 - 2 * mean_decay(times_exp(nearest, lograte)))
+    return _to_laplace(1 - lograte, inside + (nearest - loc), log_scale)
 
 
 def exponential_gamma(lograte: Tensor, a: Tensor, log_rate: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
 from vae_runner.distributions.base import SimpleDistribution
-from vae_runner.distributions.special import log_standard_exponential, sample_exp
+from vae_runner.distributions.special import log_standard_exponential, sample_exp, times_exp
 
 __all__ = ["SimpleExponential"]
 
@@ -50,14 +50,17 @@ class SimpleExponential(SimpleDistribution):
         return sample_exp(log_standard_exponential(shape, self.lograte) - self.lograte)
 
     def log_prob(self, value: Tensor | float) -> Tensor:
-        """Returns the log density at `value`, nats; -inf below 0."""
+        """Returns the log density at `value`, nats; -inf below 0 and at inf."""
         value = self._value(value)
-        outside = value < 0
-        inside = self.lograte - self.lograte.exp() * torch.where(outside, 0.0, value)
+        outside = (value < 0) | (value == math.inf)
+        inside = self.lograte - times_exp(torch.where(outside, 0.0, value), self.lograte)
         return torch.where(outside, -math.inf, inside)
 
     def cdf(self, value: Tensor | float) -> Tensor:
-        return -torch.expm1(-self.lograte.exp() * self._value(value).clamp(min=0))
+        value = self._value(value)
+        infinite = value == math.inf
+        inside = -torch.expm1(-times_exp(torch.where(infinite, 0.0, value).clamp(min=0), self.lograte))
+        return torch.where(infinite, 1.0, inside)
 
     def icdf(self, value: Tensor | float) -> Tensor:
         """Returns the quantile of the probability `value`."""

@@ -29,14 +29,17 @@ __all__ = [
     "log_ratio",
     "log_rising",
     "log_standard_exponential",
+    "mean_decay",
     "sample_exp",
     "stirling",
     "stirling_slope",
+    "times_exp",
 ]
 
 EULER_GAMMA = 0.57721566490153286
 LOG_TWO_PI = math.log(2 * math.pi)
 SERIES_FROM = 10.0  # from here on the series is exact to float64
+DECAY = (1.0, -1 / 2, 1 / 6, -1 / 24)  # of (1 - e^-y) / y
 REMAINDER = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)  # of a^-1, a^-3, ...
 
 
@@ -48,6 +51,22 @@ def capped_exp(exponent: Tensor) -> Tensor:
 def excess(exponent: Tensor) -> Tensor:
     """Returns e^t - 1 - t >= 0, what KLs are made of; its gradient is capped like that of `capped_exp`."""
     return _capped(torch.expm1, exponent) - exponent
+
+
+def times_exp(x: Tensor, exponent: Tensor) -> Tensor:
+    """Returns x e^t for finite x, in two steps of e^(t/2): e^t itself may overflow, and 0 stays 0 for every t.
+
+    From t = 2 ln(largest) - 2 on (float32: 175) t no longer grows.
+    """
+    root = (exponent / 2).clamp(max=math.log(torch.finfo(exponent.dtype).max) - 1).exp()
+    return x * root * root
+
+
+def mean_decay(y: Tensor) -> Tensor:
+    """Returns (1 - e^-y) / y, the mean of e^-t over [0, y], y >= 0: 1 at 0."""
+    near = y < 1e-3
+    far = torch.where(near, 1.0, y)
+    return torch.where(near, _polynomial(torch.where(near, y, 0.0), DECAY), -torch.expm1(-far) / far)
 
 
 def _capped(function: Callable[[Tensor], Tensor], exponent: Tensor) -> Tensor:
