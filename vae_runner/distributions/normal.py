@@ -18,7 +18,8 @@ __all__ = ["SimpleNormal"]
 class SimpleNormal(SimpleDistribution):
     """Normal distribution with mean `mu` and log variance `logvar` (tensors or numbers, broadcast together).
 
-    Value and gradients stay finite for every `logvar` whose exp(-logvar) is, and `log_prob(mu)` beyond.
+    Value and gradients stay finite for every `logvar` whose exp(-logvar) is, and those of `log_prob(mu)` as long as
+    exp(-logvar / 2) is (float32: from -177 on).
     """
 
     arg_constraints = {"mu": constraints.real, "logvar": constraints.real}  # noqa: RUF012 - torch's own declaration

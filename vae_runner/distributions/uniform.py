@@ -25,6 +25,8 @@ class SimpleUniform(SimpleDistribution):
     `torch.compile`. Elsewhere it would make the host wait for the device (or break the graph), so that only
     `validate_args=True` looks; unseen, such an interval has log density -inf everywhere.
 
+    `high - low` has to be finite too: beyond, samples and quantiles may be NaN.
+
     `log_prob` is only piecewise differentiable: its gradient with respect to the value is 0.
     """
 
