@@ -24,6 +24,7 @@ from vae_runner.distributions.special import (
     EULER_GAMMA,
     deviance,
     excess,
+    lgamma_gap,
     log_ratio,
     log_rising,
     stirling,
@@ -169,6 +170,28 @@ def test_weibull_variance_survives_large_shapes() -> None:
     exact = SimpleWeibull(2.0, torch.tensor([30.0], dtype=torch.float64))
     torch.testing.assert_close(weibull.variance.double(), exact.variance, rtol=1e-4, atol=0)
     torch.testing.assert_close(exact.variance, distributions.Weibull(2.0, exact.k).variance, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("k", "variance", "slope"),  # of l = 2, to 40 digits, by mpmath
+    [
+        (21.0, 0.01327893544007797529, -0.001195853926010625206),
+        (25.0, 0.009535990698073234350, -0.0007272481430495540619),
+        (300.0, 7.247643130144737800e-5, -4.810893786130365050e-7),
+        (4890.0, 2.750163443255986906e-7, -1.124510533502553590e-10),
+        (1e6, 6.579719055130864800e-12, -1.315942089804656180e-17),
+    ],
+)
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 3e-6), (torch.float64, 1e-12)])
+def test_weibull_variance_and_its_slope_keep_their_digits_for_large_shapes(
+    k: float, variance: float, slope: float, dtype: torch.dtype, rtol: float
+) -> None:
+    # v of the module is a difference of nearly equal numbers: float32 had no digits from k = 1000 on
+    shape = torch.tensor(k, dtype=dtype, requires_grad=True)
+    weibull = SimpleWeibull(2.0, shape)
+    assert weibull.variance.item() == pytest.approx(variance, rel=rtol, abs=0)
+    assert weibull.stddev.item() == pytest.approx(math.sqrt(variance), rel=rtol, abs=0)
+    assert torch.autograd.grad(weibull.variance, shape)[0].item() == pytest.approx(slope, rel=2 * rtol, abs=0)
 
 
 # Quantiles.
@@ -516,6 +539,39 @@ def assert_float32(values: list[Tensor], expected: list[float]) -> None:
             assert value.item() == pytest.approx(exact, rel=1e-5, abs=1e-36)
 
 
+@pytest.mark.parametrize("family", ["exponential", "weibull", "gamma"])
+def test_density_is_0_at_inf_without_nan_in_gradients(family: str) -> None:
+    parameters = tuple(p.detach().float().requires_grad_() for p in example(family))
+    x = torch.tensor(math.inf, requires_grad=True)
+    log_prob = FAMILIES[family](*parameters).log_prob(x)
+    assert log_prob.tolist() == [-math.inf] * 3
+    assert not any(gradient.isnan().any() for gradient in torch.autograd.grad(log_prob.sum(), (*parameters, x)))
+    assert FAMILIES[family](*parameters).cdf(x).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, math.inf])
+def test_a_weibull_of_small_scale_has_no_nan_in_its_gradients_outside(value: float) -> None:
+    # (1/l)^k overflows, so that 1 does not serve in the place of such an x
+    l, k, x = (torch.tensor(v, requires_grad=True) for v in (0.1, 40.0, value))  # noqa: E741
+    weibull = SimpleWeibull(l, k)
+    log_prob, cdf = weibull.log_prob(x), weibull.cdf(x)
+    assert log_prob.item() == -math.inf
+    assert cdf.item() == (1 if value > 0 else 0)
+    for result in (log_prob, cdf):
+        assert [gradient.item() for gradient in torch.autograd.grad(result, (l, k, x))] == [0, 0, 0]
+
+
+def test_a_weibull_cdf_has_no_slope_where_its_hazard_overflows() -> None:
+    l, k, x = (torch.tensor(v, requires_grad=True) for v in (0.1, 40.0, [2.0, 0.1]))  # noqa: E741
+    cdf = SimpleWeibull(l, k).cdf(x)
+    assert cdf.tolist() == pytest.approx([1, 1 - math.exp(-1)])
+    gradients = [gradient.tolist() for gradient in torch.autograd.grad(cdf.sum(), (l, k, x))]
+    density = 40 / 0.1 * math.exp(-1)  # at l
+    assert gradients[0] == pytest.approx(-density)
+    assert gradients[1] == pytest.approx(0, abs=1e-5)
+    assert gradients[2] == pytest.approx([0, density])
+
+
 @pytest.mark.parametrize("noise", [0.0, 1e-45, 1e-10, 1.0, 100.0, 3e38])
 @pytest.mark.parametrize("family", ["exponential", "weibull"])
 def test_extreme_noise_gives_finite_positive_samples(
@@ -610,6 +666,15 @@ def test_stirlings_series_meets_the_direct_form() -> None:
 def test_log_rising_is_a_difference_of_lgammas() -> None:
     a, k = torch.tensor([0.05, 1.0, 9.0, 300.0]).double(), torch.tensor([0.1, 1.0, 30.0, 2.5]).double()
     torch.testing.assert_close(log_rising(a, k), torch.lgamma(a + k) - torch.lgamma(a), rtol=1e-9, atol=1e-12)
+
+
+def test_lgamma_gap_is_a_difference_of_lgammas() -> None:
+    # on both sides of where its series ends, and far below the steps of 1 + u by the series' first two terms
+    u = torch.tensor([0.2, 0.05, 0.05 - 1e-12, 0.03], dtype=torch.float64)
+    torch.testing.assert_close(lgamma_gap(u), torch.lgamma(1 + 2 * u) - 2 * torch.lgamma(1 + u), rtol=1e-12, atol=0)
+    u = torch.tensor(1e-9, dtype=torch.float64)
+    expected = math.pi**2 / 6 * 1e-18 - 2 * 1.2020569031595943 * 1e-27
+    assert lgamma_gap(u).item() == pytest.approx(expected, rel=1e-14, abs=0)
 
 
 def test_log_ratio_keeps_its_digits_near_1() -> None:

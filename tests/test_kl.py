@@ -342,6 +342,14 @@ def test_exponential_to_laplace_kl_is_right_where_the_rate_overflows(lograte: fl
         assert gradients[1].item() == pytest.approx(by_loc, rel=1e-5)
 
 
+def test_weibull_to_normal_kl_keeps_the_digits_of_large_shapes() -> None:
+    # to 40 digits, by mpmath
+    k = torch.tensor(4890.0126953125, requires_grad=True)
+    kl = kl_divergence(SimpleWeibull(1.0, k), SimpleNormal(0.0, 0.0))
+    assert kl.item() == pytest.approx(8.336673129639964600, rel=1e-6)
+    assert torch.autograd.grad(kl, k)[0].item() == pytest.approx(2.044984127758806502e-4, rel=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gradients_of_kl_are_right_in_half_precision(dtype: torch.dtype) -> None:
     # e^t overflows at t = 11 in float16

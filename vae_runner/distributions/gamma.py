@@ -52,14 +52,15 @@ class Gamma(TorchGamma):
         return (self._with_slope(sample, a) / self.rate).clamp(finfo.tiny, finfo.max)
 
     def log_prob(self, value: Tensor | float) -> Tensor:
-        """Returns the log density at `value`, nats; -inf below 0, at 0 the right limit."""
+        """Returns the log density at `value`, nats; -inf below 0 and at inf, at 0 the right limit."""
         value = as_value(self, value, like=self.rate)
-        x = torch.where(value <= 0, 1.0, value)
+        outside = (value < 0) | (value == math.inf)
+        x = torch.where(outside | (value == 0), 1.0, value)
         inside = log_gamma_density(x, self.concentration, self.rate)
         at_zero = torch.where(
             self.concentration < 1, math.inf, torch.where(self.concentration > 1, -math.inf, self.rate.log())
         )
-        return torch.where(value < 0, -math.inf, torch.where(value == 0, at_zero, inside))
+        return torch.where(outside, -math.inf, torch.where(value == 0, at_zero, inside))
 
     def entropy(self) -> Tensor:
         """Returns the differential entropy, nats."""
@@ -71,7 +72,7 @@ class Gamma(TorchGamma):
         probability = torch.special.gammainc(a.detach(), x)
         if not _is_followed(a):
             return probability
-        at = x.detach().clamp(min=torch.finfo(x.dtype).tiny)
+        at = x.detach().clamp(torch.finfo(x.dtype).tiny, torch.finfo(x.dtype).max)
         slope = gamma_quantile_slope(a.detach(), at) * log_gamma_density(at, a.detach(), 1.0).exp()
         return probability - (a - a.detach()) * slope
 

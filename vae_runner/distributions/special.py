@@ -25,6 +25,7 @@ __all__ = [
     "capped_exp",
     "deviance",
     "excess",
+    "lgamma_gap",
     "log_gamma_density",
     "log_ratio",
     "log_rising",
@@ -40,6 +41,9 @@ EULER_GAMMA = 0.57721566490153286
 LOG_TWO_PI = math.log(2 * math.pi)
 SERIES_FROM = 10.0  # from here on the series is exact to float64
 DECAY = (1.0, -1 / 2, 1 / 6, -1 / 24)  # of (1 - e^-y) / y
+SMALL_GAP = 0.05  # below, the terms to u^14 give lgamma_gap to float64
+ZETA = torch.special.zeta(torch.arange(2.0, 15.0, dtype=torch.float64, device="cpu"), 1.0).tolist()  # of 2, 3, ...
+GAP = tuple((-1) ** n * zeta * (2**n - 2) / n for n, zeta in enumerate(ZETA, 2))
 REMAINDER = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)  # of a^-1, a^-3, ...
 
 
@@ -108,6 +112,14 @@ def stirling_slope(a: Tensor) -> Tensor:
     slopes = tuple(-(2 * n + 1) * coefficient for n, coefficient in enumerate(REMAINDER))
     squared = high.square().reciprocal()
     return torch.where(large, _polynomial(squared, slopes) * squared, direct)
+
+
+def lgamma_gap(u: Tensor) -> Tensor:
+    """Returns ln Gamma(1 + 2u) - 2 ln Gamma(1 + u) >= 0, u > 0, which is sum zeta(n) (-u)^n (2^n - 2)/n over n >= 2."""
+    small = u < SMALL_GAP
+    low, high = torch.where(small, u, 0.0), torch.where(small, SMALL_GAP, u)
+    direct = torch.lgamma(1 + 2 * high) - 2 * torch.lgamma(1 + high)
+    return torch.where(small, low.square() * _polynomial(low, GAP), direct)
 
 
 def log_rising(a: Tensor, k: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
 from vae_runner.distributions.base import SimpleDistribution
-from vae_runner.distributions.special import EULER_GAMMA, log_standard_exponential, sample_exp
+from vae_runner.distributions.special import EULER_GAMMA, lgamma_gap, log_standard_exponential, sample_exp
 
 __all__ = ["SimpleWeibull", "weibull_entropy", "weibull_log_mean", "weibull_log_variance"]
 
@@ -28,9 +28,8 @@ def weibull_log_mean(log_scale: Tensor, k: Tensor) -> Tensor:
 
 def weibull_log_variance(log_scale: Tensor, k: Tensor) -> Tensor:
     """Returns 2 ln E x + ln(e^v - 1) with v = ln G(1 + 2/k) - 2 ln G(1 + 1/k): no difference, no overflow."""
-    log_first = torch.lgamma(1 + 1 / k)
-    v = torch.lgamma(1 + 2 / k) - 2 * log_first
-    return 2 * (log_scale + log_first) + v + torch.log(-torch.expm1(-v))
+    v = lgamma_gap(1 / k)
+    return 2 * weibull_log_mean(log_scale, k) + v + torch.log(-torch.expm1(-v))
 
 
 def weibull_entropy(log_scale: Tensor, k: Tensor) -> Tensor:
@@ -68,18 +67,19 @@ class SimpleWeibull(SimpleDistribution):
         return sample_exp(self.l.log() + log_standard_exponential(shape, self.l) / self.k)
 
     def log_prob(self, value: Tensor | float) -> Tensor:
-        """Returns the log density at `value`, nats; -inf below 0, at 0 the right limit."""
+        """Returns the log density at `value`, nats; -inf below 0 and at inf, at 0 the right limit."""
         value = self._value(value)
-        log_scale = self.l.log()
-        scaled = torch.where(value <= 0, 1.0, value).log() - log_scale  # ln(x/l), with a harmless x where unused
+        log_scale, scaled = self.l.log(), self._log_scaled(value)
         inside = self.k.log() - log_scale + (self.k - 1) * scaled - (self.k * scaled).exp()
         at_zero = torch.where(self.k < 1, math.inf, torch.where(self.k > 1, -math.inf, -log_scale))
-        return torch.where(value < 0, -math.inf, torch.where(value == 0, at_zero, inside))
+        outside = (value < 0) | (value == math.inf)
+        return torch.where(outside, -math.inf, torch.where(value == 0, at_zero, inside))
 
     def cdf(self, value: Tensor | float) -> Tensor:
         value = self._value(value)
-        scaled = torch.where(value <= 0, 1.0, value).log() - self.l.log()
-        return torch.where(value <= 0, 0.0, -torch.expm1(-(self.k * scaled).exp()))
+        log_hazard = (self.k * self._log_scaled(value)).clamp(max=math.log(torch.finfo(self.k.dtype).max) - 1)
+        inside = -torch.expm1(-log_hazard.exp())  # at the limit it is 1, with no slope
+        return torch.where(value <= 0, 0.0, torch.where(value == math.inf, 1.0, inside))
 
     def icdf(self, value: Tensor | float) -> Tensor:
         """Returns the quantile of the probability `value`."""
@@ -90,3 +90,8 @@ class SimpleWeibull(SimpleDistribution):
     def entropy(self) -> Tensor:
         """Returns the differential entropy, nats."""
         return weibull_entropy(self.l.log(), self.k)
+
+    def _log_scaled(self, value: Tensor) -> Tensor:
+        """Returns ln(x/l); 0 where x is not inside (0, inf), which must not be used."""
+        unused = (value <= 0) | (value == math.inf)
+        return torch.where(unused, self.l.detach(), value).log() - self.l.log()
