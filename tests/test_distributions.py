@@ -399,6 +399,23 @@ def test_parameters_broadcast_with_each_other(family: str) -> None:
 
 
 @each_family
+def test_integers_are_the_numbers_that_they_are(family: str) -> None:
+    # broadcast with a tensor of integers, torch cuts 0.5 off to 0
+    make, two = FAMILIES[family], len(EXAMPLES[family]) == 2
+    whole, rest = torch.tensor([1, 2]), [2.5] if two else []
+    mixed, floating = make(whole, *rest), make(whole.float(), *rest)
+    for name in mixed.parameter_names:
+        torch.testing.assert_close(getattr(mixed, name), getattr(floating, name), rtol=0, atol=0)
+    at = torch.tensor(2)
+    for method in ("log_prob", "cdf"):
+        torch.testing.assert_close(getattr(mixed, method)(at), getattr(floating, method)(2.0), rtol=0, atol=0)
+        double = make(*(p.double() for p in (whole, torch.full((2,), 2.5))[: 1 + two]))
+        assert getattr(double, method)(at).dtype == torch.float64
+    if two:
+        assert getattr(make(0.5, whole), mixed.parameter_names[0]).tolist() == [0.5, 0.5]
+
+
+@each_family
 def test_expand_gives_samples_of_that_shape(family: str) -> None:
     # D2
     expanded = ours(family).expand([2, 3])
@@ -410,6 +427,29 @@ def test_expand_gives_samples_of_that_shape(family: str) -> None:
     torch.testing.assert_close(expanded.variance[1], ours(family).variance)
     assert FAMILIES[family](*example(family), validate_args=True).expand([2, 3])._validate_args
     assert not expanded._validate_args
+
+
+def test_a_distribution_of_ones_own_expands_the_parameters_that_it_constrains() -> None:
+    class Constrained(SimpleDistribution):
+        arg_constraints = {"place": constraints.real}  # noqa: RUF012
+
+        def __init__(self, place: Tensor) -> None:
+            self.place = place
+            super().__init__(place.shape)
+
+        def log_prob(self, value: Tensor | float) -> Tensor:
+            return SimpleNormal(self.place, 0.0).log_prob(self._value(value))
+
+    expanded = Constrained(torch.tensor([1.0, 2.0])).expand([3, 2])
+    assert expanded.batch_shape == (3, 2)
+    assert expanded.place.tolist() == [[1, 2]] * 3
+    assert expanded.log_prob(1.0).shape == (3, 2)
+
+    class Nameless(SimpleDistribution):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Nameless: set parameter_names for expand"):
+        Nameless(torch.Size([2])).expand([3, 2])
 
 
 @each_family

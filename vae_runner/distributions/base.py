@@ -10,13 +10,25 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
+from torch.distributions.utils import broadcast_all
 
-__all__ = ["SimpleDistribution", "as_value"]
+__all__ = ["SimpleDistribution", "as_parameters", "as_value"]
+
+
+def as_parameters(*values: Tensor | float) -> tuple[Tensor, ...]:
+    """Returns `values` as tensors of one shape; tensors of integers take torch's default precision, numbers theirs."""
+    floating = (
+        value.to(torch.get_default_dtype()) if isinstance(value, Tensor) and not value.is_floating_point() else value
+        for value in values
+    )
+    return tuple(broadcast_all(*floating))
 
 
 def as_value(distribution: Distribution, value: Tensor | float, like: Tensor) -> Tensor:
-    """Returns `value` as a tensor, numbers in the precision of `like`; where the distribution validates, checks it."""
-    if not isinstance(value, Tensor):
+    """Returns `value` as a tensor, numbers and integers in the precision of `like`; where the distribution validates,
+    checks it.
+    """
+    if not isinstance(value, Tensor) or not value.is_floating_point():
         value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     if distribution._validate_args:
         distribution._validate_sample(value)
@@ -26,7 +38,8 @@ def as_value(distribution: Distribution, value: Tensor | float, like: Tensor) ->
 class SimpleDistribution(Distribution):
     """Base class: a reparameterised distribution whose parameters are named in `parameter_names`.
 
-    A subclass sets `arg_constraints`, `support` and `parameter_names`, and implements `rsample` and `log_prob`.
+    A subclass sets `arg_constraints`, `support` and, where it names others than these constraints,
+    `parameter_names`, and implements `rsample` and `log_prob`.
     What a family cannot offer raises `NotImplementedError`. Where `log_prob` is not differentiable with respect to
     the parameters or the value, the subclass says so.
     """
@@ -45,9 +58,12 @@ class SimpleDistribution(Distribution):
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> "SimpleDistribution":
         """The same distribution with its parameters expanded (not copied) to `batch_shape`."""
+        names = self._names()
+        if not names:
+            raise NotImplementedError(f"{type(self).__name__}: set parameter_names for expand")
         new = self._get_checked_instance(type(self), _instance)
         shape = Size(batch_shape)
-        for name in self.parameter_names:
+        for name in names:
             setattr(new, name, getattr(self, name).expand(shape))
         SimpleDistribution.__init__(new, shape, self.event_shape)
         new._validate_args = self._validate_args
@@ -61,9 +77,12 @@ class SimpleDistribution(Distribution):
         """Returns the log density at `value`, nats."""
         raise NotImplementedError(f"{type(self).__name__} has no log_prob")
 
+    def _names(self) -> tuple[str, ...]:
+        return self.parameter_names or tuple(self.arg_constraints)
+
     def _value(self, value: Tensor | float) -> Tensor:
-        return as_value(self, value, like=getattr(self, self.parameter_names[0]))
+        return as_value(self, value, like=getattr(self, self._names()[0]))
 
     def _probability(self, value: Tensor | float) -> Tensor:
-        like = getattr(self, self.parameter_names[0])
+        like = getattr(self, self._names()[0])
         return torch.as_tensor(value, dtype=like.dtype, device=like.device)

@@ -9,9 +9,8 @@ import math
 import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, as_parameters
 from vae_runner.distributions.special import log_standard_exponential, sample_exp, times_exp
 
 __all__ = ["SimpleExponential"]
@@ -25,7 +24,7 @@ class SimpleExponential(SimpleDistribution):
     parameter_names = ("lograte",)
 
     def __init__(self, lograte: Tensor | float, validate_args: bool = False) -> None:
-        (self.lograte,) = broadcast_all(lograte)
+        (self.lograte,) = as_parameters(lograte)
         super().__init__(self.lograte.shape, validate_args=validate_args)
 
     @property

@@ -14,7 +14,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Gamma as TorchGamma
 
-from vae_runner.distributions.base import as_value
+from vae_runner.distributions.base import as_parameters, as_value
 from vae_runner.distributions.gamma_quantile import gamma_quantile, gamma_quantile_slope
 from vae_runner.distributions.special import LOG_TWO_PI, log_gamma_density, stirling, stirling_slope
 
@@ -36,7 +36,7 @@ class Gamma(TorchGamma):
     parameter_names = ("concentration", "rate")
 
     def __init__(self, concentration: Tensor | float, rate: Tensor | float, validate_args: bool = False) -> None:
-        super().__init__(concentration, rate, validate_args=validate_args)
+        super().__init__(*as_parameters(concentration, rate), validate_args=validate_args)
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> "Gamma":
         """The same distribution with its parameters expanded (not copied) to `batch_shape`."""

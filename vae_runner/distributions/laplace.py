@@ -10,9 +10,8 @@ import math
 import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, as_parameters
 
 __all__ = ["SimpleLaplace"]
 
@@ -28,7 +27,7 @@ class SimpleLaplace(SimpleDistribution):
     parameter_names = ("loc", "scale")
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool = False) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
+        self.loc, self.scale = as_parameters(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property

@@ -7,9 +7,8 @@ H        = (1 + ln 2 pi + lv) / 2                                     Kingma & W
 import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, as_parameters
 from vae_runner.distributions.special import LOG_TWO_PI
 
 __all__ = ["SimpleNormal"]
@@ -27,7 +26,7 @@ class SimpleNormal(SimpleDistribution):
     parameter_names = ("mu", "logvar")
 
     def __init__(self, mu: Tensor | float, logvar: Tensor | float, validate_args: bool = False) -> None:
-        self.mu, self.logvar = broadcast_all(mu, logvar)
+        self.mu, self.logvar = as_parameters(mu, logvar)
         super().__init__(self.mu.shape, validate_args=validate_args)
 
     @property

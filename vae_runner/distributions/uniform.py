@@ -11,9 +11,8 @@ import math
 import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, as_parameters
 
 __all__ = ["SimpleUniform"]
 
@@ -40,7 +39,7 @@ class SimpleUniform(SimpleDistribution):
         numbers = not isinstance(low, Tensor) and not isinstance(high, Tensor)
         if numbers and not low < high:
             raise ValueError(f"SimpleUniform: low must be less than high, but they are {low} and {high}")
-        self.low, self.high = broadcast_all(low, high)
+        self.low, self.high = as_parameters(low, high)
         at_hand = self.low.device.type == "cpu" and not torch.compiler.is_compiling()
         if not numbers and (validate_args or at_hand):
             self._check_order()

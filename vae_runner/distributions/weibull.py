@@ -14,9 +14,8 @@ import math
 import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, as_parameters
 from vae_runner.distributions.special import EULER_GAMMA, lgamma_gap, log_standard_exponential, sample_exp
 
 __all__ = ["SimpleWeibull", "weibull_entropy", "weibull_log_mean", "weibull_log_variance"]
@@ -44,7 +43,7 @@ class SimpleWeibull(SimpleDistribution):
     parameter_names = ("l", "k")
 
     def __init__(self, l: Tensor | float, k: Tensor | float, validate_args: bool = False) -> None:  # noqa: E741
-        self.l, self.k = broadcast_all(l, k)
+        self.l, self.k = as_parameters(l, k)
         super().__init__(self.l.shape, validate_args=validate_args)
 
     @property
