@@ -291,6 +291,23 @@ def test_the_mean_of_the_discretised_logistic_is_that_of_its_levels(location: fl
     assert mean == pytest.approx(exact, abs=midpoint_rule if scale > 0.003 else 1 / 510)
 
 
+@pytest.mark.parametrize("scale", [0.0006, 0.01, 0.25, 8.0, 90.0])
+def test_the_mean_of_the_discretised_logistic_is_in_the_range_of_images(scale: float) -> None:
+    likelihood = DiscretizedLogistic(1, scale=scale)
+    far = 10.0 ** torch.arange(-4, 16)
+    location = torch.cat([-far, torch.linspace(-2, 3, 2001), far]).reshape(-1, 1, 1, 1).requires_grad_()
+    mean = likelihood.mean(location)
+    assert ((mean >= 0) & (mean <= 1)).all()
+    (slope,) = torch.autograd.grad(mean.sum(), location)
+    at, width = location.detach().double(), likelihood.log_scale().double().exp().item()
+    nothing = torch.zeros_like(at)
+    exact = width * (torch.logaddexp(at / width, nothing) - torch.logaddexp((at - 1) / width, nothing))  # in float64
+    near = at.abs() < 1e6
+    torch.testing.assert_close(mean.detach().double()[near], exact[near], rtol=1e-4, atol=2e-7 * max(1, scale))
+    exact = torch.sigmoid(at / width) - torch.sigmoid((at - 1) / width)
+    torch.testing.assert_close(slope.double(), exact, rtol=1e-3, atol=1e-6)
+
+
 def test_a_scale_for_each_pixel_comes_behind_the_locations() -> None:
     likelihood = DiscretizedLogistic(1, per="pixel", scale=0.1)
     assert likelihood.channels_per_channel == 2

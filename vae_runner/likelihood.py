@@ -233,11 +233,14 @@ class DiscretizedLogistic(Likelihood):
 
     def mean(self, raw: Tensor) -> Tensor:
         """E[x] = sum_k P(x >= k/255) / 255 over k = 1..255 is the midpoint rule for the integral of s((mu - t) / b)
-        over t in [0, 1], which is b [ln(1 + e^(mu/b)) - ln(1 + e^((mu-1)/b))]; nearer than half a level.
+        over t in [0, 1], which is b [ln(1 + e^(mu/b)) - ln(1 + e^((mu-1)/b))]; nearer than half a level. That of 1 - mu
+        is 1 less it, so that the difference is taken at the lower end alone, where no large terms cancel.
         """
         location, log_scale = self._noise(raw)
-        scale = log_scale.exp()
-        return scale * (functional.softplus(location / scale) - functional.softplus((location - 1) / scale))
+        scale, upper = log_scale.exp(), location > 0.5
+        lower = torch.where(upper, 1 - location, location)
+        mean = scale * (functional.softplus(lower / scale) - functional.softplus((lower - 1) / scale))
+        return torch.where(upper, 1 - mean, mean)
 
     def scales(self) -> dict[str, Tensor]:
         return {} if self.log_scale is None else {"scale": self.log_scale().detach().exp()}
