@@ -6,7 +6,18 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Exponential, Gumbel, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import (
+    Categorical,
+    ContinuousBernoulli,
+    Exponential,
+    ExpTransform,
+    Gumbel,
+    MultivariateNormal,
+    Normal,
+    RelaxedBernoulli,
+    TransformedDistribution,
+    kl_divergence,
+)
 from torch.distributions.constraints import is_dependent
 
 from vae_runner.distributions import SimpleNormal, SimpleUniform, SimpleWeibull
@@ -97,6 +108,48 @@ def test_the_uniform_posterior_stays_inside_its_prior_to_the_last_bit() -> None:
         assert kl_divergence(posterior, space.prior()).isfinite().all()
 
 
+@pytest.mark.parametrize("largest", [1e10, 1e18])
+@each_family
+def test_nothing_overflows_up_to_the_largest_numbers_that_are_promised(
+    family: Callable[..., LatentSpace], largest: float
+) -> None:
+    torch.manual_seed(0)
+    priors = (None, SimpleNormal(0.0, 0.0)) if family is UniformSpace else (None,)
+    for prior in priors:
+        space = family(1, prior=prior)
+        raw = torch.tensor([[a, b] for a in (-largest, 0.0, largest) for b in (-largest, 0.0, largest)])
+        raw = raw[:, : space.num_parameters].requires_grad_()
+        posterior = space.posterior(raw)
+        kl = kl_divergence(posterior, space.prior())
+        assert kl.isfinite().all()
+        assert posterior.log_prob(posterior.rsample()).isfinite().all()
+        assert torch.autograd.grad(kl.sum(), raw)[0].isfinite().all()
+
+
+def test_a_uniform_posterior_far_off_is_an_ulp_wide_with_the_gradients_of_its_ends() -> None:
+    # at 4096 a half width of 8e-5 is rounded off
+    raw = torch.tensor([[4096.0, -100.0], [-1e18, 0.0], [16777216.0, -1.0], [0.5, -100.0]], requires_grad=True)
+    posterior = UniformSpace(1, prior=SimpleNormal(0.0, 0.0)).posterior(raw)
+    expected = torch.nextafter(posterior.low, torch.tensor(math.inf))[:2]
+    torch.testing.assert_close(posterior.high[:2], expected, rtol=0, atol=0)
+    assert (posterior.low < posterior.high).all()
+    assert (posterior.high - posterior.low)[3].item() == pytest.approx(2 * math.sqrt(3) * math.exp(-10), rel=1e-3)
+    half = math.sqrt(3) * math.exp(float(limited(torch.tensor(-1.0), -10, 10)))
+    slope = half * (1 - math.tanh(0.1) ** 2)
+    for end, sign in ((posterior.low, -1), (posterior.high, 1)):
+        gradient = torch.autograd.grad(end[2], raw, retain_graph=True)[0][2]
+        assert gradient.tolist() == pytest.approx([1, sign * slope])
+
+
+@pytest.mark.parametrize(("low", "high"), [(1000.0, 1000.001), (1000.0, 1000.0001), (-1e8, -1e8 + 8)])
+def test_the_uniform_posterior_fits_into_a_prior_of_few_ulps(low: float, high: float) -> None:
+    space = UniformSpace(3, prior=SimpleUniform(low, high))
+    posterior = space.posterior(raw_numbers(space))
+    assert (posterior.low >= space.prior_low).all()
+    assert (posterior.low < posterior.high).all()
+    assert (posterior.high <= space.prior_high).all()
+
+
 def test_a_uniform_posterior_under_a_normal_prior_starts_at_its_moments() -> None:
     space = UniformSpace(2, prior=SimpleNormal(0.0, 0.0))
     posterior = space.posterior(torch.zeros(1, 4))
@@ -137,6 +190,21 @@ def test_the_prior_may_be_of_any_continuous_family(prior: torch.distributions.Di
     torch.testing.assert_close(made.mean, prior.mean.expand(4))
 
 
+@pytest.mark.parametrize("given", ["probs", "logits"])
+def test_a_prior_of_exclusive_parameters_is_made_of_the_given_one(given: str) -> None:
+    for asked in (False, True):
+        prior = ContinuousBernoulli(**{given: torch.tensor(0.3)})
+        if asked:
+            assert prior.probs.isfinite()
+            assert prior.logits.isfinite()
+        space = UniformSpace(2, prior=prior)
+        assert list(space.state_dict()) == [f"prior_{given}"]
+        torch.testing.assert_close(space.prior().probs, prior.probs.expand(2))
+        torch.testing.assert_close(
+            space.prior().log_prob(torch.tensor(0.2)), prior.log_prob(torch.tensor(0.2)).expand(2)
+        )
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -144,6 +212,14 @@ def test_the_prior_may_be_of_any_continuous_family(prior: torch.distributions.Di
         (lambda: SimpleNormal(0.0, math.nan), "prior: SimpleNormal's logvar must be in Real"),
         (lambda: SimpleNormal(torch.zeros(3), 0.0), "prior: SimpleNormal's mu has shape .3,.; give one number, or 2"),
         (lambda: MultivariateNormal(torch.zeros(2), torch.eye(2)), "not a continuous distribution of one number"),
+        (
+            lambda: TransformedDistribution(Normal(0.0, 1.0), [ExpTransform()]),
+            "TransformedDistribution cannot be made of no parameters: ",
+        ),
+        (
+            lambda: RelaxedBernoulli(torch.tensor(0.5), torch.tensor(0.3)),
+            "RelaxedBernoulli cannot be made of logits: .*temperature",
+        ),
         (lambda: Categorical(torch.ones(2)), "not a continuous distribution of one number"),
     ],
 )

@@ -1,8 +1,8 @@
 """Latent spaces: how numbers that a network puts out become a posterior q(z|x), and what the prior p(z) is.
 
 A network's numbers r are unlimited; each family has a head that maps them smoothly into its legal range, so that r = 0
-is the family's standard distribution (of the uniform: 0.88 of the prior's interval), and no r, however large, gives a
-parameter whose log_prob or KL overflows:
+is the family's standard distribution (of the uniform: 0.88 of the prior's interval). Locations (mu, loc and centre)
+have no limit. Up to |r| = 1e18, the log density of a sample and the KL to a standard prior do not overflow:
 
     normal       mu = r1,                      log variance  = limited(r2, -20, 20)
     laplace      loc = r1,                     log scale     = limited(r2, -10, 10)
@@ -17,7 +17,6 @@ parameter whose log_prob or KL overflows:
 """
 
 import math
-from collections.abc import Iterable
 from typing import Annotated
 
 import torch
@@ -65,6 +64,7 @@ class LatentSpace(nn.Module):
 
     def __init__(self, dims: int, num_parameters: int, prior: Distribution) -> None:
         super().__init__()
+        _check_kind(prior)
         self.dims = dims
         self.num_parameters = num_parameters
         self.prior_type = type(prior)
@@ -73,6 +73,7 @@ class LatentSpace(nn.Module):
             value = torch.as_tensor(getattr(prior, name), dtype=torch.get_default_dtype())
             _check_parameter(prior, name, value, dims)
             self.register_buffer(f"prior_{name}", value.expand(dims).clone())
+        self._check_prior_can_be_made()
 
     def posterior(self, raw: Tensor) -> Distribution:
         """Returns q(z|x), batch shape (B, dims), from (B, num_parameters); in float32."""
@@ -82,6 +83,13 @@ class LatentSpace(nn.Module):
         """Returns p(z), batch shape (dims,)."""
         values = {name: getattr(self, f"prior_{name}") for name in self.prior_names}
         return self.prior_type(**values, validate_args=False)
+
+    def _check_prior_can_be_made(self) -> None:
+        try:
+            LatentSpace.prior(self)
+        except (TypeError, ValueError) as error:
+            names = ", ".join(self.prior_names) or "no parameters"
+            raise ValueError(f"prior: {self.prior_type.__name__} cannot be made of {names}: {error}") from None
 
     def extra_repr(self) -> str:
         return f"dims={self.dims}, prior={self.prior_type.__name__}"
@@ -175,21 +183,41 @@ class UniformSpace(LatentSpace):
         centre, width = raw.float().chunk(2, dim=1)
         if not self.nested:
             half = math.sqrt(3) * limited(width, -10, 10).exp()
-            return SimpleUniform(centre - half, centre + half)
+            return _interval(centre - half, centre + half)
         low, high = self.prior_low, self.prior_high
         part = torch.sigmoid(2 + limited(width, -10, 10))
         start = low + (high - low) * (1 - part) * torch.sigmoid(centre)
-        return SimpleUniform(start, torch.minimum(start + (high - low) * part, high))  # not an ulp beyond
+        start = _moved(start, torch.minimum(start, torch.nextafter(high, low)))
+        return _interval(start, torch.minimum(start + (high - low) * part, high))  # not an ulp beyond
 
 
-def _parameter_names(prior: Distribution) -> Iterable[str]:
-    return getattr(prior, "parameter_names", None) or prior.arg_constraints
+def _interval(low: Tensor, high: Tensor) -> SimpleUniform:
+    """Returns the uniform distribution on [low, high), an ulp wide where both are rounded to one number."""
+    next_to_low = torch.nextafter(low.detach(), torch.full_like(low, math.inf))
+    return SimpleUniform(low, _moved(high, torch.maximum(high, next_to_low)))
+
+
+def _moved(value: Tensor, to: Tensor) -> Tensor:
+    """Returns `to`, with the gradient of `value`."""
+    return value + (to.detach() - value.detach())
+
+
+def _parameter_names(prior: Distribution) -> list[str]:
+    """The names of what the prior was made of; torch offers `probs` and `logits`, and makes of one the other."""
+    names = list(getattr(prior, "parameter_names", None) or prior.arg_constraints)
+    if {"probs", "logits"} <= set(names):
+        given = next((name for name in vars(prior) if name in ("probs", "logits")), None)
+        names.remove("logits" if given == "probs" else "probs")
+    return names
+
+
+def _check_kind(prior: Distribution) -> None:
+    if prior.event_shape or not prior.has_rsample:
+        raise ValueError(f"prior: {type(prior).__name__} is not a continuous distribution of one number")
 
 
 def _check_parameter(prior: Distribution, name: str, value: Tensor, dims: int) -> None:
     kind = type(prior).__name__
-    if prior.event_shape or not prior.has_rsample:
-        raise ValueError(f"prior: {kind} is not a continuous distribution of one number")
     if value.shape not in ((), (1,), (dims,)):
         raise ValueError(f"prior: {kind}'s {name} has shape {tuple(value.shape)}; give one number, or {dims}")
     constraint = prior.arg_constraints[name]
