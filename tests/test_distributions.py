@@ -563,6 +563,13 @@ def test_exponential_densities_are_right_where_the_rate_overflows(lograte: float
         assert_float32([gradients[1]], [rate * slope])
 
 
+def test_an_exponential_cdf_has_no_slope_where_its_hazard_overflows() -> None:
+    lograte, x = torch.tensor([100.0, 20.0, -80.0], requires_grad=True), torch.tensor(3e38, requires_grad=True)
+    cdf = SimpleExponential(lograte).cdf(x)
+    assert cdf.tolist() == [1, 1, 1]
+    assert torch.autograd.grad(cdf.sum(), (lograte, x))[0].tolist() == [0, 0, 0]
+
+
 def test_exponential_log_prob_at_0_is_the_log_rate() -> None:
     lograte = torch.tensor([-1000.0, 88.8, 1000.0], requires_grad=True)
     value = SimpleExponential(lograte).log_prob(0.0)

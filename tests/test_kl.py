@@ -342,6 +342,13 @@ def test_exponential_to_laplace_kl_is_right_where_the_rate_overflows(lograte: fl
         assert gradients[1].item() == pytest.approx(by_loc, rel=1e-5)
 
 
+def test_exponential_to_a_narrow_laplace_far_off_has_the_right_slope() -> None:
+    # d KL / d lr = 1 + (1 - 2 e^-rm - 2 rm e^-rm) / rb, where a difference of terms as large as m/b has no digits left
+    lograte = torch.tensor(20.0, requires_grad=True)
+    kl = kl_divergence(SimpleExponential(lograte), SimpleLaplace(1000.0, math.exp(-10)))
+    assert torch.autograd.grad(kl, lograte)[0].item() == pytest.approx(1 + math.exp(-10), rel=1e-5)
+
+
 def test_weibull_to_normal_kl_keeps_the_digits_of_large_shapes() -> None:
     # to 40 digits, by mpmath
     k = torch.tensor(4890.0126953125, requires_grad=True)

@@ -57,9 +57,9 @@ class SimpleExponential(SimpleDistribution):
 
     def cdf(self, value: Tensor | float) -> Tensor:
         value = self._value(value)
-        infinite = value == math.inf
-        inside = -torch.expm1(-times_exp(torch.where(infinite, 0.0, value).clamp(min=0), self.lograte))
-        return torch.where(infinite, 1.0, inside)
+        certain = (value == math.inf) | (times_exp(value, self.lograte).detach() == math.inf)
+        inside = -torch.expm1(-times_exp(torch.where(certain, 0.0, value).clamp(min=0), self.lograte))
+        return torch.where(certain, 1.0, inside)
 
     def icdf(self, value: Tensor | float) -> Tensor:
         """Returns the quantile of the probability `value`."""
