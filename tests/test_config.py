@@ -149,6 +149,8 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["++optimizer.learning_rate=3"], "no setting called 'optimizer.learning_rate'."),
         (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'"),
         (["divergence.beta=-1"], "divergence.beta must not be negative, got -1"),
+        (["divergence.beta=inf"], "divergence.beta must be finite, got inf"),
+        (["engine.clip_norm=inf"], "engine.clip_norm must be finite, got inf"),
         (["optimizer.betas=[0.9]"], "optimizer.betas: expected [float, float], got [0.9]"),
         (["distribution.dims=2.5"], "distribution.dims: expected int, got 2.5"),
         (["dataset.validation=0"], "dataset.validation must be a part below 1 or a count of images, got 0"),

@@ -131,9 +131,15 @@ def test_only_the_chosen_space_is_random_and_the_others_hold_the_images_codes(wa
     assert shown[:, 3].unique().numel() == 5
 
 
-@pytest.mark.parametrize("var", [-1.0, [1, -1], torch.tensor([-1.0]), float("nan"), []])
+@pytest.mark.parametrize("var", [-1.0, [1, -1], torch.tensor([-1.0]), []])
 def test_a_variance_is_never_negative(var: object) -> None:
     with pytest.raises(ValueError, match="RandomWalker: var must not be negative"):
+        RandomWalker(var=var)
+
+
+@pytest.mark.parametrize("var", [float("inf"), float("nan"), [1.0, float("inf")]])
+def test_a_variance_is_finite(var: object) -> None:
+    with pytest.raises(ValueError, match="RandomWalker: var must be finite"):
         RandomWalker(var=var)
 
 

@@ -33,14 +33,21 @@ Class = TypeVar("Class", bound=type)
 
 @dataclass(frozen=True)
 class Limit:
-    """A range that a value must keep; `text` completes 'SETTING ..., got VALUE'."""
+    """A range that a value must keep; `text` completes 'SETTING ..., got VALUE'. `first` is judged before it."""
 
     text: str
     holds: Callable[[Any], bool]
+    first: "Limit | None" = None
+
+    def broken_by(self, value: Any) -> str | None:
+        """The text of what the value does not keep."""
+        before = self.first and self.first.broken_by(value)
+        return before or (None if self.holds(value) else self.text)
 
 
-positive = Limit("must be positive", lambda value: value > 0 and math.isfinite(value))
-non_negative = Limit("must not be negative", lambda value: value >= 0 and math.isfinite(value))
+finite = Limit("must be finite", lambda value: isinstance(value, int) or math.isfinite(value))
+positive = Limit("must be positive", lambda value: value > 0, finite)
+non_negative = Limit("must not be negative", lambda value: value >= 0, finite)
 probability = Limit("must lie in [0, 1]", lambda value: 0 <= value <= 1)
 
 
@@ -63,7 +70,7 @@ def fault(value: Any, annotation: Any) -> str | None:
         kind, limits = _split(alternative)
         if not _is_instance(value, kind):
             continue
-        broken = [limit.text for limit in limits if not _holds(limit, value)]
+        broken = [] if isinstance(value, Mapping) else [text for limit in limits if (text := limit.broken_by(value))]
         if not broken:
             return None
         limit_texts += broken
@@ -119,10 +126,6 @@ def _split(annotation: Any) -> tuple[Any, list[Limit]]:
 def _has_limit(annotation: Any) -> bool:
     """Whether the annotation carries a limit anywhere: `Annotated[...]`, a union of them, a list of them."""
     return bool(_split(annotation)[1]) or any(_has_limit(part) for part in get_args(annotation))
-
-
-def _holds(limit: Limit, value: Any) -> bool:
-    return isinstance(value, Mapping) or bool(limit.holds(value))
 
 
 def _is_instance(value: Any, kind: Any) -> bool:

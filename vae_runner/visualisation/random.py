@@ -21,10 +21,11 @@ __all__ = ["PriorSampler", "RandomWalker"]
 
 def _is_variance(value: float | Tensor | Sequence[float]) -> bool:
     var = torch.as_tensor(value)
-    return var.numel() > 0 and bool((var.isfinite() & (var >= 0)).all())
+    return var.numel() > 0 and bool((var >= 0).all())
 
 
-variance = Limit("must not be negative", _is_variance)
+finite = Limit("must be finite", lambda value: bool(torch.as_tensor(value).isfinite().all()))
+variance = Limit("must not be negative", _is_variance, finite)
 Variance = Annotated[float, variance] | Annotated[Tensor, variance] | Annotated[Sequence[float], variance]
 
 
