@@ -167,6 +167,14 @@ def test_a_mistake_gets_its_line_before_anything_is_timed(capsys: pytest.Capture
     ]
 
 
+def test_more_threads_than_cores_get_their_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--threads=5000"])
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("vae-bench: error: engine.threads=5000: this process may use ")
+
+
 @pytest.mark.parametrize(
     ("option", "told"),
     [

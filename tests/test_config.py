@@ -1,5 +1,6 @@
 """Every option under conf/: it fits its code, composes and trains."""
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -171,6 +172,26 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
 def test_mistakes_get_their_line(compose: Compose, overrides: list[str], line: str) -> None:
     _, problems = check(compose(*overrides))
     assert any(problem.startswith(line) for problem in problems), problems
+
+
+@pytest.mark.parametrize(("most", "told"), [(2, "2 cores"), (1, "1 core")])
+def test_more_threads_than_cores_are_refused(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, most: int, told: str
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(most)), raising=False)
+    assert check(compose(f"engine.threads={most}"))[1] == []
+    line = f"engine.threads={most + 1}: this process may use {told}"
+    assert check(compose(f"engine.threads={most + 1}"))[1] == [line]
+    assert check(compose("engine.threads=1e3", "engine.batch_size=0", "divergence.beta=-1"))[1] == [
+        "engine.batch_size must be positive, got 0",
+        f"engine.threads=1000: this process may use {told}",
+        "divergence.beta must not be negative, got -1",
+    ]
+
+
+def test_all_cores_of_a_large_machine_may_be_used(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(96)), raising=False)
+    assert check(compose("engine.threads=96"))[1] == []
 
 
 def test_all_mistakes_are_listed_together(compose: Compose) -> None:

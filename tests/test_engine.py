@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -169,7 +170,8 @@ def test_seeds_make_runs_and_the_same_seed_the_same_run(experiment: Make) -> Non
     assert not torch.equal(first.objective.model.head.weight, other.objective.model.head.weight)
 
 
-def test_a_run_leaves_the_globals_as_they_were(experiment: Make) -> None:
+def test_a_run_leaves_the_globals_as_they_were(experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

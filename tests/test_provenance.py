@@ -91,6 +91,18 @@ def test_another_place_is_told_in_one_line(vae_train: Run, mine: Path, change: C
     assert "warning: " not in output
 
 
+def test_a_run_with_more_threads_than_there_are_cores_goes_on_with_fewer(vae_train: Run, mine: Path) -> None:
+    config = mine / "config.yaml"
+    config.write_text(config.read_text().replace("threads: 1\n", "threads: 5000\n"))
+    was(mine, lambda content: content.update(threads=5000))
+    code, _, errors = vae_train("resume=mine", "trust=true", "engine.steps=5")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert errors.startswith("vae-train: error: engine.threads=5000: this process may use ")
+    code, output, errors = vae_train("resume=mine", "trust=true", "engine.steps=5", "engine.threads=1")
+    assert (code, errors) == (0, "")
+    assert "warning: threads is 1 now and was 5000: figures may differ in their last digits" in output.splitlines()
+
+
 def test_other_images_are_refused_and_nothing_is_changed(
     vae_train: Run, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

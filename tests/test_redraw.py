@@ -1,6 +1,7 @@
 """`vae-redraw`: pictures of a saved run, drawn again."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,6 +100,18 @@ def test_mistakes_get_one_line_and_draw_nothing(
     assert (code, output, len(errors)) == (2, [], 1)
     assert errors[0].startswith(f"vae-redraw: error: {line}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_another_machine_is_drawn_on_this_one(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    text = (copy / "config.yaml").read_text()
+    assert "threads: null\n" in text
+    (copy / "config.yaml").write_text(
+        text.replace("threads: null\n", "threads: 5000\n").replace("device: cpu\n", "device: cuda\n")
+    )
+    arguments = [str(copy), *OWN, "visualisation=[samples]", "--out", str(tmp_path / "out")]
+    assert redraw.run(arguments) == 0
+    assert (tmp_path / "out" / "samples.png").read_bytes() == (folder / "grids" / "samples.png").read_bytes()
 
 
 def test_parts_from_elsewhere_are_built_only_with_trust(vae_redraw: Run) -> None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from vae_runner.datasets.imaging import UnreadableImage
 from vae_runner.errors import UserError
 
-__all__ = ["attempt_all", "cores", "decode_all", "memory_bytes", "sha256"]
+__all__ = ["attempt_all", "cores", "decode_all", "memory_bytes", "sha256", "usable_cores"]
 
 _CHUNK = 16  # images between two looks at what a thread has found
 _BLOCK = 4096  # images hashed at a time
@@ -108,6 +108,10 @@ def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
 
 
 def cores() -> int:
-    """Cores that this process may use, which is less than the machine's in a batch system; 32 at most."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, 32)
+    """Cores to decode with: those that this process may use, 32 at most."""
+    return min(usable_cores(), 32)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which is less than the machine's in a batch system."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

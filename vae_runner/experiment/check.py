@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.callbacks.tensorboard import summary_writer
+from vae_runner.datasets.pixels import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
@@ -131,6 +132,7 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
         name: hint for name, hint in hints.items() if name not in ("seed", "resume") or node.get(name) != config[name]
     }
     problems += _check_values(node, "engine", own)  # what only repeats the root's seed is judged there
+    problems += _check_threads(node.get("threads"))
     if problems:
         return problems
     try:
@@ -141,6 +143,14 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     except (ValueError, UserError) as error:
         return [str(error)]
     return []
+
+
+def _check_threads(threads: Any) -> list[str]:
+    """Threads beyond the cores spin while they wait for each other: the run hardly moves."""
+    most = usable_cores()
+    if not isinstance(threads, int) or threads <= most:
+        return []
+    return [f"engine.threads={threads}: this process may use {most} core{'s' if most > 1 else ''}"]
 
 
 def _check_spaces(config: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ def checked_nodes(folder: Path, choose: Callable[[Nodes], Nodes], trust: bool = 
 
     Raises `UserError` with a line for each mistake, and for a target outside vae_runner and torch unless `trust` is on.
     """
-    cfg = saved_config(folder, {}, trust)
+    cfg = saved_config(folder, {"engine.device": "auto", "engine.threads": None}, trust)  # of another machine, maybe
     saved = OmegaConf.to_container(cfg.get("visualisation") or OmegaConf.create({}), resolve=True)
     cfg.visualisation = choose(saved)  # type: ignore[arg-type]
     if not trust:

@@ -130,7 +130,8 @@ def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto",
     folder = Path(run).expanduser()
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{run}: no run there (no config.yaml); give the folder of a run")
-    cfg = saved_config(folder, {"engine.device": str(choose_device(device))}, trust)
+    here = {"engine.device": str(choose_device(device)), "engine.threads": None}  # those of the training's machine
+    cfg = saved_config(folder, here, trust)
     config, problems = check(cfg)
     if problems:
         raise UserError("\n".join(problems))
