@@ -131,10 +131,13 @@ def to_pixels(images: Tensor, title: str = "") -> np.ndarray:
     gray images have three channels too.
     """
     values = images.detach().float().cpu().numpy()  # from here without torch: a thread of its own draws
-    wrong = ~np.isfinite(values).all(1)
-    finite = np.clip(np.nan_to_num(values, nan=0, posinf=0, neginf=0), 0, 1)
-    colours = np.rint(finite * np.float32(255)).astype(np.uint8)
-    pixels = np.ascontiguousarray(colours.transpose(0, 2, 3, 1))
+    count, channels, height, width = values.shape
+    pixels = np.empty((count, height, width, channels), np.uint8)
+    wrong = np.empty((count, height, width), bool)
+    for image, colours, places in zip(values, pixels, wrong, strict=True):  # one by one: floats of all take much memory
+        places[:] = ~np.isfinite(image).all(0)
+        finite = np.clip(np.nan_to_num(image, nan=0, posinf=0, neginf=0), 0, 1)
+        colours[:] = np.rint(finite * np.float32(255)).transpose(1, 2, 0)
     if wrong.any():
         pixels = in_colour(pixels)
         pixels[wrong] = NOT_FINITE
