@@ -21,6 +21,7 @@ from vae_runner.state import FACTORS, MODEL, X
 from vae_runner.visualisation import Traversal, draw
 from vae_runner.visualisation.association import association, followed
 from vae_runner.visualisation.grid import FADED
+from vae_runner.visualisation.walker import AT_ONCE
 
 
 def sharp(raw: Tensor) -> Distribution:
@@ -52,8 +53,25 @@ def test_each_row_starts_with_the_image_and_its_reconstruction_set_apart() -> No
 def test_a_number_of_images_is_the_first_ones_and_one_panel_needs_no_heading() -> None:
     assert list(run(Traversal(images=2), make_state()).headings.values()) == ["from image 0", "from image 1"]
     assert run(Traversal(), make_state()).headings == {}
-    again = run(Traversal(images=3), make_state(images=2))  # the first again where there are fewer
+    fewer = run(Traversal(images=3), make_state(images=2))  # all where there are fewer
+    assert list(fewer.headings.values()) == ["from image 0", "from image 1"]
+    assert len(fewer.images) == 2 * 4 * 13
+    again = run(Traversal(images=[0, 1, 2]), make_state(images=2))  # a place is one of the first again
     assert torch.equal(*codes(again, 3, 4, 13)[[0, 2]])
+
+
+def test_codes_are_decoded_in_parts_that_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = make_state(images=60)
+    decode, sizes = state[MODEL].decode, []
+    monkeypatch.setattr(state[MODEL], "decode", lambda codes: sizes.append(len(codes)) or decode(codes))
+    grid = run(Traversal(-1, 1, 5, images=60), state)
+    assert max(sizes) == AT_ONCE < 60 * 4 * 5
+    start = state[X][59].flatten()
+    shown = walked(grid, 60, 4, 5)[59]
+    for row, record in enumerate(grid.details["rows"]):
+        expected = start.repeat(5, 1)
+        expected[:, record["dim"]] = torch.tensor(record["values"])
+        torch.testing.assert_close(shown[row], expected)
 
 
 def test_from_the_prior_the_walk_starts_at_its_mean() -> None:
@@ -241,3 +259,6 @@ def test_from_yaml(experiment: Callable[..., Engine], tmp_path: Path) -> None:
     assert (picture.images, picture.walk, picture.dead, picture.lin_steps) == ([2, 0], "posterior", "dim", 11)
     with pytest.raises(UserError, match=r"visualisation\.traversal\.dims_to_walk: 12 is not one of"):
         experiment("visualisation.traversal.dims_to_walk=[12]", folder=tmp_path)
+    large = ["visualisation.traversal.images=1000", "visualisation.traversal.lin_steps=4000"]
+    with pytest.raises(UserError, match=r"^visualisation\.traversal\.images=1000: 2,000 x 4,002 images"):
+        experiment(*large, folder=tmp_path)

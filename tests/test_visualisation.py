@@ -1,6 +1,7 @@
 import inspect
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_a_file_has_the_format_of_its_ending(tmp_path: Path, monkeypatch: pytest
 def test_a_grid_without_images_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         Grid(torch.empty(0, 1, 8, 8), 2)
+
+
+@pytest.mark.parametrize("make", [png, draw, Grid.encode])
+def test_an_absurdly_large_picture_is_refused_before_it_is_drawn(make: Callable[[Grid], object]) -> None:
+    images = torch.zeros(1, 1, 1, 1)
+    line = "images: 20,000 x 1 images make a picture of 8,002 x 80,040,000 pixels, more than 150 million"
+    with pytest.raises(UserError, match=f"^{line}; take fewer images$"):
+        make(Grid(images.expand(20_000, 1, 4000, 8000), 1))
+    with pytest.raises(UserError, match=r"^scale=20000: 1 x 1 images .*; take fewer images or scale=1$"):
+        make(Grid(images, 1, scale=20_000))
 
 
 def pixels_of(grid: Grid) -> np.ndarray:
@@ -227,6 +238,16 @@ def test_walkers_find_what_the_model_and_those_before_them_made_of_their_split(t
     assert torch.equal(train[0], picture_images(engine.train, 256))
     assert train[1].shape == train[0].shape
     assert train[2] is None
+
+
+def test_a_walker_of_ones_own_that_is_too_large_ends_the_run_in_one_line(experiment, tmp_path: Path) -> None:
+    class Huge(LatentWalker):
+        def vis(self, state: State) -> Tensor:
+            return state[X][:1].expand(1_000_000, -1, -1, -1)
+
+    with pytest.raises(UserError, match=r"^visualisation\.mine\.images: 1,000,000 x 1 images make a picture of .*$"):
+        Pictures(tmp_path, {"mine": Huge(False, 1)}, every=1).write(experiment())
+    assert not list(tmp_path.iterdir())
 
 
 class Numbered:

@@ -1,7 +1,8 @@
 """Pictures at an interval: each picture's files, a copy in the history, and a JSON file beside it."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from vae_runner.auto_encoder import VAE, Sample
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.datasets.split import Subset, factors_of
+from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.randomness import isolated, permutation, seed_for
 from vae_runner.state import (
@@ -30,12 +32,11 @@ from vae_runner.state import (
     posterior_key,
 )
 from vae_runner.visualisation import Drawing, Picture, Scene
-from vae_runner.visualisation.picture import Phase
+from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "Pictures", "picture_images", "picture_state", "write_drawing"]
+__all__ = ["FIRST", "Pictures", "naming", "picture_images", "picture_state", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
-BATCH = 256  # images that a picture sees
 
 
 class Pictures(Callback):
@@ -101,7 +102,7 @@ class Pictures(Callback):
             for name, picture in self.walkers.items():
                 if picture.at_start != at_start:
                     continue
-                with isolated(0, engine.device):
+                with isolated(0, engine.device), naming(name):
                     drawings = picture.drawings(scene)
                 for drawing in drawings:
                     self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
@@ -114,11 +115,21 @@ class Pictures(Callback):
         return lambda: write_drawing(drawing, name, folders, step, seed) and None
 
 
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """What a picture refuses inside is told with its name in the config."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"visualisation.{name}.{error}") from error
+
+
 def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, seed: int) -> list[Path]:
     """Write the drawing's files and their JSON file into the folders, of those called history only the PNG and with the
     step in its name; returns the files of the last folder.
     """
-    files, details = drawing.encode()
+    with naming(name):
+        files, details = drawing.encode()
     record = {"picture": drawing.name or name, "step": step, "seed": seed, "range": [0, 1], **details}
     about = _as_lines(record)
     written: list[Path] = []

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_runner.callbacks.pictures import picture_state, write_drawing
+from vae_runner.callbacks.pictures import naming, picture_state, write_drawing
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.check import check
@@ -52,7 +52,7 @@ def redraw(
     pictures = build_pictures(nodes, run.model, run.data[1].data)
     scene = _scene(run)
     for name, picture in pictures.items():
-        with torch.no_grad(), isolated(0, run.device):
+        with torch.no_grad(), isolated(0, run.device), naming(name):
             drawings = picture.drawings(scene)
         for drawing in drawings:
             into = out if drawing.folder == "grids" else out / drawing.folder

@@ -70,7 +70,7 @@ class Animation(Picture):
         )
 
     def prepare(self, model: VAE, data: ImageData) -> None:
-        self.traversal.prepare(model, data)
+        self.traversal.check(model)  # its grid is not drawn
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         if self.format == "none":

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageFont
 
+from vae_runner.errors import UserError
+
 if TYPE_CHECKING:
     from vae_runner.visualisation.grid import Grid
 
-__all__ = ["GAP", "LARGEST", "MARGIN", "Layout", "cells", "lay_out", "small_size", "text_font", "widest"]
+__all__ = ["GAP", "LARGEST", "MARGIN", "Layout", "cells", "check_size", "lay_out", "small_size", "text_font", "widest"]
 
 WIDTH = 1900  # pixels that an enlarged grid may take
 TILE = 128  # pixels that an enlarged image may take
@@ -23,6 +25,7 @@ LARGEST = 4  # times that an image is enlarged at most
 GAP = 2  # pixels between images
 APART = 14  # pixels between leading columns and the others
 MARGIN = 20
+MOST = 150_000_000  # pixels of a picture, the text left out; Pillow opens none of more than 179 million
 READABLE = 420  # pixels of a line of text below which a narrow grid does not break it
 
 
@@ -73,7 +76,8 @@ class Layout:
 
 
 def lay_out(grid: "Grid", height: int, width: int) -> Layout:
-    """The layout for images of that height and width."""
+    """The layout for images of that height and width. Raises `UserError` where the picture would be absurdly large."""
+    check_size("images", grid.rows, grid.columns, (height, width), grid.scale)
     scale = grid.scale or chosen_scale(height, width, grid.columns)
     tile_width, tile_height = width * scale, height * scale
     size = min(max(round(tile_width / 6), 13), 21)
@@ -109,6 +113,28 @@ def lay_out(grid: "Grid", height: int, width: int) -> Layout:
         width=max(right, left + widest(texts, font)) + MARGIN,
         height=bottom + (size // 2 + line * len(caption) if caption else 0) + MARGIN,
     )
+
+
+def check_size(setting: str, rows: int, columns: int, size: Sequence[int], scale: int | None = None) -> None:
+    """Raises `UserError` where so many rows of images of that (height, width) make an absurdly large picture.
+
+    The line begins with `setting`, of which the number of images comes; with the scale where that alone is too large.
+    """
+    chosen = scale or chosen_scale(*size, columns)
+    height, width = _extent(rows, columns, size, chosen)
+    if height * width <= MOST:
+        return
+    fits = math.prod(_extent(rows, columns, size, 1)) <= MOST
+    raise UserError(
+        f"{f'scale={scale}' if scale and fits else setting}: {rows:,} x {columns:,} images make a picture of "
+        f"{width:,} x {height:,} pixels, more than {MOST // 1_000_000} million; "
+        f"take fewer images{' or scale=1' if fits else ''}"
+    )
+
+
+def _extent(rows: int, columns: int, size: Sequence[int], scale: int) -> tuple[int, int]:
+    """Pixels down and across that the images take."""
+    return rows * (size[0] * scale + GAP), columns * (size[1] * scale + GAP)
 
 
 def chosen_scale(height: int, width: int, columns: int) -> int:

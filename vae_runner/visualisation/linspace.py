@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import AutoEncoderBase, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
@@ -22,6 +22,7 @@ from vae_runner.visualisation.walker import (
     Scale,
     SpaceId,
     as_lists,
+    decoded,
     has_posteriors,
     one_for_each,
     posteriors_of,
@@ -90,6 +91,10 @@ class LinSpaceWalker(LatentWalker):
                 )
             self._check_values(priors[space], self._dims(size))
 
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        rows = self._count(model)
+        return "dims_to_walk" if rows > self.lin_steps else f"lin_steps={self.lin_steps}", rows, self.lin_steps
+
     def vis(self, state: State) -> Tensor:
         return self.grid(state).images
 
@@ -109,7 +114,7 @@ class LinSpaceWalker(LatentWalker):
         codes = [part.flatten(0, 1) for part in codes]  # (rows * steps, D)
         columns, meaning = self._column_labels(rows, priors)
         return Grid(
-            model.decode(as_sample(codes)),
+            decoded(model, codes),
             self.lin_steps,
             title=titled("latent traversal", state),
             caption=f"each row moves one latent, all others stay{NATS if posteriors else ''}{meaning}",
@@ -123,6 +128,10 @@ class LinSpaceWalker(LatentWalker):
 
     def _dims(self, size: int) -> list[int]:
         return list(range(size)) if self.dims_to_walk is None else self.dims_to_walk
+
+    def _count(self, model: AutoEncoderBase) -> int:
+        """How many dimensions are walked."""
+        return sum(len(self._dims(model.latent_dims[space])) for space in self.spaces(model))
 
     def _rows(
         self, model: AutoEncoderBase, posteriors: Sequence[Distribution] | None, priors: Sequence[Distribution]

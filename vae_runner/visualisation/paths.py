@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import AutoEncoderBase, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
@@ -20,7 +20,7 @@ from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line, quantile
 from vae_runner.visualisation.references import Images, as_images
-from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, filled, titled
+from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, decoded, filled, titled
 
 __all__ = ["CodePathWalker", "ImagePathWalker"]
 
@@ -81,8 +81,8 @@ class PathWalker(LatentWalker):
         self.check(state[MODEL])
         way = _spherical if self.interpolation == "spherical" else _straight
         parts = [way(start, end, self.num_steps) for start, end in zip(*self.ends(state), strict=True)]
-        decoded = [state[MODEL].decode(as_sample(codes)) for codes in zip(*parts, strict=True)]
-        return torch.stack(decoded, 1), [part.transpose(0, 1).flatten(0, 1) for part in parts]
+        images = [decoded(state[MODEL], codes) for codes in zip(*parts, strict=True)]
+        return torch.stack(images, 1), [part.transpose(0, 1).flatten(0, 1) for part in parts]
 
     def _way(self) -> str:
         """For the caption."""
@@ -119,6 +119,10 @@ class CodePathWalker(PathWalker):
     def check(self, model: AutoEncoderBase) -> None:
         super().check(model)
         self._given(model)
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        rows = len(self._given(model)[0][0])
+        return "p1" if rows > self.num_steps else f"num_steps={self.num_steps}", rows, self.num_steps
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
         model = state[MODEL]
@@ -192,6 +196,13 @@ class ImagePathWalker(PathWalker):
         im2 = showcase[1:] + showcase[:1] if self.im2 is None else self.im2
         images = [as_images(im1, data, device, "im1"), as_images(im2, data, device, "im2")]
         self._images = [end[0] for end in _alike([[end] for end in images], "im1 and im2", "images")]
+        self.check_size(model, self._images[0].shape)
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int] | None:
+        if self._images is None:
+            return None
+        rows = len(self._images[0])
+        return "im1" if rows > self.num_steps else f"num_steps={self.num_steps}", rows, self.num_steps + 2
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
         model = state[MODEL]

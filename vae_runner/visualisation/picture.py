@@ -16,8 +16,9 @@ from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.state import State
 
-__all__ = ["Drawing", "Encoded", "Phase", "Picture", "Scene", "check_space"]
+__all__ = ["BATCH", "Drawing", "Encoded", "Phase", "Picture", "Scene", "check_space"]
 
+BATCH = 256  # images that a picture sees
 Phase = Literal["train", "validation"]
 
 

@@ -7,14 +7,25 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import AutoEncoderBase, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, SpaceId, as_lists, filled, titled
+from vae_runner.visualisation.walker import (
+    Count,
+    LatentWalker,
+    Phase,
+    Scale,
+    SpaceId,
+    as_lists,
+    decoded,
+    filled,
+    in_rows,
+    titled,
+)
 
 __all__ = ["PriorSampler", "RandomWalker"]
 
@@ -46,6 +57,9 @@ class Sampler(LatentWalker):
         """What the codes are, of spaces with these priors that vary."""
         raise NotImplementedError(f"{type(self).__name__} has no title")
 
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        return f"num_images={self.num_images}", *in_rows(self.num_images, self.row_size)
+
     def vis(self, state: State) -> Tensor:
         return self.grid(state).images
 
@@ -59,7 +73,7 @@ class Sampler(LatentWalker):
                 drawn[space] = self.draw(prior)
         codes = filled(drawn, state, self.data_key)
         return Grid(
-            model.decode(as_sample(codes)),
+            decoded(model, codes),
             self.row_size,
             title=titled(self.title(list(priors.values())), state),
             details={"codes": as_lists(codes)},

@@ -7,14 +7,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import as_sample
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.randomness import isolated
 from vae_runner.signature import Limit, enforced, non_negative, positive
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.association import Follows
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.linspace import NATS, Dims, LinSpaceWalker, Row, as_labels
-from vae_runner.visualisation.walker import Count, Phase, Scale, SpaceId, as_lists, followed_of, posteriors_of, titled
+from vae_runner.visualisation.walker import (
+    Count,
+    Phase,
+    Scale,
+    SpaceId,
+    as_lists,
+    decoded,
+    followed_of,
+    posteriors_of,
+    titled,
+)
 
 __all__ = ["LatentRow", "Traversal", "latent_name"]
 
@@ -53,8 +63,9 @@ class Traversal(LinSpaceWalker):
     walk           as of `LinSpaceWalker`; or "posterior": from one quantile of the aggregate posterior to another, each
                    dimension's own, the numbers being standard scores (-2 is the 2.3 % quantile), in even steps
     start          images: from the codes of the images; prior: from the prior's mean
-    images         so many of the first images of the batch, or a list of their places in it (from the first again where
-                   the batch is smaller). The first are those that the data set shows of itself.
+    images         so many of the first images of the batch, or all where there are fewer; or a list of their places in
+                   it (from the first again where the batch is smaller). The first are those that the data set shows of
+                   itself.
     dead           what becomes of dimensions below `dead_below` nats: dim, show or hide (but for the first of all)
     space_id       the space whose dimensions are walked; None: those of all spaces
     """
@@ -77,7 +88,16 @@ class Traversal(LinSpaceWalker):
         super().__init__(lin_start, lin_end, lin_steps, dims_to_walk, space_id=space_id, phase=phase, scale=scale)
         self.walk = walk
         self.start, self.dead, self.dead_below = start, dead, dead_below
-        self.images = list(range(images)) if isinstance(images, int) else list(images)
+        self.images = images if isinstance(images, int) else list(images)
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        setting, rows, columns = super().grid_size(model, batch)
+        if self.start == "prior":
+            return setting, rows, columns + 1
+        panels = len(self._places(batch))
+        if panels > 1:
+            setting = f"images={self.images}" if isinstance(self.images, int) else "images"
+        return setting, panels * rows, columns + 2
 
     def grid(self, state: State) -> Grid:
         model = state[MODEL]
@@ -85,8 +105,8 @@ class Traversal(LinSpaceWalker):
         rows, several = self.latents(state), len(model.priors()) > 1
         starts, shown = self._starts(state)
         codes = self._codes(starts, rows)
-        walked = model.decode(as_sample(codes)).unflatten(0, (-1, self.lin_steps))  # (panels rows, steps, C, H, W)
-        lead = [part.repeat_interleave(len(rows), 0)[:, None] for part in (*shown, model.decode(as_sample(starts)))]
+        walked = decoded(model, codes).unflatten(0, (-1, self.lin_steps))  # (panels rows, steps, C, H, W)
+        lead = [part.repeat_interleave(len(rows), 0)[:, None] for part in (*shown, decoded(model, starts))]
         names = ["input", "recon"] if shown else ["start"]
         labels, meaning = self._column_labels([latent.row for latent in rows], model.priors())
         meaning += "" if labels else "; below each image: the latent's value"
@@ -122,8 +142,13 @@ class Traversal(LinSpaceWalker):
         model, images = state[MODEL], state[self.data_key]
         if self.start == "prior":
             return [prior.mean[None] for prior in model.priors()], []
-        chosen = images[torch.tensor(self.images, device=images.device) % len(images)]
+        places = torch.tensor(self._places(len(images)), device=images.device)
+        chosen = images[places % len(images)]
         return list(model.codes(chosen)), [chosen]
+
+    def _places(self, batch: int) -> Sequence[int]:
+        """Those of the chosen images in a batch of that size."""
+        return range(min(self.images, batch)) if isinstance(self.images, int) else self.images
 
     def _codes(self, starts: Sequence[Tensor], rows: Sequence[LatentRow]) -> list[Tensor]:
         """The codes of all panels, rows and steps, (panels * rows * steps, D) of each space."""
@@ -149,7 +174,7 @@ class Traversal(LinSpaceWalker):
     def _headings(self, panels: int) -> list[str]:
         if self.start == "prior":
             return ["from the mean of the prior"]
-        return [f"from image {place}" for place in self.images] if panels > 1 else []
+        return [f"from image {place}" for place in self._places(panels)] if panels > 1 else []
 
     def _about_factors(self, rows: Sequence[LatentRow]) -> str:
         is_known = any(latent.follows for latent in rows)

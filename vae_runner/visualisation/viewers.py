@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import as_sample
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.signature import enforced
 from vae_runner.state import MODEL, Y_PRED, Y_RAW, State, StateKey
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, titled
+from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, in_rows, titled
 
 __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 
@@ -21,6 +21,9 @@ class DataViewer(LatentWalker):
     ) -> None:
         super().__init__(same_image=False, row_size=row_size, phase=phase, scale=scale)
         self.num_images = num_images
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        return f"num_images={self.num_images}", *in_rows(min(self.num_images, batch), self.row_size)
 
     def vis(self, state: State) -> Tensor:
         return state[self.data_key][: self.num_images]
@@ -50,6 +53,10 @@ class ReconstructionPairs(LatentWalker):
     ) -> None:
         super().__init__(same_image=False, row_size=row_size, phase=phase, scale=scale)
         self.num_images = num_images
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
+        rows, columns = in_rows(min(self.num_images, batch), self.row_size)
+        return f"num_images={self.num_images}", 2 * rows, columns
 
     def vis(self, state: State) -> Tensor:
         images, decoded, _ = self._reconstructed(state)

@@ -17,18 +17,20 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import AutoEncoderBase
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import non_negative, positive
 from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, STEP, State, StateKey, X
 from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid, save
-from vae_runner.visualisation.picture import Drawing, Phase, Picture, Scene, check_space
+from vae_runner.visualisation.layout import check_size
+from vae_runner.visualisation.picture import BATCH, Drawing, Phase, Picture, Scene, check_space
 
-__all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "filled", "followed_of", "has_posteriors"]
-__all__ += ["one_for_each", "posteriors_of", "titled"]
+__all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "decoded", "filled", "followed_of"]
+__all__ += ["has_posteriors", "in_rows", "one_for_each", "posteriors_of", "titled"]
 
+AT_ONCE = 1024  # codes that are decoded together: the layers of a network take more memory than its images
 Count = Annotated[int, positive]
 SpaceId = Annotated[int, non_negative] | None
 Scale = Annotated[int, positive] | None  # whole factor by which images are enlarged; None: a readable size
@@ -96,10 +98,22 @@ class LatentWalker(Picture):
         data. Raises `UserError`, one line that begins with the name of the argument.
         """
         self.check(model)
+        self.check_size(model, (min(len(data), BATCH), *data.image_shape))
 
     def check(self, model: AutoEncoderBase) -> None:
         """Raises `UserError` where the walker does not fit the model; the line begins with the name of the argument."""
         check_space(self.space_id, model)
+
+    def check_size(self, model: AutoEncoderBase, shape: Sequence[int]) -> None:
+        """Raises `UserError` where the grid made from a batch of that shape, (B, C, H, W), would be absurdly large."""
+        if (size := self.grid_size(model, shape[0])) is not None:
+            check_size(*size, shape[-2:], self.scale)
+
+    def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int] | None:
+        """What is known of the grid before it is made of `batch` images: the setting that its size comes of, and its
+        rows and columns at most. None where nothing is known.
+        """
+        return None
 
     def spaces(self, model: AutoEncoderBase) -> list[int]:
         """The numbers of the latent spaces that vary."""
@@ -115,6 +129,9 @@ class LatentWalker(Picture):
 
     def __call__(self, state: State) -> Grid:
         """Make the grid, and put it where `to_file` and `to_key` said; returns it."""
+        if MODEL in state and self.data_key in state:
+            self.check(state[MODEL])
+            self.check_size(state[MODEL], state[self.data_key].shape)
         grid = self.grid(state)
         grid.scale = grid.scale or self.scale
         if self._state_key is not None:
@@ -172,6 +189,18 @@ def filled(varied: Mapping[int, Tensor], state: State, key: StateKey) -> list[Te
         return [varied[space] for space in range(len(varied))]
     held = model.codes(state[key][:count])
     return [varied.get(space, one_for_each(code, count)) for space, code in enumerate(held)]
+
+
+def decoded(model: AutoEncoderBase, codes: Sequence[Tensor]) -> Tensor:
+    """The images (N, C, H, W) of the codes (N, D) of each latent space, decoded `AT_ONCE` at a time."""
+    parts = [model.decode(as_sample(part)) for part in zip(*(code.split(AT_ONCE) for code in codes), strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def in_rows(count: int, row_size: int) -> tuple[int, int]:
+    """The rows and the columns of a grid of so many images."""
+    columns = min(row_size, count)
+    return -(-count // columns), columns
 
 
 def titled(text: str, state: State) -> str:
