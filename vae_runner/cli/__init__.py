@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from vae_runner.errors import RunError, UserError
+from vae_runner.output import to_stderr
 
 __all__ = ["main", "told"]
 
@@ -62,5 +63,5 @@ def _explain(error: Exception, program: str) -> int:
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         lines, code = [f"{words} (HYDRA_FULL_ERROR=1 shows the traceback)"], 1
     for line in lines:
-        print(f"{program}: error: {line}", file=sys.stderr, flush=True)
+        to_stderr(f"{program}: error: {line}")
     return code

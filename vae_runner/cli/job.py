@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_runner.cli.presets import LEFT_OUT, reading_presets
+from vae_runner.output import standard_output, to_stderr
 from vae_runner.paths import config_dir
 
 __all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "quoted", "say", "sweep_report", "task"]
@@ -29,9 +30,10 @@ def task(cfg: DictConfig) -> float:
     job = HydraConfig.get()
     path = Path(job.runtime.output_dir)
     choices = {group: choice for group, choice in job.runtime.choices.items() if not group.startswith("hydra/")}
-    if job.mode == RunMode.MULTIRUN:
-        return _sweep_job(cfg, path, choices)
-    return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest")))
+    with standard_output(is_needed=False):  # here too, for a job may have a process of its own
+        if job.mode == RunMode.MULTIRUN:
+            return _sweep_job(cfg, path, choices)
+        return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest")))
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
@@ -103,7 +105,7 @@ def quoted(path: Path) -> str:
 
 def say(line: str) -> None:
     """One line to the user."""
-    print(f"vae-train: {line}", file=sys.stderr, flush=True)
+    to_stderr(f"vae-train: {line}")
 
 
 def _logged(path: Path, to_resume: Path, run: Callable[[], float]) -> float:

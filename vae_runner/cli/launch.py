@@ -18,6 +18,7 @@ from vae_runner.cli.collector import resting_collector
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, quoted, say, sweep_report, task
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
+from vae_runner.output import standard_output
 
 __all__ = ["launch"]
 
@@ -66,11 +67,12 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         return 0
     if request.multirun and {"resume", "engine.resume"} & _names(request):
         raise UserError("resume takes one run, without --multirun")
-    if request.multirun:
-        return _sweep(request, cfg)
-    if cfg.engine.resume is not None:
-        return _resume(request, cfg)
-    return _single(request, cfg)
+    with standard_output(is_needed=False):  # what is trained goes on without it
+        if request.multirun:
+            return _sweep(request, cfg)
+        if cfg.engine.resume is not None:
+            return _resume(request, cfg)
+        return _single(request, cfg)
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
