@@ -1,4 +1,4 @@
-"""Standard output that goes away: what is trained goes on."""
+"""Standard output that goes away: what is there to print ends, what is trained goes on."""
 
 import contextlib
 import json
@@ -10,14 +10,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TESTS
+from conftest import OWN_CONFIGS, TESTS, TOY
 from test_cli import ENVIRONMENT, toy
+from test_sweep import make_run
 
 from vae_runner import cli
+from vae_runner.bench import __main__ as bench
+from vae_runner.bench import rounds
+from vae_runner.cli import data, redraw, report
 
+FULL = "error: cannot write to standard output: No space left on device\n"
 HERE = {**ENVIRONMENT, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}  # the code next to these tests
 QUICK = ("engine.steps=4", "visualisation=[]", "engine.progress=false")
 Output = Callable[[], int]
+PROGRAMS: dict[str, Callable[[list[str]], int]] = {
+    "vae-train": cli.run,
+    "vae-data": data.run,
+    "vae-redraw": redraw.run,
+    "vae-report": report.run,
+}
 
 
 def unread() -> int:
@@ -42,6 +53,46 @@ def lost(request: pytest.FixtureRequest) -> Output:
 def printing_to(lost: Output) -> Iterator[None]:
     with os.fdopen(lost(), "w") as stream, contextlib.redirect_stdout(stream):
         yield
+
+
+def ends(lost: Output, program: str) -> tuple[int, str]:
+    """Exit code and standard error of a program that was to print something."""
+    return (141, "") if lost is unread else (1, f"{program}: {FULL}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vae-train --help", "vae-train --version", "vae-train --cfg job", "vae-data --help", "vae-data --version",
+        "vae-data stores dataset.cache_dir=none", "vae-redraw --help", "vae-redraw --version",
+        "vae-report --help", "vae-report --version",
+    ],
+)  # fmt: skip
+def test_what_is_there_to_print_ends(inside: Path, lost: Output, line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    program, *arguments = line.split()
+    with printing_to(lost):
+        code = PROGRAMS[program](arguments)
+    assert (code, capfd.readouterr().err) == ends(lost, program)
+
+
+def test_a_report_is_written_though_its_name_is_not(
+    inside: Path, lost: Output, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_run(inside / "run", 70.0)
+    with printing_to(lost):
+        code = report.run(["run"])
+    assert (code, capfd.readouterr().err) == ends(lost, "vae-report")
+    assert (inside / "run/report.html").is_file()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [*TOY, OWN_CONFIGS]])
+def test_the_bench_ends_before_it_measures(
+    lost: Output, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rounds, "take_turns", lambda *_: pytest.fail("it measures"))
+    with pytest.raises(SystemExit) as left, printing_to(lost):
+        bench.main(arguments)
+    assert (left.value.code, capfd.readouterr().err) == ends(lost, "vae-bench")
 
 
 def test_a_mistake_keeps_its_exit_code_where_nobody_reads_errors(inside: Path) -> None:
@@ -81,6 +132,16 @@ def program(lost: Output, folder: Path, *arguments: str, **environment: str) -> 
             command, cwd=folder, env=HERE | environment, stdout=stream, stderr=subprocess.PIPE, text=True
         )
     return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # without it, --version would fail when the interpreter is leaving
+def test_a_program_leaves_without_a_word_of_the_interpreter(tmp_path: Path, lost: Output, unbuffered: str) -> None:
+    told = program(lost, tmp_path, "--version", PYTHONUNBUFFERED=unbuffered)
+    assert told == ends(lost, "vae-train")
+
+
+def test_what_is_printed_by_way_of_logging_ends(tmp_path: Path, lost: Output) -> None:
+    assert program(lost, tmp_path, "--info") == ends(lost, "vae-train")  # Hydra's own
 
 
 @pytest.mark.slow

@@ -37,6 +37,11 @@ PARTS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says, and exit."""
+    sys.exit(told("vae-bench", lambda: _bench(_options(arguments))))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, taken apart. Exits where there is a mistake in it, or no more to do than to print the help."""
     parser = argparse.ArgumentParser("vae-bench", description=HELP, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of vae-train")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
@@ -50,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give --threads 1 or more, --rounds 2 or more and --seconds above 0")
     if not 1 <= options.starts <= options.rounds:
         parser.error("give --starts from 1 to as many as there are rounds")
-    sys.exit(told("vae-bench", lambda: _bench(options)))
+    return options
 
 
 def _bench(options: argparse.Namespace) -> int:

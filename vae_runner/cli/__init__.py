@@ -1,6 +1,7 @@
 """`vae-train`: the front door. Help and version come at once, without torch or Hydra; a run comes by `launch`.
 
-Exit codes: 0 done, 1 a run failed, 2 a mistake in the request, 128 + N stopped by signal N.
+Exit codes: 0 done, 1 a run failed, 2 a mistake in the request, 128 + N stopped by signal N, 141 (SIGPIPE) nobody reads
+what is printed.
 """
 
 import os
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from vae_runner.errors import RunError, UserError
-from vae_runner.output import to_stderr
+from vae_runner.output import OutputLost, standard_output, to_stderr
 
 __all__ = ["main", "told"]
 
@@ -22,6 +23,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
+    return told("vae-train", lambda: _command(arguments))
+
+
+def told(program: str, action: Callable[[], int]) -> int:
+    """Do it; returns its exit code, or that of the exception that it raised, which is told in one line.
+
+    It is there to print, except inside a block that says otherwise: see `standard_output`.
+    """
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
+    try:
+        with standard_output(is_needed=True):
+            return action()
+    except KeyboardInterrupt as stop:  # a run that was asked to stop, and has said so; or Ctrl-C before there was one
+        return 128 + getattr(stop, "number", signal.SIGINT)
+    except OutputLost as lost:
+        if lost.reader_is_gone:
+            return 128 + signal.SIGPIPE
+        to_stderr(f"{program}: error: {lost}")
+        return 1
+    except Exception as error:
+        if show_traceback:
+            traceback.print_exc()
+        return _explain(error, program)
+
+
+def _command(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         from vae_runner.cli.help import help_text
 
@@ -32,23 +59,6 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-train {__version__}")
         return 0
-    return told("vae-train", lambda: _launch(arguments))
-
-
-def told(program: str, action: Callable[[], int]) -> int:
-    """Do it; returns its exit code, or that of the exception that it raised, which is told in one line."""
-    show_traceback = os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
-    try:
-        return action()
-    except KeyboardInterrupt as stop:  # a run that was asked to stop, and has said so; or Ctrl-C before there was one
-        return 128 + getattr(stop, "number", signal.SIGINT)
-    except Exception as error:
-        if show_traceback:
-            traceback.print_exc()
-        return _explain(error, program)
-
-
-def _launch(arguments: list[str]) -> int:
     from vae_runner.cli.launch import launch
 
     return launch(arguments)

@@ -1,6 +1,7 @@
 """`vae-data check`: a look at the data that `vae-train` would get, without training; `vae-data stores`: what is kept.
 
-Exit codes: 0 all is well, 1 there are files that cannot be read, 2 a mistake in the request.
+Exit codes: 0 all is well, 1 there are files that cannot be read, 2 a mistake in the request, 141 nobody reads what is
+printed.
 """
 
 import sys
@@ -32,7 +33,7 @@ written. The settings are those of vae-train, see vae-train --help.
 stores: one that a run is using, or preparing, is kept.
 
 Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off) or a store is in use, 2 a mistake in
-the request."""
+the request, 141 nobody reads what is printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
+    return told("vae-data", lambda: _command(arguments))
+
+
+def _command(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments) or not arguments:
         print(HELP)
         return 0
@@ -50,10 +55,6 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-data {__version__}")
         return 0
-    return told("vae-data", lambda: _command(arguments))
-
-
-def _command(arguments: list[str]) -> int:
     command, *rest = arguments
     if command == "stores":
         from vae_runner.cli.stores import stores

@@ -29,7 +29,7 @@ examples:
 RUN is a run's folder. A picture that the run had keeps the settings that it had there, any other has its defaults;
 vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed.
 trust=true: build parts from outside vae_runner and torch that the saved config names.
-Exit codes: 0 done, 1 failed, 2 a mistake in the request."""
+Exit codes: 0 done, 1 failed, 2 a mistake in the request, 141 nobody reads what is printed."""
 GROUP = "visualisation"
 
 
@@ -52,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
+    return told("vae-redraw", lambda: _command(arguments))
+
+
+def _command(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(HELP)
         return 0
@@ -60,7 +64,7 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-redraw {__version__}")
         return 0
-    return told("vae-redraw", lambda: _redraw(_wish(arguments)))
+    return _redraw(_wish(arguments))
 
 
 def _wish(arguments: list[str]) -> Wish:

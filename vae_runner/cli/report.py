@@ -1,6 +1,6 @@
 """`vae-report`: the reports of runs and of sweeps, made anew from their folders. Needs neither torch nor Hydra.
 
-Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request.
+Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request, 141 nobody reads what is printed.
 """
 
 import sys
@@ -30,7 +30,8 @@ options:
   --version     the version
 
 Nothing in the folders is run: JSON, plain YAML and pictures are read. Runs that are broken, under way or failed are
-shown with their status. Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request."""
+shown with their status. Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request, 141 nobody
+reads what is printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
+    return told("vae-report", lambda: _command(arguments))
+
+
+def _command(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(HELP)
         return 0
@@ -48,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
         print(f"vae-report {__version__}")
         return 0
-    return told("vae-report", lambda: _report(arguments))
+    return _report(arguments)
 
 
 def _report(arguments: list[str]) -> int:
