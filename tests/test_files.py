@@ -61,6 +61,10 @@ def test_a_second_name_keeps_what_the_file_held(
     keep_as(tmp_path / "a", tmp_path / "b")  # both name one file already
     write_atomically(tmp_path / "a", b"three")
     assert (tmp_path / "b").read_bytes() == b"two"
+    with open(tmp_path / "b", "rb") as reader:  # who has the old file finds it whole
+        keep_as(tmp_path / "a", tmp_path / "b")
+        assert reader.read() == b"two"
+    assert (tmp_path / "b").read_bytes() == b"three"
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
