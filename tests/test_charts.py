@@ -19,7 +19,7 @@ from vae_runner.callbacks.pictures import picture_images
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import FACTORS, MODEL, State, X
-from vae_runner.visualisation import Animation, KLBars, LatentScatter, LossCurves, Scene, ScheduleChart
+from vae_runner.visualisation import Animation, KLBars, LatentScatter, LossCurves, Scene, ScheduleChart, layout
 from vae_runner.visualisation.animation import Movie, encoded
 from vae_runner.visualisation.axes import COLOURS, ticks
 from vae_runner.visualisation.canvas import Canvas
@@ -243,6 +243,20 @@ def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Mak
     (tmp_path / "grids/history/samples-0000099.png").write_bytes(b"")  # of a run that was killed: not of this one
     pictures_of(engine).write(engine)
     assert json.loads((tmp_path / "animations/training.json").read_text())["steps"] == [3, 6, 9, 12]
+
+
+def test_large_pictures_make_fewer_frames_of_the_training(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = experiment("engine.picture_every=1", "visualisation=[samples,animation]", folder=tmp_path)
+    engine.run()
+    shown = json.loads((tmp_path / "animations/training.json").read_text())["steps"]
+    assert shown == list(range(1, 13))
+    with Image.open(tmp_path / "animations/training.gif") as movie:
+        monkeypatch.setattr(layout, "MOST", 4 * movie.width * movie.height)
+    pictures_of(engine).write(engine)
+    shown = json.loads((tmp_path / "animations/training.json").read_text())["steps"]
+    assert shown == [1, 4, 7, 10, 12]  # every third, and the newest
 
 
 def test_one_frame_in_colour_leaves_the_gray_ones_as_they_are() -> None:

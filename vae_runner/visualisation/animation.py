@@ -16,7 +16,7 @@ from vae_runner.files import read_json
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
 from vae_runner.visualisation.grid import INK, PAPER, QUIET, as_picture, in_colour, to_pixels
-from vae_runner.visualisation.layout import GAP, MARGIN, chosen_scale, text_font, widest
+from vae_runner.visualisation.layout import GAP, MARGIN, check_size, chosen_scale, most_frames, text_font, widest
 from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene
 from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.walker import Count, Scale
@@ -71,6 +71,11 @@ class Animation(Picture):
 
     def prepare(self, model: VAE, data: ImageData) -> None:
         self.traversal.check(model)  # its grid is not drawn
+        if self.format != "none":
+            latents, steps = sum(model.latent_dims), self.traversal.lin_steps
+            across = min(ACROSS, latents)
+            tiles = (-(-latents // across), across, data.image_shape[1:])
+            check_size(f"steps={steps}", *tiles, self.scale, frames=max(2 * steps - 2, 1))
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         if self.format == "none":
@@ -178,7 +183,7 @@ class History:
 
     def encode(self) -> Encoded:
         steps = [step for step in _steps(self.source, self.of) if step <= self.step]
-        every = -(-len(steps) // MOST_FRAMES) or 1
+        every = -(-len(steps) // self._most_frames(steps)) or 1
         kept = sorted({*steps[::every], *steps[-1:]})
         frames = [(step, tiles) for step in kept if (tiles := self._tiles(step)) is not None]
         frames = [(step, tiles) for step, tiles in frames if tiles.shape[:-1] == frames[-1][1].shape[:-1]]
@@ -187,7 +192,7 @@ class History:
                 "no animation of the training: there is no history of '%s' yet (visualisation.animation.of)", self.of
             )
             return Encoded({}, {})
-        layout = read_json(self.source / f"{self.of}-{frames[-1][0]:07d}.json")["layout"]
+        layout = self._layout(frames[-1][0])
         texts = [f"{self.of} at step {step:,}" for step, _ in frames]
         movie = Movie(
             self.name, self.format, self.milliseconds, [tiles for _, tiles in frames], texts,
@@ -195,10 +200,21 @@ class History:
         )  # fmt: skip
         return movie.encode()
 
+    def _most_frames(self, steps: Sequence[int]) -> int:
+        """As many as are not absurdly large together, going by the newest picture."""
+        layout = self._layout(steps[-1]) if steps else None
+        if layout is None:
+            return MOST_FRAMES
+        size = [layout[side] // layout["scale"] for side in ("tile_height", "tile_width")]
+        return min(MOST_FRAMES, most_frames(len(layout["tops"]), len(layout["lefts"]), size, self.scale))
+
+    def _layout(self, step: int) -> dict[str, Any] | None:
+        return read_json(self.source / f"{self.of}-{step:07d}.json").get("layout")
+
     def _tiles(self, step: int) -> np.ndarray | None:
         """The picture's tiles in their own size, (N, H, W, 1 or 3)."""
         file = self.source / f"{self.of}-{step:07d}.png"
-        layout = read_json(file.with_suffix(".json")).get("layout")
+        layout = self._layout(step)
         if layout is None or not file.exists():
             return None
         with Image.open(file) as picture:

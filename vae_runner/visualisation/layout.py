@@ -17,7 +17,8 @@ from vae_runner.errors import UserError
 if TYPE_CHECKING:
     from vae_runner.visualisation.grid import Grid
 
-__all__ = ["GAP", "LARGEST", "MARGIN", "Layout", "cells", "check_size", "lay_out", "small_size", "text_font", "widest"]
+__all__ = ["GAP", "LARGEST", "MARGIN", "Layout", "cells", "check_size", "chosen_scale", "lay_out", "most_frames"]
+__all__ += ["small_size", "text_font", "widest"]
 
 WIDTH = 1900  # pixels that an enlarged grid may take
 TILE = 128  # pixels that an enlarged image may take
@@ -25,7 +26,7 @@ LARGEST = 4  # times that an image is enlarged at most
 GAP = 2  # pixels between images
 APART = 14  # pixels between leading columns and the others
 MARGIN = 20
-MOST = 150_000_000  # pixels of a picture, the text left out; Pillow opens none of more than 179 million
+MOST = 150_000_000  # pixels of a picture, all its frames together; Pillow opens none of more than 179 million
 READABLE = 420  # pixels of a line of text below which a narrow grid does not break it
 
 
@@ -115,21 +116,31 @@ def lay_out(grid: "Grid", height: int, width: int) -> Layout:
     )
 
 
-def check_size(setting: str, rows: int, columns: int, size: Sequence[int], scale: int | None = None) -> None:
-    """Raises `UserError` where so many rows of images of that (height, width) make an absurdly large picture.
+def check_size(
+    setting: str, rows: int, columns: int, size: Sequence[int], scale: int | None = None, frames: int = 1
+) -> None:
+    """Raises `UserError` where so many rows of images of that (height, width) make an absurdly large picture, or so
+    many frames of them an absurdly large moving one; the text is left out.
 
-    The line begins with `setting`, of which the number of images comes; with the scale where that alone is too large.
+    The line begins with `setting`, of which the number of images or frames comes; with the scale where that alone is
+    too large.
     """
     chosen = scale or chosen_scale(*size, columns)
     height, width = _extent(rows, columns, size, chosen)
-    if height * width <= MOST:
+    if frames * height * width <= MOST:
         return
-    fits = math.prod(_extent(rows, columns, size, 1)) <= MOST
+    fits = frames * math.prod(_extent(rows, columns, size, 1)) <= MOST
+    made = "make a picture of" if frames == 1 else f"in each of {frames:,} frames make pictures of"
     raise UserError(
-        f"{f'scale={scale}' if scale and fits else setting}: {rows:,} x {columns:,} images make a picture of "
-        f"{width:,} x {height:,} pixels, more than {MOST // 1_000_000} million; "
-        f"take fewer images{' or scale=1' if fits else ''}"
+        f"{f'scale={scale}' if scale and fits else setting}: {rows:,} x {columns:,} images {made} "
+        f"{width:,} x {height:,} pixels, more than {MOST // 1_000_000} million{'' if frames == 1 else ' together'}; "
+        f"take fewer {'images' if frames == 1 else 'frames'}{' or scale=1' if fits else ''}"
     )
+
+
+def most_frames(rows: int, columns: int, size: Sequence[int], scale: int | None = None) -> int:
+    """How many frames of so many images of that (height, width) a moving picture may have, one at least."""
+    return max(MOST // math.prod(_extent(rows, columns, size, scale or chosen_scale(*size, columns))), 1)
 
 
 def _extent(rows: int, columns: int, size: Sequence[int], scale: int) -> tuple[int, int]:
