@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import OWN_CONFIGS, TESTS, pictures_of
+from conftest import OWN_CONFIGS, pictures_of
 
 from vae_runner.bench import programs, rounds
 from vae_runner.bench.__main__ import main
@@ -139,8 +139,7 @@ def test_what_the_writer_does_for_pictures_counts_as_if_the_training_waited(monk
 
 
 @pytest.mark.slow
-def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # where the toy images are made
+def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([*TOY, OWN_CONFIGS, "--rounds=3", "--starts=2", "--seconds=0.05"])
     out = capfd.readouterr().out

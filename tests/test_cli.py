@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import OWN_CONFIGS, TESTS, TOY
+from conftest import OWN_CONFIGS, TOY
 from photos import write_photos
 from PIL import Image
 
@@ -25,7 +25,6 @@ from vae_runner.paths import config_dir
 from vae_runner.state import State
 
 Run = Callable[..., tuple[int, str, str]]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": ""}
 
 
 @pytest.fixture
@@ -418,9 +417,7 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(vae_train: Run, inside: 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "vae_runner", *toy(*arguments)]
-    return subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def wait_for(file: Path, process: subprocess.Popen) -> None:
@@ -479,7 +476,7 @@ def test_two_processes_never_write_into_one_folder(tmp_path: Path, vae_train: Ru
 
 def test_tab_completion_completes_groups_and_settings(tmp_path: Path) -> None:
     def complete(line: str) -> list[str]:
-        environment = {**ENVIRONMENT, "COMP_LINE": f"vae-train {line}", "COMP_POINT": "99", "COMP_CWORD": "1"}
+        environment = {**os.environ, "COMP_LINE": f"vae-train {line}", "COMP_POINT": "99", "COMP_CWORD": "1"}
         command = [sys.executable, "-m", "vae_runner", "--shell-completion", "query=bash"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         return sorted(done.stdout.split())

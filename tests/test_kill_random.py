@@ -1,6 +1,5 @@
 """The program as a user starts it, killed again and again at random moments: what it comes to is what it would have."""
 
-import os
 import random
 import subprocess
 import sys
@@ -34,7 +33,7 @@ class Program:
         with open(self.screen, "w") as screen:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "vae_runner", *arguments],
-                cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=screen, stderr=screen,
+                cwd=folder, stdout=screen, stderr=screen,
             )  # fmt: skip
 
     def beginnings(self) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import OWN_CONFIGS, TESTS, TOY
-from test_cli import ENVIRONMENT, toy
+from conftest import OWN_CONFIGS, TOY
+from test_cli import toy
 from test_sweep import make_run
 
 from vae_runner import cli
@@ -20,7 +20,6 @@ from vae_runner.bench import rounds
 from vae_runner.cli import data, redraw, report
 
 FULL = "error: cannot write to standard output: No space left on device\n"
-HERE = {**ENVIRONMENT, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}  # the code next to these tests
 QUICK = ("engine.steps=4", "visualisation=[]", "engine.progress=false")
 Output = Callable[[], int]
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
@@ -129,7 +128,7 @@ def program(lost: Output, folder: Path, *arguments: str, **environment: str) -> 
     command = [sys.executable, "-m", "vae_runner", *arguments]
     with os.fdopen(lost(), "w") as stream:
         done = subprocess.run(
-            command, cwd=folder, env=HERE | environment, stdout=stream, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, env=os.environ | environment, stdout=stream, stderr=subprocess.PIPE, text=True
         )
     return done.returncode, done.stderr
 
