@@ -1,5 +1,6 @@
 """The bench: what it says is what it measured, and what it compares does the same work."""
 
+import argparse
 import contextlib
 import json
 import subprocess
@@ -14,7 +15,8 @@ import torch
 from conftest import OWN_CONFIGS, pictures_of
 
 from vae_runner.bench import programs, rounds
-from vae_runner.bench.__main__ import main
+from vae_runner.bench.__main__ import _record, _table, main
+from vae_runner.bench.gpu import STEPS, covered, use
 from vae_runner.bench.programs import PROGRAMS, Bare
 from vae_runner.bench.rounds import Spread, Timing, take_turns
 from vae_runner.bench.worker import config_of
@@ -54,6 +56,44 @@ def test_a_step_takes_what_the_parts_took_in_its_own_process() -> None:
     assert (timing.first_step, timing.peak_memory) == (4.5, 7)
 
 
+def test_a_gpu_is_busy_while_any_of_its_streams_is() -> None:
+    assert covered([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 2.5), (3.0, 4.0)]) == 5
+    assert covered([]) == 0
+    assert use(lambda steps: None, torch.device("cpu")) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_is_as_busy_as_what_it_is_given() -> None:
+    device, given = torch.device("cuda"), torch.randn(4096, 4096, device="cuda")
+    begun, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+
+    def steps(count: int) -> None:
+        begun.record()
+        for _ in range(count):
+            given @ given
+        ended.record()
+        torch.cuda.synchronize(device)
+
+    steps(3)
+    used = use(steps, device)
+    assert used.busy == pytest.approx(begun.elapsed_time(ended) / 1e3 / STEPS, rel=0.2)
+    assert used.memory >= 2 * given.numel() * 4
+
+
+def test_what_a_gpu_does_is_told_for_each_program() -> None:
+    timings = {name: Timing() for name in ("bare", "step")}
+    for name, busy in (("bare", 0.25), ("step", 1.6)):
+        gpu = {"busy": busy, "memory": 3_000_000_000}
+        timings[name].add([1.0, 2.0, 3.0], {}, first_step=1.0, peak_memory=1, gpu=gpu)
+    options = argparse.Namespace(settings=[], threads=1, rounds=3, starts=1)
+    record = _record(timings, toy(), options)
+    assert [record["programs"][name]["gpu_busy"] for name in timings] == [0.125, 0.8]
+    heading, *lines = _table(record).splitlines()
+    assert heading.endswith("GPU busy  its memory")
+    assert [line.split()[-3:] for line in lines] == [["12%", "3.00", "GB"], ["80%", "3.00", "GB"]]
+
+
 def test_turns_alternate_and_are_shared_out_over_the_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
@@ -68,7 +108,7 @@ def test_turns_alternate_and_are_shared_out_over_the_starts(monkeypatch: pytest.
 
         def ask(self, wish: object) -> dict[str, Any]:
             asked[-1].append(self.label)
-            return {"parts": {}, "peak_memory": 1} if wish == "parts" else {"seconds": 2.0 * wish}
+            return {"parts": {}, "peak_memory": 1, "gpu": None} if wish == "rest" else {"seconds": 2.0 * wish}
 
     @contextlib.contextmanager
     def started(label: str, arguments: object) -> Iterator[Worker]:
@@ -78,7 +118,7 @@ def test_turns_alternate_and_are_shared_out_over_the_starts(monkeypatch: pytest.
 
     monkeypatch.setattr(rounds, "_worker", started)
     timings = take_turns({"a": [], "b": []}, rounds=5, seconds=1, starts=3)
-    assert asked == [["a", "b"] * 2, ["a", "b"] * 3, ["a", "b"] * 3]  # the last of each are the parts
+    assert asked == [["a", "b"] * 2, ["a", "b"] * 3, ["a", "b"] * 3]  # the last of each are the rest
     assert {label: timing.steps for label, timing in timings.items()} == {"a": [2.0] * 5, "b": [2.0] * 5}
 
 

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from vae_runner.cli import told
@@ -24,6 +25,7 @@ examples:
 
 A figure is the median over the turns, with its quartiles; a ratio that of neighbouring turns. All are started four
 times, for how a process lays out its memory changes the bare loop's time by half. Close what else runs.
+On a GPU there are two columns more: the part of a step for which it is busy, and its memory.
 The last line is JSON."""
 PARTS = {
     "compile": "engine.compile",
@@ -95,7 +97,9 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
     import torch
 
     from vae_runner.bench.rounds import Spread
+    from vae_runner.engine import choose_device
 
+    device = choose_device(config["engine"]["device"])
     size = config["engine"]["batch_size"]
     first, *others = timings
     reference = timings[first].seconds
@@ -114,7 +118,7 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
             if hasattr(torch.cpu, "get_capabilities")
             else platform.machine(),
             "cores": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "torch": torch.__version__,
         },
         "programs": {
@@ -124,6 +128,7 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
                 "parts": timing.parts,
                 "peak_memory_bytes": timing.peak_memory,
                 "first_step_seconds": timing.first_step,
+                **_gpu(timing),
             }
             for label, timing in timings.items()
         },
@@ -137,6 +142,14 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
     return record
 
 
+def _gpu(timing: Any) -> dict[str, float]:
+    """What a program took of a GPU: the part of a step's time for which it was busy, and bytes."""
+    if not timing.gpu:
+        return {}
+    busy = median(use.busy for use in timing.gpu) / median(timing.steps)
+    return {"gpu_busy": min(busy, 1.0), "gpu_memory_bytes": max(use.memory for use in timing.gpu)}
+
+
 def _heading(config: Mapping[str, Any], options: argparse.Namespace) -> str:
     settings = " ".join(options.settings) or "the default config"
     turns = f"{options.threads} thread(s), {options.rounds} rounds in {options.starts} start(s)"
@@ -146,6 +159,8 @@ def _heading(config: Mapping[str, Any], options: argparse.Namespace) -> str:
 def _table(record: Mapping[str, Any]) -> str:
     reference = next(key for key in record if key.startswith("times_"))
     lines = [f"{'':26}{'images/s':>10}{'quartiles':>18}{'times ' + reference[6:]:>12}{'memory':>10}{'1st step':>10}"]
+    if any("gpu_busy" in figures for figures in record["programs"].values()):
+        lines[0] += f"{'GPU busy':>10}{'its memory':>12}"
     for label, figures in record["programs"].items():
         rate = figures["images_per_second"]
         times = record[reference].get(label, {"median": 1.0})["median"]
@@ -153,6 +168,8 @@ def _table(record: Mapping[str, Any]) -> str:
             f"{label:26}{rate['median']:>10,.0f}{rate['low']:>10,.0f}{rate['high']:>8,.0f}{times:>12.2f}"
             f"{figures['peak_memory_bytes'] / 1e9:>7.2f} GB{figures['first_step_seconds']:>8.1f} s"
         )
+        if "gpu_busy" in figures:
+            lines[-1] += f"{figures['gpu_busy']:>10.0%}{figures['gpu_memory_bytes'] / 1e9:>9.2f} GB"
     if "engine_of_step" in record:
         whole, steps = record["engine_of_step"], record["engine_of_step_without_parts"]
         parts = record["programs"]["engine"]["parts"]

@@ -15,6 +15,7 @@ from torch.distributions import kl_divergence
 
 from vae_runner.callbacks import Checkpoints, Pictures
 from vae_runner.callbacks.pictures import FIRST
+from vae_runner.engine import Engine
 from vae_runner.engine.compilation import pays
 from vae_runner.experiment.assemble import assemble
 from vae_runner.report import write_report
@@ -34,6 +35,8 @@ BATCHES = 8  # that the bare loop goes through
 
 class Program(ABC):
     """Makes training steps. `parts` are the seconds that a step spends, on average, on what is not in each step."""
+
+    engine: Engine
 
     @abstractmethod
     def steps(self, count: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import trange
 
+from vae_runner.bench.gpu import Use
 from vae_runner.bench.worker import BORN
 from vae_runner.errors import RunError
 
@@ -42,14 +43,23 @@ class Timing:
     starts: list[dict[str, float]] = field(default_factory=list)  # of each process, the parts' seconds a step
     first_steps: list[float] = field(default_factory=list)  # of each process, seconds from its start
     peak_memory: int = 0  # bytes, of the largest
+    gpu: list[Use] = field(default_factory=list)  # of each process that used one
 
-    def add(self, steps: Sequence[float], parts: Mapping[str, float], first_step: float, peak_memory: int) -> None:
+    def add(
+        self,
+        steps: Sequence[float],
+        parts: Mapping[str, float],
+        first_step: float,
+        peak_memory: int,
+        gpu: Mapping[str, Any] | None = None,
+    ) -> None:
         """What one process more took."""
         self.steps += steps
         self.seconds += [taken + sum(parts.values()) for taken in steps]
         self.starts.append(dict(parts))
         self.first_steps.append(first_step)
         self.peak_memory = max(self.peak_memory, peak_memory)
+        self.gpu += [] if gpu is None else [Use(**gpu)]
 
     @property
     def parts(self) -> dict[str, float]:
@@ -88,8 +98,7 @@ def _one_start(
             for label, worker in workers.items():
                 taken[label].append(worker.ask(counts[label])["seconds"] / counts[label])
         for label, worker in workers.items():
-            answer = worker.ask("parts")
-            timings[label].add(taken[label], answer["parts"], worker.first_step, answer["peak_memory"])
+            timings[label].add(taken[label], first_step=worker.first_step, **worker.ask("rest"))
 
 
 class _Worker:

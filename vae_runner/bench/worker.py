@@ -1,7 +1,7 @@
 """The process of one program: `python -m vae_runner.bench.worker PROGRAM SETTING...`, spoken to in lines of JSON.
 
-Asked for a number of steps, it makes them and answers with their seconds; asked for `"parts"`, with these. At the end
-of its input it leaves.
+Asked for a number of steps, it makes them and answers with their seconds; asked for the `"rest"`, with what a step
+spends on the parts, the peak of memory, and what it takes of a GPU. At the end of its input it leaves.
 """
 
 import contextlib
@@ -11,11 +11,13 @@ import os
 import resource
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from vae_runner.bench.programs import PROGRAMS
+from vae_runner.bench.gpu import use
+from vae_runner.bench.programs import PROGRAMS, Program
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck, without_hydra
 from vae_runner.errors import RunError, UserError
@@ -56,14 +58,19 @@ def _serve(name: str, settings: list[str], answers: Any) -> None:
     print(json.dumps({"first_step": time.time() - float(os.environ.get(BORN, "nan"))}), file=answers)
     for line in sys.stdin:
         wish = json.loads(line)
-        begun = time.perf_counter()
-        if wish == "parts":
-            answer: dict[str, Any] = {"parts": program.parts()}
-        else:
-            program.steps(wish)
-            answer = {"seconds": time.perf_counter() - begun}
-        print(json.dumps({**answer, "peak_memory": _peak_memory()}), file=answers)
+        print(json.dumps(_rest(program) if wish == "rest" else _turn(program, wish)), file=answers)
     program.close()
+
+
+def _turn(program: Program, steps: int) -> dict[str, Any]:
+    begun = time.perf_counter()
+    program.steps(steps)
+    return {"seconds": time.perf_counter() - begun}
+
+
+def _rest(program: Program) -> dict[str, Any]:
+    parts, gpu = program.parts(), use(program.steps, program.engine.device)
+    return {"parts": parts, "peak_memory": _peak_memory(), "gpu": None if gpu is None else asdict(gpu)}
 
 
 def _peak_memory() -> int:
