@@ -35,6 +35,14 @@ def test_what_is_saved_neither_follows_nor_is_followed() -> None:
     assert third.read()["many"] == pytest.approx(values[:4].astype(np.float64).mean(0).tolist(), rel=1e-14)
 
 
+def test_what_is_loaded_follows_the_metrics_to_their_device() -> None:
+    saved = added(Means(), np.ones((4, 2), dtype=np.float32), np.ones(4)).state_dict()
+    means = Means()
+    means.load_state_dict(saved)  # a checkpoint is read to the CPU, whatever the run is on
+    means.add({"one": torch.zeros((), device="meta"), "many": torch.zeros(2, device="meta")})
+    assert {total.device.type for total in means.state_dict()["sums"].values()} == {"meta"}
+
+
 def test_a_step_that_was_left_out_has_no_weight() -> None:
     means = Means()
     means.add({"loss": torch.tensor(3.0)})

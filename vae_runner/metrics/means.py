@@ -27,6 +27,8 @@ class Means:
             weighted = value.detach() if weight == 1 else value.detach().double() * weight
             if (total := self._sums.get(name)) is None:
                 total = self._sums[name] = torch.zeros_like(weighted, dtype=torch.float64)
+            elif total.device != weighted.device:  # it was loaded
+                total = self._sums[name] = total.to(weighted.device)
             total += weighted
         self._weight += weight
 
@@ -41,6 +43,7 @@ class Means:
     def state_dict(self) -> dict[str, Any]:
         return {"sums": {name: total.clone() for name, total in self._sums.items()}, "weight": self._weight}
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
-        self._sums = {name: total.to(device, copy=True) for name, total in state["sums"].items()}
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to where `state_dict` was called; the sums follow the metrics that are added to their device."""
+        self._sums = {name: total.clone() for name, total in state["sums"].items()}
         self._weight = state["weight"]
