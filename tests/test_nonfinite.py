@@ -153,6 +153,25 @@ def test_moments_that_are_lost_are_never_saved(experiment: Make, tmp_path: Path)
     assert torch.load(tmp_path / "checkpoints/last.pt", weights_only=True)["step"] == 4
 
 
+@pytest.mark.parametrize("due", ["log_every=7", "validate_every=7", "picture_every=7", "checkpoint_every=7", "steps=7"])
+def test_where_nobody_waits_a_bad_step_is_told_before_anything_is_made_of_it(experiment: Make, due: str) -> None:
+    engine = experiment(f"engine.{due}")
+    engine.nonfinite.waits = False  # as on a GPU
+    spoil_gradients(engine, [4])
+    for _ in range(6):
+        engine.train_step()
+    with pytest.raises(RunError, match="the gradient's norm is nan at step 4; seen and stopped at step 6"):
+        engine.train_step()
+
+
+def test_where_nobody_waits_no_epoch_ends_with_a_bad_step(experiment: Make) -> None:
+    engine = experiment("engine.steps=30", "engine.validate_every=100")
+    engine.nonfinite.waits = False
+    spoil_gradients(engine, [8])
+    with pytest.raises(RunError, match="at step 8; seen and stopped at step 9"):
+        engine.run()  # its epochs have 10 steps, and a validation each
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_stops_before_anything_is_written(experiment: Make, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ class Engine:
         self._watch(time.perf_counter() - begun)
         for callback in self.callbacks:
             callback.on_step(self, state)
-        if self.is_due(self.config.validate_every) or self._ends_epoch():
+        if self.is_due(self.config.validate_every) or self._ends_epoch(self.step):
             self._validate()
         for callback in self.callbacks:
             callback.on_step_end(self, state)
@@ -250,10 +250,10 @@ class Engine:
         x = self.train.batch(self.order.positions(self.step))
         return torch.where(self.order.flips(self.step)[:, None, None, None], x.flip(-1), x) if self.train.flip else x
 
-    def _ends_epoch(self) -> bool:
-        """Whether an epoch ends that is long enough for a validation of its own."""
+    def _ends_epoch(self, step: int) -> bool:
+        """Whether so many steps end an epoch that is long enough for a validation of its own."""
         length = self.order.steps_per_epoch
-        return self.step % length == 0 and length >= LONG * self.config.validate_every
+        return step % length == 0 and length >= LONG * self.config.validate_every
 
     def _validate(self) -> None:
         self.validated = self.validate()
@@ -294,9 +294,12 @@ class Engine:
                     sums[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def _is_read(self) -> bool:
-        """Whether the host waits for the device anyway: before a record, a checkpoint and the end."""
-        due = (self.config.log_every, self.config.checkpoint_every, self.total_steps)
-        return any((self.step + 1) % every == 0 for every in due)
+        """Whether the host waits for the device anyway behind this step: for a record, a validation, pictures, a
+        checkpoint, or the end.
+        """
+        config, behind = self.config, self.step + 1
+        due = (config.log_every, config.validate_every, config.picture_every, config.checkpoint_every, self.total_steps)
+        return any(behind % every == 0 for every in due) or self._ends_epoch(behind)
 
     def _leave_out(self, state: State) -> None:
         """Of a step that is not finite, only the schedules go on."""
