@@ -114,6 +114,28 @@ def test_where_it_cannot_be_compiled_the_run_goes_on_and_is_the_plain_one(
     assert warnings == ["warning: the step cannot be compiled, going on without: RuntimeError: no compiler"]
 
 
+def test_what_fails_where_a_gpu_records_the_step_is_no_end_of_the_run(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def recording(module: torch.nn.Module, **_: object) -> Callable[..., object]:
+        uses = iter(range(9))
+
+        def compiled(*images: Tensor) -> object:
+            if next(uses) == 1:
+                torch.randn(3)  # it had begun
+                raise RuntimeError("operation not permitted when stream is capturing")
+            return module(*images)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", recording)
+    monkeypatch.setitem(compilation.USES, "cpu", compilation.USES["cuda"])
+    with caplog.at_level(logging.WARNING):
+        found = losses(experiment("engine.compile=true", "engine.threads=1"))
+    assert found == losses(experiment(*FAST))
+    assert caplog.text.count("going on without: RuntimeError: operation not permitted") == 1
+
+
 def test_auto_compiles_long_runs_where_there_is_a_compiler(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

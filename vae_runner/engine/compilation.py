@@ -25,6 +25,7 @@ __all__ = ["Compiled", "pays"]
 log = logging.getLogger(__name__)
 
 MANY = {"cpu": 20_000, "cuda": 500}  # steps from which on compiling pays
+USES = {"cpu": 1, "cuda": 3}  # until nothing is left to fail: a GPU runs the kernels, records them, plays the record
 
 
 def pays(device: torch.device, steps: int) -> bool:
@@ -35,29 +36,31 @@ def pays(device: torch.device, steps: int) -> bool:
 class Compiled:
     """A module that is compiled when it is used first; where that fails, one warning, and the module as it is.
 
-    It is used for a forward and a backward pass together, since the one may be compiled later than the other.
+    It is used for a forward and a backward pass together, since the one may be compiled later than the other; and what
+    a GPU records of them, it records when they are used next.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self.module, self.device = module, device
         self._compiled: Callable[..., State] | None = None
-        self._proven = False
+        self._unproven = USES[device.type]
 
     def __call__(self, gradients: Callable[[Callable[..., State]], State]) -> State:
         """Returns `gradients(forward)`, both passes of a step, with the compiled module as `forward`, or the module."""
-        if self._proven:
+        if not self._unproven:
             return self._run(gradients)
         generators = _Generators(self.device)
-        log.info("compiling the step: up to a minute the first time, seconds from then on")
         try:
-            self._compiled = self._compile()
+            if self._compiled is None:
+                log.info("compiling the step: up to a minute the first time, seconds from then on")
+                self._compiled = self._compile()
             state = self._run(gradients)
         except Exception as error:  # whatever a compiler, its tools or the module have to say
             log.warning("warning: the step cannot be compiled, going on without: %s", _reason(error))
-            self._compiled = None
+            self._compiled, self._unproven = None, 0
             generators.restore()
-            state = gradients(self.module)
-        self._proven = True
+            return gradients(self.module)
+        self._unproven -= 1
         return state
 
     def _compile(self) -> Callable[..., State]:
