@@ -136,6 +136,24 @@ def test_what_fails_where_a_gpu_records_the_step_is_no_end_of_the_run(
     assert caplog.text.count("going on without: RuntimeError: operation not permitted") == 1
 
 
+@pytest.mark.slow
+def test_every_job_of_a_long_sweep_is_compiled(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, compiled = torch.compile, []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., object]:
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda module, **_: whole(module, backend=backend, dynamic=False))
+    try:
+        for beta in range(1, 11):  # a constant of the graph
+            arguments = (f"divergence.beta={beta}", "architecture=mlp", "engine.steps=2")
+            losses(experiment(*arguments, "engine.compile=true", "engine.threads=1"))
+    finally:
+        torch.compiler.reset()
+    assert len(compiled) == 10
+
+
 def test_auto_compiles_long_runs_where_there_is_a_compiler(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

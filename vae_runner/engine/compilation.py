@@ -25,6 +25,7 @@ __all__ = ["Compiled", "pays"]
 log = logging.getLogger(__name__)
 
 MANY = {"cpu": 20_000, "cuda": 500}  # steps from which on compiling pays
+JOBS = 256  # of a sweep that are compiled in one process, each different; torch would give up at the ninth
 USES = {"cpu": 1, "cuda": 3}  # until nothing is left to fail: a GPU runs the kernels, records them, plays the record
 
 
@@ -54,7 +55,8 @@ class Compiled:
             if self._compiled is None:
                 log.info("compiling the step: up to a minute the first time, seconds from then on")
                 self._compiled = self._compile()
-            state = self._run(gradients)
+            with torch._dynamo.config.patch(recompile_limit=JOBS):
+                state = self._run(gradients)
         except Exception as error:  # whatever a compiler, its tools or the module have to say
             log.warning("warning: the step cannot be compiled, going on without: %s", _reason(error))
             self._compiled, self._unproven = None, 0
