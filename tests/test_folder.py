@@ -18,6 +18,8 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import Compose, InterpolationMode, functional, transforms
 
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder, dSprites, folder, make_dataset
+from vae_runner.datasets.rows import MemoryRows
+from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check
@@ -317,3 +319,14 @@ def test_mistakes_in_yaml_get_their_line(
 
 def test_the_root_has_to_be_set(compose: Callable[..., Any]) -> None:
     assert check(compose("dataset=folder"))[1] == ["dataset.root is not set; set dataset.root=..."]
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_indices_are_where_they_are_looked_up(photos: Path, store: bool) -> None:
+    images = SimpleImageFolder(photos, store=store)
+    subset = Subset(images, torch.arange(12)).to("meta")  # a device that has no room
+    assert images.on_host
+    assert subset.indices.device.type == "cpu"
+    images._rows = MemoryRows(torch.zeros(12, 3, 64, 64, dtype=torch.uint8))  # one that has
+    assert not images.on_host
+    assert subset.to("meta").indices.device.type == "meta"

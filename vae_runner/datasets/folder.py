@@ -26,7 +26,7 @@ from vae_runner.datasets.imaging import VERSION, Decoding, Fit, Recipe, Unreadab
 from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
 from vae_runner.datasets.live import LiveRows
 from vae_runner.datasets.pixels import attempt_all, decode_all
-from vae_runner.datasets.rows import MemoryRows, Rows
+from vae_runner.datasets.rows import HostRows, MemoryRows, Rows
 from vae_runner.datasets.source import Source, ZipSource, open_source, sampled_digest
 from vae_runner.datasets.store import open_store
 from vae_runner.errors import UserError
@@ -163,6 +163,11 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         """Have `gather` answer on `device`, and keep the pixels there if they fit comfortably; returns self."""
         self._rows = self._prepared().to(device)
         return self
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the pixels are read, or decoded, on the host, batch by batch."""
+        return isinstance(self._prepared(), HostRows)
 
     def limited(self, count: int, seed: int) -> "SimpleImageFolder":
         """The set of `count` of the files, chosen by `seed`; of the others nothing is read."""

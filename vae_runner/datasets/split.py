@@ -27,7 +27,8 @@ part_or_count = Limit(
 class ImageData(Protocol):
     """What the engine needs of a data set, beside torchvision's `[index]` and `len`.
 
-    One that knows what its images were made of may have `factors` too, see `factors_of`.
+    One that knows what its images were made of may have `factors` too, see `factors_of`; one that reads them on the
+    host, though `gather` answers on a GPU, may say so by `on_host`, and is not made to wait for indices from there.
     """
 
     image_shape: tuple[int, int, int]  # (channels, height, width)
@@ -65,7 +66,10 @@ class SplitConfig:
 
 
 class Subset:
-    """Some images of a data set, by their indices (N,) int64; `flip`: half of them are mirrored in training."""
+    """Some images of a data set, by their indices (N,) int64; `flip`: half of them are mirrored in training.
+
+    Positions are on the device of the indices.
+    """
 
     def __init__(self, data: ImageData, indices: Tensor, flip: bool = False) -> None:
         self.data = data
@@ -85,9 +89,9 @@ class Subset:
             expect(self.indices.index_select(0, positions))
 
     def to(self, device: torch.device | str) -> "Subset":
-        """Move the indices, and the data set's images, to that device."""
-        self.indices = self.indices.to(device)
+        """Move the data set's images to that device, and the indices to where they are looked up."""
         self.data.to(device)
+        self.indices = self.indices.to("cpu" if getattr(self.data, "on_host", False) else device)
         return self
 
 

@@ -81,7 +81,7 @@ class Engine:
         self.callbacks = list(callbacks)
         self.stop_signal = stop_signal
         self.corruption = corruption or Clean()
-        self.order = EpochOrder(len(train), config.batch_size, config.seed, self.device)
+        self.order = EpochOrder(len(train), config.batch_size, config.seed, self.train.indices.device)
         self.total_steps = config.steps or config.epochs * self.order.steps_per_epoch
         self.step = 0
         self.nonfinite = NonFinite(config.on_nonfinite, self.device)
@@ -193,7 +193,8 @@ class Engine:
         self.objective.eval()
         means, active = Means(), ActiveUnits()
         with isolated(seed_for(self.config.seed, "validation"), self.device):
-            for positions in torch.arange(len(self.validation), device=self.device).split(self.config.batch_size):
+            every = torch.arange(len(self.validation), device=self.validation.indices.device)
+            for positions in every.split(self.config.batch_size):
                 x = self.validation.batch(positions)
                 state = self.objective(self.corruption(x), x)
                 means.add(state[METRICS], weight=len(x))
@@ -248,7 +249,10 @@ class Engine:
             self.train.expect(self.order.positions(step))
         self._expected = last
         x = self.train.batch(self.order.positions(self.step))
-        return torch.where(self.order.flips(self.step)[:, None, None, None], x.flip(-1), x) if self.train.flip else x
+        if not self.train.flip:
+            return x
+        flips = self.order.flips(self.step).to(x.device, non_blocking=True)
+        return torch.where(flips[:, None, None, None], x.flip(-1), x)
 
     def _ends_epoch(self, step: int) -> bool:
         """Whether so many steps end an epoch that is long enough for a validation of its own."""

@@ -53,5 +53,5 @@ class Trial:
 
     def _images(self, size: int) -> Tensor:
         if self._batch is None or len(self._batch) != size:
-            self._batch = self.train.batch(torch.arange(size, device=self.device) % len(self.train))
+            self._batch = self.train.batch(torch.arange(size, device=self.train.indices.device) % len(self.train))
         return self._batch
