@@ -299,6 +299,8 @@ def test_steps_or_epochs_but_not_both() -> None:
 
 def test_the_device_must_be_there() -> None:
     assert choose_device("cpu").type == "cpu"
+    with pytest.raises(UserError, match="device: expected one of auto, cpu, cuda, got 'cuda:1'; CUDA_VISIBLE_DEVICES"):
+        choose_device("cuda:1")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match=r"engine\.device=cuda but torch sees no GPU; engine\.device=cpu works"):
             choose_device("cuda")

@@ -65,6 +65,8 @@ class EngineConfig:
 
 def choose_device(name: str) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`. Raises `UserError` where there is no such device."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device: expected one of auto, cpu, cuda, got {name!r}; CUDA_VISIBLE_DEVICES chooses a GPU")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("engine.device=cuda but torch sees no GPU; engine.device=cpu works")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
