@@ -387,6 +387,22 @@ def test_a_failure_under_way_names_the_last_good_checkpoint(vae_train: Run, monk
     assert errors == "vae-train: error: loss is nan at step 9; last good checkpoint: step 8\n"
 
 
+def test_a_full_gpu_is_one_short_line(vae_train: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(engine: Engine) -> State:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.20 GiB "
+            "is free. If reserved but unallocated memory is large try setting PYTORCH_ALLOC_CONF."
+        )
+
+    monkeypatch.setattr(Engine, "train_step", broken)
+    code, _, errors = vae_train(*toy())
+    assert code == 1
+    assert errors == (
+        "vae-train: error: CUDA out of memory: Tried to allocate 2.00 GiB; "
+        "a smaller engine.batch_size or model takes less\n"
+    )
+
+
 @pytest.mark.slow
 def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:
     code, output, errors = vae_train(*toy("--multirun", "divergence=beta,capacity", "seed=0,1"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import OutOfMemoryError
 from yaml import YAMLError
 
 from vae_runner.callbacks import Checkpoints
@@ -123,8 +124,8 @@ def _train(
             tell_size(engine)
             with signals.deferred():
                 validated = engine.run()
-    except RunError as error:
-        error = RunError(f"{error}{_last_good(engine)}")
+    except (RunError, OutOfMemoryError) as error:
+        error = RunError(f"{_reason(error)}{_last_good(engine)}")
         _tell_failure(error, path, status)
         raise error from None
     except BaseException as error:
@@ -174,6 +175,14 @@ def _finish_report(path: Path) -> None:
     report, status = path / "report.html", path / "status.json"
     if not report.exists() or report.stat().st_mtime_ns < status.stat().st_mtime_ns:
         write_report(path)
+
+
+def _reason(error: RunError | OutOfMemoryError) -> str:
+    """Its words; of a GPU's memory that is full, torch's first two sentences of many."""
+    if isinstance(error, RunError):
+        return str(error)
+    full, wanted, *_ = [*str(error).split(". "), ""]
+    return f"{full}: {wanted or 'no more is left'}; a smaller engine.batch_size or model takes less"
 
 
 def _last_good(engine: Engine | None) -> str:
