@@ -215,6 +215,7 @@ class Engine:
             "validated": self.validated,
             "threads": self.threads,
             "compiled": self.compiled,
+            "device": self.device.type,
             "nonfinite": self.nonfinite.state_dict(),
             "callbacks": {callback.name: callback.state_dict() for callback in self.callbacks},
         }
@@ -234,7 +235,7 @@ class Engine:
             and state.get("threads") in self._possible_threads()
         ):
             self.threads = state["threads"]
-        if self.config.compile == "auto":
+        if self.config.compile == "auto" and state.get("device", self.device.type) == self.device.type:
             self.compiled = state.get("compiled", self.compiled)
         self.nonfinite.load_state_dict(state.get("nonfinite", {}))
         for callback in self.callbacks:
