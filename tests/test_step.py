@@ -1,5 +1,6 @@
 """The fast step is the plain step: same parameters, same figures; compiled where that works, and plain where not."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,6 +184,14 @@ def test_a_resumed_run_keeps_threads_and_compilation(experiment: Experiment) -> 
         torch.set_num_threads(before)
 
 
+def test_on_another_device_a_resumed_run_chooses_anew_whether_to_compile(experiment: Experiment) -> None:
+    first = experiment()
+    first.compiled = True
+    again = experiment()
+    again.load_state_dict({**first.state_dict(), "device": "cuda"})
+    assert not again.compiled
+
+
 def test_freed_memory_is_kept_where_there_is_a_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert keep_freed_memory() == Path("/lib64/ld-linux-x86-64.so.2").exists() or not Path("/lib64").exists()
     monkeypatch.setattr("sys.platform", "darwin")
@@ -198,8 +207,46 @@ def test_a_compiled_step_is_within_1e_5_of_the_plain_one(experiment: Experiment,
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_gpu_the_compiled_step_is_a_graph_that_draws_new_noise(experiment: Experiment) -> None:
+def test_on_a_gpu_the_compiled_step_is_a_graph_that_draws_new_noise(
+    experiment: Experiment, caplog: pytest.LogCaptureFixture
+) -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
     arguments = ("engine.device=cuda", "engine.precision=fp32", "engine.steps=8")
     compiled = losses(experiment(*arguments, "engine.compile=true"))
     plain = losses(experiment(*arguments, "engine.compile=false"))
     assert compiled == pytest.approx(plain, rel=1e-3)
+    assert "going on without" not in caplog.text
+    assert counters["inductor"]["cudagraph_skips"] == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_a_compiled_run_records_what_the_plain_one_does(experiment: Experiment, tmp_path: Path) -> None:
+    settings = ("engine.device=cuda", "engine.log_every=3", "engine.validate_every=5", "engine.picture_every=4")
+    found = []
+    for compiles in ("true", "false"):  # what is kept of a step is not to be overwritten by the next one
+        engine = experiment(*settings, f"engine.compile={compiles}", folder=tmp_path / compiles)
+        engine.run()
+        records = map(json.loads, (tmp_path / compiles / "metrics.jsonl").read_text().splitlines())
+        found.append([record["loss"] for record in records])
+    assert len(found[0]) > 6
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+@pytest.mark.parametrize("compiles", ["true", "false"])
+def test_on_a_gpu_nobody_waits_for_a_step(experiment: Experiment, compiles: str) -> None:
+    engine = experiment("engine.device=cuda", "engine.clip_norm=5", f"engine.compile={compiles}")
+    engine.prepare()
+    for _ in range(3):  # kernels are compiled and recorded, the order of the epoch is made
+        engine.train_step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            engine.train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
