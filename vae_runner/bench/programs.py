@@ -17,6 +17,7 @@ from vae_runner.callbacks import Checkpoints, Pictures
 from vae_runner.callbacks.pictures import FIRST
 from vae_runner.engine import Engine
 from vae_runner.engine.compilation import pays
+from vae_runner.engine.own import own_globals
 from vae_runner.experiment.assemble import assemble
 from vae_runner.report import write_report
 
@@ -45,7 +46,7 @@ class Program(ABC):
     def parts(self) -> dict[str, float]:
         return {}
 
-    def close(self) -> None:  # noqa: B027 - only the engine has something to close
+    def close(self) -> None:  # noqa: B027 - the bare loop has nothing to close
         pass
 
 
@@ -89,6 +90,8 @@ class Step(Program):
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.engine = assemble(config)
+        self.stack = ExitStack()
+        self.stack.enter_context(own_globals(self.engine.config.seed, self.engine.device, torch.get_num_threads()))
         self.engine.prepare()
         self.engine.objective.train()
         self.x = self.engine.train.batch(self.engine.order.positions(0))
@@ -98,6 +101,9 @@ class Step(Program):
         for _ in range(count):
             step.update(step.gradients(self.x, self.x))
         _wait(self.engine.device)
+
+    def close(self) -> None:
+        self.stack.close()
 
 
 class Whole(Program):
