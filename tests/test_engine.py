@@ -180,6 +180,13 @@ def test_a_run_leaves_the_globals_as_they_were(experiment: Make, monkeypatch: py
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == threads
     assert not torch.backends.cudnn.deterministic
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_float32_is_float32_on_a_gpu_too(experiment: Make) -> None:
+    with experiment().session():
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_validation_covers_the_whole_split_and_moves_nothing(experiment: Make) -> None:

@@ -14,13 +14,17 @@ __all__ = ["own_globals"]
 def own_globals(seed: int, device: torch.device, threads: int) -> Iterator[None]:
     """Inside, the number of threads, the generators and cuDNN's choice of kernels are the run's own; afterwards they
     are as they were before.
+
+    A GPU's float32 is that in convolutions too, where torch would round the factors to TF32, 10 bits of mantissa.
     """
-    before, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    cudnn = torch.backends.cudnn
+    before, deterministic, rounded = torch.get_num_threads(), cudnn.deterministic, cudnn.allow_tf32
     with isolated(seed, device):
         try:
             torch.set_num_threads(threads)
-            torch.backends.cudnn.deterministic = True  # else a resumed run differs in the last digits
+            cudnn.deterministic = True  # else a resumed run differs in the last digits
+            cudnn.allow_tf32 = False
             yield
         finally:
             torch.set_num_threads(before)
-            torch.backends.cudnn.deterministic = deterministic
+            cudnn.deterministic, cudnn.allow_tf32 = deterministic, rounded
