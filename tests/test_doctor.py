@@ -13,7 +13,7 @@ from photos import write_noise, write_photos
 from PIL import Image
 
 from vae_runner.cli import data as cli
-from vae_runner.datasets import SimpleImageFolder
+from vae_runner.datasets import SimpleImageFolder, SplitConfig, split
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -118,6 +118,20 @@ def test_arrays_and_zips_and_limits_are_checked_too(tmp_path: Path, vae_data: To
     shutil.make_archive(str(tmp_path / "x"), "zip", tmp_path)
     code, out, _ = vae_data("check", settings[0], f"dataset.root={tmp_path}/x.zip", settings[2], "dataset.limit=3")
     assert "images      3 files" in out
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_of_a_limited_set_the_files_are_checked_that_a_run_would_take(
+    tmp_path: Path, vae_data: Told, seed: int
+) -> None:
+    for side in range(20, 40):  # a size for each file, by which the check names it
+        write_noise(tmp_path / "x" / f"{side}.png", (side, side, 3))
+    limit = ("dataset.limit=6", f"dataset.split_seed={seed}")
+    out = vae_data("check", "dataset=folder", f"dataset.root={tmp_path}/x", *limit)[1]
+    data = SimpleImageFolder(tmp_path / "x", image_size=16, cache_dir=tmp_path / "cache")
+    train, _ = split(data, SplitConfig(validation=1, limit=6, split_seed=seed))
+    taken = {entry.name.removesuffix(".png") for entry in train.data.entries}
+    assert {side for side in map(str, range(20, 40)) if f"{side}x{side}" in out} == taken
 
 
 def test_mixed_sizes_beyond_a_dozen_are_summed_up(tmp_path: Path, vae_data: Told) -> None:

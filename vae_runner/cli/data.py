@@ -71,7 +71,8 @@ def _check(rest: list[str]) -> int:
     from vae_runner.cli.precheck import composer, precheck, without_hydra
     from vae_runner.datasets.doctor import examine
     from vae_runner.datasets.folder import SimpleImageFolder
-    from vae_runner.experiment.assemble import build_set
+    from vae_runner.datasets.split import limited
+    from vae_runner.experiment.assemble import build_set, split_config
     from vae_runner.experiment.check import check
 
     request = read_arguments(rest)
@@ -81,7 +82,7 @@ def _check(rest: list[str]) -> int:
     data = build_set(node)
     if not isinstance(data, SimpleImageFolder):
         raise UserError("this data set has no image files to check; dataset=folder, celeba and celeba_hq have")
-    found = examine(data.limited(node["limit"], node["split_seed"]) if node["limit"] else data)
+    found = examine(limited(data, split_config(node)))
     for line in found.describe(data):
         print(line)
     return 1 if found.bad and not data.skip_bad else 0

@@ -15,7 +15,7 @@ from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
 from vae_runner.signature import Limit, enforced, positive
 
-__all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "factors_of", "split"]
+__all__ = ["EpochOrder", "ImageData", "SplitConfig", "Subset", "factors_of", "limited", "split"]
 
 _DEFAULT = 2000  # images held back
 part_or_count = Limit(
@@ -97,9 +97,7 @@ class Subset:
 
 def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
     """Returns (training, validation), disjoint. Raises `UserError` where one of them would be empty."""
-    seed = seed_for(config.split_seed, "split")
-    if config.limit is not None and hasattr(data, "limited"):
-        data = data.limited(config.limit, seed_for(config.split_seed, "limit"))
+    seed, data = seed_for(config.split_seed, "split"), limited(data, config)
     own = data.own_split() if hasattr(data, "own_split") else None
     order = permutation(len(data), seed)[: config.limit]
     if own is None:
@@ -114,6 +112,13 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
         purpose = "validate" if len(train) else "train on"
         raise UserError(f"{source} of {len(order):,} images leaves nothing to {purpose}")
     return Subset(data, train.sort().values, config.flip), Subset(data, held.sort().values)
+
+
+def limited(data: ImageData, config: SplitConfig) -> ImageData:
+    """The set with the `limit` images that are chosen of it, where it can leave the others unread; else all of it."""
+    if config.limit is None or not hasattr(data, "limited"):
+        return data
+    return data.limited(config.limit, seed_for(config.split_seed, "limit"))
 
 
 def _count(wanted: float, available: int) -> int:

@@ -37,7 +37,7 @@ from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key
 from vae_runner.visualisation import Picture
 
-__all__ = ["assemble", "build", "build_data", "build_set"]
+__all__ = ["assemble", "build", "build_data", "build_set", "split_config"]
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,12 @@ def assemble(
 
 def build_data(node: Mapping[str, Any]) -> tuple[Subset, Subset]:
     """The training and the validation images."""
-    own = {name: value for name, value in node.items() if name in SplitConfig.__dataclass_fields__}
-    return split(build_set(node), SplitConfig(**own))
+    return split(build_set(node), split_config(node))
+
+
+def split_config(node: Mapping[str, Any]) -> SplitConfig:
+    """Which images of the set are chosen, and which of these are held back."""
+    return SplitConfig(**{name: value for name, value in node.items() if name in SplitConfig.__dataclass_fields__})
 
 
 def build_set(node: Mapping[str, Any]) -> ImageData:
