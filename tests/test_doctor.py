@@ -14,6 +14,7 @@ from PIL import Image
 
 from vae_runner.cli import data as cli
 from vae_runner.datasets import SimpleImageFolder, SplitConfig, split
+from vae_runner.errors import UserError
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -118,6 +119,23 @@ def test_arrays_and_zips_and_limits_are_checked_too(tmp_path: Path, vae_data: To
     shutil.make_archive(str(tmp_path / "x"), "zip", tmp_path)
     code, out, _ = vae_data("check", settings[0], f"dataset.root={tmp_path}/x.zip", settings[2], "dataset.limit=3")
     assert "images      3 files" in out
+
+
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_a_file_smaller_than_the_crop_is_an_error_as_it_is_for_a_run(
+    tmp_path: Path, vae_data: Told, setting: str
+) -> None:
+    for name, side in {"large": 40, "small": 20}.items():
+        write_noise(tmp_path / "x" / f"{name}.png", (side, side, 3))
+    line = "dataset.crop=30 but small.png is only 20x20; set dataset.crop=null"
+    settings = (f"dataset.root={tmp_path}/x", "dataset.crop=30", f"dataset.skip_bad={setting}")
+    code, out, _ = vae_data("check", "dataset=folder", *settings)
+    assert code == 1
+    assert f"\nrefused     1 of 2; dataset.skip_bad=true does not leave them out\n  {line}\n" in out
+    assert "\nunreadable  none\n" in out
+    data = SimpleImageFolder(tmp_path / "x", crop=30, skip_bad=setting == "true", cache_dir=tmp_path / "cache")
+    with pytest.raises(UserError, match=f"^{line}$"):
+        data.gather(torch.tensor([0]))
 
 
 @pytest.mark.parametrize("seed", [0, 3])

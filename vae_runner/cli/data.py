@@ -1,7 +1,7 @@
 """`vae-data check`: a look at the data that `vae-train` would get, without training; `vae-data stores`: what is kept.
 
-Exit codes: 0 all is well, 1 there are files that cannot be read, 2 a mistake in the request, 141 nobody reads what is
-printed.
+Exit codes: 0 all is well, 1 there are files that cannot be read, or not be used so, 2 a mistake in the request, 141
+nobody reads what is printed.
 """
 
 import sys
@@ -32,8 +32,8 @@ written. The settings are those of vae-train, see vae-train --help.
 
 stores: one that a run is using, or preparing, is kept.
 
-Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off) or a store is in use, 2 a mistake in
-the request, 141 nobody reads what is printed."""
+Exit codes: 0 all is well, 1 files cannot be read (and dataset.skip_bad is off), or not be used with these settings, or
+a store is in use, 2 a mistake in the request, 141 nobody reads what is printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,7 +85,7 @@ def _check(rest: list[str]) -> int:
     found = examine(limited(data, split_config(node)))
     for line in found.describe(data):
         print(line)
-    return 1 if found.bad and not data.skip_bad else 0
+    return 1 if found.refused or (found.bad and not data.skip_bad) else 0
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ import io
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from PIL import Image, UnidentifiedImageError
 
 from vae_runner.datasets.folder import SimpleImageFolder
+from vae_runner.datasets.imaging import UnreadableImage
 from vae_runner.datasets.listing import Entry, printable
 from vae_runner.datasets.pixels import attempt_all, cores
 from vae_runner.errors import UserError
@@ -18,7 +19,7 @@ from vae_runner.errors import UserError
 __all__ = ["Checkup", "examine"]
 
 _ROWS = 12  # sizes in the histogram
-_NAMED = 20  # unreadable files
+_NAMED = 20  # unreadable files, and as many refused ones
 _BAR = 30  # characters
 
 
@@ -34,6 +35,7 @@ class Checkup:
     animated: int = 0
     twins: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # names by hash of the content
     bad: dict[str, str] = field(default_factory=dict)  # reasons by name
+    refused: dict[str, str] = field(default_factory=dict)  # likewise, of files that can be read but not be used so
     seconds: float = 0.0  # of decoding, on one core
 
     @property
@@ -57,15 +59,16 @@ class Checkup:
             first = " = ".join(map(printable, groups[0][:2]))
             yield f"duplicates  {repeated:,} files repeat others (first: {first})"
         yield from self._unreadable(data.skip_bad)
+        if self.refused:
+            yield f"refused     {len(self.refused):,} of {self.files:,}; dataset.skip_bad=true does not leave them out"
+            yield from _first_of(self.refused)
         yield self._cost(data)
 
     def _unreadable(self, skip_bad: bool) -> Iterator[str]:
         if self.bad:
             hint = "they are left out" if skip_bad else "dataset.skip_bad=true goes on without them"
             yield f"unreadable  {len(self.bad):,} of {self.files:,}; {hint}"
-            yield from (f"  {reason}" for reason in list(self.bad.values())[:_NAMED])
-            if len(self.bad) > _NAMED:
-                yield f"  ... and {len(self.bad) - _NAMED:,} more"
+            yield from _first_of(self.bad)
         else:
             yield "unreadable  none"
 
@@ -82,13 +85,16 @@ def examine(data: SimpleImageFolder) -> Checkup:
     """Read and decode all files of the set, in parallel."""
     found = Checkup(len(data.entries), sum(max(entry.size, 0) for entry in data.entries))
     looks: dict[int, tuple] = {}
-    reasons: dict[int, str] = {}
+    bad: dict[int, str] = {}
+    refused: dict[int, str] = {}
 
     def look(position: int) -> None:
         try:
             looks[position] = _look(data, data.entries[position])
-        except UserError as error:
-            reasons[position] = str(error)
+        except UnreadableImage as error:
+            bad[position] = str(error)
+        except UserError as error:  # the settings do not fit the file: it is smaller than the crop, say
+            refused[position] = str(error)
 
     attempt_all(look, len(data.entries))
     for position in sorted(looks):
@@ -99,7 +105,9 @@ def examine(data: SimpleImageFolder) -> Checkup:
         found.animated += animated
         found.twins[digest].append(data.entries[position].name)
         found.seconds += seconds
-    found.bad = {data.entries[position].name: reasons[position] for position in sorted(reasons)}
+    found.bad, found.refused = (
+        {data.entries[position].name: reasons[position] for position in sorted(reasons)} for reasons in (bad, refused)
+    )
     return found
 
 
@@ -117,6 +125,13 @@ def _look(data: SimpleImageFolder, entry: Entry) -> tuple[str, str, tuple[int, i
     except UnidentifiedImageError:  # an array, or what a loader of one's own reads
         image = data.load(entry)
         return entry.name.rpartition(".")[2].upper(), image.mode, image.size, False, digest, seconds
+
+
+def _first_of(reasons: Mapping[str, str]) -> Iterator[str]:
+    """A line for each of the first, and how many more there are."""
+    yield from (f"  {reason}" for reason in list(reasons.values())[:_NAMED])
+    if len(reasons) > _NAMED:
+        yield f"  ... and {len(reasons) - _NAMED:,} more"
 
 
 def _counts(counter: Counter[str]) -> str:
