@@ -322,6 +322,17 @@ def test_precision_auto_is_bf16_only_in_hardware(monkeypatch: pytest.MonkeyPatch
     assert choose_precision("bf16", cpu) == "bf16"
 
 
+def test_the_steps_that_adam_counts_on_the_cpu_stay_there_when_they_are_loaded(experiment: Make) -> None:
+    scale = torch.nn.Parameter(torch.zeros((), device="meta"))  # as a learned scale on a GPU
+    engine = experiment()
+    engine.optimizer = torch.optim.Adam([scale])
+    moments = {name: torch.zeros((), device="meta") for name in ("exp_avg", "exp_avg_sq")}
+    engine.optimizer.state[scale] = {"step": torch.tensor(3.0), **moments}
+    engine._arrange_optimizer()
+    assert engine.optimizer.state[scale]["step"].device.type == "cpu"
+    assert float(engine.optimizer.state[scale]["step"]) == 3
+
+
 def test_every_image_comes_once_in_an_epoch_and_in_another_order_in_the_next() -> None:
     order = EpochOrder(size=10, batch_size=5, seed=3)
     epochs = [torch.cat([order.positions(step) for step in (2 * epoch, 2 * epoch + 1)]) for epoch in range(2)]

@@ -296,7 +296,8 @@ class Engine:
         for parameter, sums in self.optimizer.state.items():
             for name, value in sums.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    sums[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                    laid_out = torch.empty_like(parameter, dtype=value.dtype, device=value.device)
+                    sums[name] = laid_out.copy_(value)  # where it was: of a plain Adam's steps, on the CPU
 
     def _is_read(self) -> bool:
         """Whether the host waits for the device anyway behind this step: for a record, a validation, pictures, a
