@@ -3,11 +3,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from vae_runner.console import logging_to
 from vae_runner.engine import Engine
 from vae_runner.experiment import estimate as module
 from vae_runner.experiment.estimate import Estimate, describe_estimate, estimate, memory_room, tell_size, too_large
@@ -164,12 +166,14 @@ def test_what_does_not_fit_is_told_with_a_batch_that_would() -> None:
 
 
 def test_a_run_that_does_not_fit_is_warned_of(
-    experiment: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    experiment: Make, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "memory_room", lambda device: MB)
-    with caplog.at_level(logging.WARNING):
+    with logging_to(tmp_path / "train.log"):
         tell_size(experiment())
-    assert "warning: this will hardly fit into memory, 1 MB in all; take a smaller model" in caplog.text
+    line = "this will hardly fit into memory, 1 MB in all; take a smaller model or smaller images"
+    assert capsys.readouterr().out.splitlines()[-1] == f"warning: {line}"
+    assert (tmp_path / "train.log").read_text().endswith(f" WARNING {line}\n")
 
 
 def test_the_machine_has_room_for_this_very_process() -> None:

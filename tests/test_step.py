@@ -112,7 +112,7 @@ def test_where_it_cannot_be_compiled_the_run_goes_on_and_is_the_plain_one(
         found = losses(experiment("engine.compile=true", "engine.threads=1"))
     assert found == losses(experiment(*FAST))
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == ["warning: the step cannot be compiled, going on without: RuntimeError: no compiler"]
+    assert warnings == ["the step cannot be compiled, going on without: RuntimeError: no compiler"]
 
 
 def test_what_fails_where_a_gpu_records_the_step_is_no_end_of_the_run(

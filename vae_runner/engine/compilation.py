@@ -58,7 +58,7 @@ class Compiled:
             with torch._dynamo.config.patch(recompile_limit=JOBS):
                 state = self._run(gradients)
         except Exception as error:  # whatever a compiler, its tools or the module have to say
-            log.warning("warning: the step cannot be compiled, going on without: %s", _reason(error))
+            log.warning("the step cannot be compiled, going on without: %s", _reason(error))
             self._compiled, self._unproven = None, 0
             generators.restore()
             return gradients(self.module)

@@ -59,7 +59,7 @@ def tell_size(engine: Engine) -> None:
         return
     log.info("%s", describe_estimate(measured, steps))
     if problem := too_large(measured, memory_room(engine.device)):
-        log.warning("warning: %s", problem)
+        log.warning("%s", problem)
 
 
 def estimate(engine: Engine) -> Estimate:
