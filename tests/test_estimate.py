@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.console import logging_to
+from vae_runner.datasets import pixels
 from vae_runner.engine import Engine
 from vae_runner.experiment import estimate as module
 from vae_runner.experiment.estimate import Estimate, describe_estimate, estimate, memory_room, tell_size, too_large
@@ -179,6 +180,13 @@ def test_a_run_that_does_not_fit_is_warned_of(
 def test_the_machine_has_room_for_this_very_process() -> None:
     held = module._present_memory(torch.device("cpu"))
     assert 50 * MB < held < memory_room(torch.device("cpu"))
+
+
+def test_the_room_is_that_of_the_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{300 * MB}\n")
+    monkeypatch.setattr(pixels, "_CGROUP_LIMIT", limit)
+    assert memory_room(torch.device("cpu")) == 300 * MB
 
 
 def test_a_copied_part_holds_the_same_keys(experiment: Make) -> None:

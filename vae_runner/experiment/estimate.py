@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vae_runner.datasets.pixels import memory_bytes
 from vae_runner.engine import Engine
 from vae_runner.engine.trial import Trial
 from vae_runner.experiment.folder import duration
@@ -91,12 +92,14 @@ def too_large(estimate: Estimate, room: int | None) -> str | None:
 
 
 def memory_room(device: torch.device) -> int | None:
-    """Bytes that this process can have on the device: of a GPU what it has and what is free, else the machine's."""
+    """Bytes that this process can have on the device: of a GPU what it has and what is free, else the machine's or its
+    container's.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device)
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return memory_bytes()
     except (ValueError, OSError):
         return None
 
