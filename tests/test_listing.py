@@ -75,7 +75,8 @@ def test_a_folder_that_a_link_repeats_is_read_once_under_its_own_name(tmp_path: 
 
 def test_a_link_to_nothing_is_listed_to_be_found_missing(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    assert names(tmp_path) == ["gone.png"]
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    assert names(tmp_path) == ["gone.png", "self.png"]
 
 
 def test_hidden_files_folders_and_pipes_do_not_count(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Entry]:
         seen.add((about.st_dev, about.st_ino))
         others = []
         for entry in entries:  # of CelebA 202,599: what comes first decides how long a start takes
-            if entry.name.lower().endswith(endings) and entry.is_file() and entry.name[0] != ".":
+            if entry.name.lower().endswith(endings) and _is_file(entry) and entry.name[0] != ".":
                 yield _entry(entry, prefix)
             elif entry.name[0] != "." and (entry.is_symlink() or entry.is_dir()):
                 others.append(entry)
@@ -116,6 +116,13 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Entry]:
                 linked.append((entry.path, f"{prefix}{entry.name}/"))
             elif entry.name.lower().endswith(endings):  # a link to nothing
                 yield _entry(entry, prefix)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link in a circle of links
+        return False
 
 
 def _entry(file: os.DirEntry[str], prefix: str) -> Entry:
