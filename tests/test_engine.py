@@ -304,6 +304,21 @@ def test_steps_or_epochs_but_not_both() -> None:
         EngineConfig(batch_size=0)
 
 
+def test_a_limit_holds_for_a_set_with_a_split_of_its_own() -> None:
+    class Halves:
+        def __len__(self) -> int:
+            return 100
+
+        def own_split(self) -> tuple[Tensor, Tensor]:
+            return torch.arange(50), torch.arange(50, 100)
+
+    train, held = split(Halves(), SplitConfig(validation=None, limit=20))
+    assert len(train) + len(held) == 20
+    assert max(train.indices) < 50 <= min(held.indices)
+    again, _ = split(Halves(), SplitConfig(validation=3, limit=20))
+    assert torch.equal(again.indices, train.indices)
+
+
 def test_the_device_must_be_there() -> None:
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(UserError, match="device: expected one of auto, cpu, cuda, got 'cuda:1'; CUDA_VISIBLE_DEVICES"):

@@ -104,7 +104,7 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
         count = _count(_DEFAULT if config.validation is None else config.validation, len(order))
         train, held = order[count:], order[:count]
     else:
-        train, held = own
+        train, held = own if len(order) == len(data) else (part[torch.isin(part, order)] for part in own)
         count = len(held) if config.validation is None else _count(config.validation, len(held))
         held = held[permutation(len(held), seed)[:count]]
     if not (len(train) and len(held)):
