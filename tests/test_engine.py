@@ -15,6 +15,7 @@ from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine, EngineConfig, Interrupted, choose_device, choose_precision
 from vae_runner.engine.ahead import Ahead
 from vae_runner.errors import RunError, UserError
+from vae_runner.experiment.signals import StopSignals
 from vae_runner.randomness import isolated, permutation, seed_for
 from vae_runner.schedule import Constant, Schedule
 from vae_runner.state import LOSS, METRICS, X
@@ -302,6 +303,16 @@ def test_steps_or_epochs_but_not_both() -> None:
             EngineConfig(**arguments)
     with pytest.raises(ValueError, match="batch_size must be positive, got 0"):
         EngineConfig(batch_size=0)
+
+
+def test_a_stop_at_once_claims_no_step() -> None:
+    signals = StopSignals()
+    with signals.listening(), signals.deferred():
+        signal.raise_signal(signal.SIGTERM)  # kept for the end of the step
+        with pytest.raises(Interrupted) as stopped:
+            signal.raise_signal(signal.SIGTERM)
+    assert str(stopped.value) == "interrupted by signal 15"
+    assert str(Interrupted(15, 5000)) == "interrupted by signal 15 at step 5000"
 
 
 def test_a_limit_holds_for_a_set_with_a_split_of_its_own() -> None:

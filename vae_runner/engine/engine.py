@@ -44,10 +44,12 @@ AHEAD = 4  # batches that are announced: decoded ahead without a store, fetched 
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, and has saved where it was. `number` is the signal's."""
+    """The run was asked to stop, and has saved where it was: the step; 0 where it stops at once, and has not. `number`
+    is the signal's.
+    """
 
     def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"interrupted by signal {number} at step {step}")
+        super().__init__(f"interrupted by signal {number}" + (f" at step {step}" if step else ""))
         self.number, self.step = number, step
 
 
