@@ -12,11 +12,16 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
 
+from vae_runner.cli.job import path_value
+from vae_runner.cli.precheck import Composer
+from vae_runner.cli.sweep import _Rest
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import FILLED, GIVEN, check, nearest
+from vae_runner.experiment.folder import literal, quoted
 from vae_runner.paths import config_dir
+from vae_runner.report.sweep import Ledger
 from vae_runner.signature import locate, parameters
 from vae_runner.state import LOSS, METRICS
 
@@ -276,3 +281,22 @@ def test_nearest_judges_by_the_last_part_first() -> None:
     assert nearest("divergence.betta", known) == "divergence.beta"
     assert nearest("encoder", known) == "architecture/encoder"
     assert nearest("zzz", known) is None
+
+
+ODD = ["/data/\u00e9t\u00e9 1", "a\\b", "a\\\\b", 'a"b', 'a\\"b', "end\\", "it's, {all} [of] it=", "a\\ b"]
+
+
+@pytest.mark.parametrize("text", [*ODD, "${seed}", 'x${oc.env:HOME}"\\'])
+def test_any_path_can_be_given_to_hydra(configs: Composer, text: str) -> None:
+    given = configs.compose(["dataset=folder", f"dataset.root={quoted(literal(text))}"])
+    assert given.dataset.root == text
+    path = Path("/x", text.lstrip("/"))
+    assert configs.compose([f"hydra.run.dir={path_value(path)}"]).hydra.run.dir == str(path)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_setting_of_a_resumed_sweep_reaches_its_new_jobs_as_it_is(configs: Composer, text: str) -> None:
+    changes = {"dataset.root": text, "engine.threads": None, "engine.progress": False, "engine.steps": 20}
+    (job,) = _Rest(Ledger("vae-train", "0000", jobs=[["seed=1"]], changes=changes), [0], {}).jobs(trust=False)
+    parsed = {override.key_or_group: override.value() for override in map(configs.parse, job)}
+    assert parsed == {"seed": 1, **changes, "trust": False}

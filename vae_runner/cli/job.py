@@ -15,7 +15,7 @@ from vae_runner.cli.presets import LEFT_OUT, reading_presets
 from vae_runner.output import standard_output, to_stderr
 from vae_runner.paths import config_dir
 
-__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "quoted", "say", "sweep_report", "task"]
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "path_value", "say", "sweep_report", "task"]
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +98,11 @@ def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] =
         sys.argv = before
 
 
-def quoted(path: Path) -> str:
+def path_value(path: Path) -> str:
     """A path as a value that Hydra's grammar takes, whatever characters it holds."""
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
+    from vae_runner.experiment.folder import literal, quoted
+
+    return quoted(literal(str(path)))
 
 
 def say(line: str) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
-from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, quoted, say, sweep_report, task
+from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, path_value, say, sweep_report, task
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
@@ -86,7 +86,7 @@ def _single(request: Request, cfg: DictConfig) -> int:
             failures.append(error)
             return None
 
-    hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={quoted(folder)}"], job)
+    hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(folder)}"], job)
     for failure in failures:
         if is_ours and isinstance(failure, UserError) and not (folder / "environment.json").exists():
             _remove(folder)  # nothing was begun: nothing is left behind

@@ -16,11 +16,11 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, quoted, say, sweep_report, task
+from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, path_value, say, sweep_report, task
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
-from vae_runner.experiment.folder import resume_command, shown
+from vae_runner.experiment.folder import quoted, resume_command, shown
 from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.files import locked
@@ -39,7 +39,7 @@ def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
         with composer(request) as compose:
             write_ledger(folder, replace(ledger, jobs=_jobs(cfg, compose)))
     link_sweep(folder)
-    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={quoted(folder)}"]
+    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={path_value(folder)}"]
     return _do(folder, lambda: hydra_main(arguments))
 
 
@@ -53,7 +53,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
         _check_origin(rest.ledger, request, folder)
     flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
     os.environ[SUFFIX] = rest.ledger.suffix
-    master = [*own, *launcher, f"hydra.sweep.dir={quoted(folder)}", "hydra.mode=MULTIRUN"]
+    master = [*own, *launcher, f"hydra.sweep.dir={path_value(folder)}", "hydra.mode=MULTIRUN"]
 
     def launch() -> None:
         with composer(replace(request, flags=flags)) as compose:
@@ -89,12 +89,17 @@ class _Rest:
 
         Those between them that are done are left alone by `task`, and Hydra writes nothing into their folders.
         """
-        changed = [f"{key}={json.dumps(value)}" for key, value in self.ledger.changes.items()]
+        changed = [f"{key}={_as_value(value)}" for key, value in self.ledger.changes.items()]
         to_do, to_skip = [*changed, f"trust={json.dumps(trust)}"], ["hydra.output_subdir=null"]
         return [
             [*self.ledger.jobs[number], *(to_do if number in self.left else to_skip)]
             for number in range(self.left[0], self.left[-1] + 1)
         ]
+
+
+def _as_value(value: Any) -> str:
+    """As Hydra's grammar takes it; what is to be looked up stays so."""
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:

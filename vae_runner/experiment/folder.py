@@ -19,7 +19,8 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
 from vae_runner.state import State
 
-__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "record_failure", "resume_command", "shown"]
+__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "literal", "quoted", "record_failure"]
+__all__ += ["resume_command", "shown"]
 
 
 def shown(folder: Path) -> str:
@@ -36,9 +37,21 @@ def resume_command(folder: Path, length: str = "") -> str:
     if re.fullmatch(r"[A-Za-z0-9_./-]+", name):
         command = f"vae-train resume={name}"
     else:
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        command = "vae-train " + shlex.quote(f'resume="{quoted}"')
+        command = "vae-train " + shlex.quote(f"resume={quoted(literal(name))}")
     return f"{command} {length}".rstrip()
+
+
+def quoted(text: str) -> str:
+    """The text as a value that Hydra's grammar takes, whatever characters it holds: what escapes there is a backslash
+    before a quote, or before the end, and nothing else.
+    """
+    escaped = re.sub(r'(\\*)("|\Z)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), text)
+    return f'"{escaped}"'
+
+
+def literal(text: str) -> str:
+    """The text with nothing in it to be looked up."""
+    return text.replace("${", "\\${")
 
 
 def holds_a_run(folder: Path) -> str:
