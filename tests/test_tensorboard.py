@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,31 @@ def events(folder: Path) -> Any:
     )
     found = accumulator.EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
     return found.Reload()
+
+
+def test_a_picture_waits_for_the_file_that_says_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, int]] = []
+    fake = SimpleNamespace(add_image=lambda tag, _, step, **__: shown.append((tag, step)), close=lambda: None)
+    monkeypatch.setattr(module, "summary_writer", lambda: lambda *_, **__: fake)
+    board = TensorBoard(SimpleNamespace(every=1, latest={}), tmp_path / "tensorboard", tmp_path)
+    board.on_start(SimpleNamespace(step=0))
+    at_step = SimpleNamespace(step=1, is_due=lambda _: True)
+
+    def write(name: str, content: bytes, second: int) -> None:
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (second, second))
+
+    buffer = io.BytesIO()
+    Image.new("L", (2, 2)).save(buffer, "PNG")
+    write("samples.png", buffer.getvalue(), 1)
+    write("samples.json", b'{"step": 100}', 2)
+    board.on_step_end(at_step, {})
+    write("samples.png", buffer.getvalue(), 3)  # the writer's thread is between the two files
+    board.on_step_end(at_step, {})
+    write("samples.json", b'{"step": 200}', 4)
+    board.on_step_end(at_step, {})
+    board.close()
+    assert shown == [("pictures/samples", 100), ("pictures/samples", 200)]
 
 
 @outside

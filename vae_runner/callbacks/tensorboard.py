@@ -66,9 +66,10 @@ class TensorBoard(Callback):
 
     def _new_pictures(self, writer: Any = None) -> None:
         for file in sorted(self.pictures.glob("*.png")):
-            written = file.stat().st_mtime_ns
-            step = read_json(file.with_suffix(".json")).get("step")
-            if written != self._seen.get(file.stem) and isinstance(step, int):
+            written, about = file.stat().st_mtime_ns, file.with_suffix(".json")
+            if written == self._seen.get(file.stem) or not about.exists() or about.stat().st_mtime_ns < written:
+                continue  # its JSON file, which comes behind it, is still that of the picture before
+            if isinstance(step := read_json(about).get("step"), int):
                 self._seen[file.stem] = written
                 with Image.open(file) as image:
                     pixels = np.asarray(image.convert("RGB"))
