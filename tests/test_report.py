@@ -20,7 +20,7 @@ from PIL import Image
 
 from vae_runner.callbacks import Callback, Tolerant, Training
 from vae_runner.errors import RunError
-from vae_runner.report import callback, write, write_report
+from vae_runner.report import write, write_report
 from vae_runner.report.callback import Report
 from vae_runner.report.chart import Scale, thinned
 from vae_runner.report.figures import figures
@@ -789,21 +789,6 @@ def test_the_report_is_written_when_pictures_are(tmp_path: Path, every: int, exp
             (tmp_path / "report.html").unlink()
             written.append(step)
     assert written == expected
-
-
-def test_pictures_that_come_late_are_shown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(callback.time, "monotonic", lambda: now[0])
-    report, (folder, page) = Report(tmp_path, 1000), (Folder(tmp_path), tmp_path / "report.html")
-    report.on_step_end(engine(1000), {})
-    before = page.read_bytes()
-    os.utime(tmp_path / "grids", ns=(1, 1))
-    for seconds, is_new in ((0.5, False), (1.9, False), (2.1, True), (9.0, True)):
-        now[0] = 100.0 + seconds
-        folder.status(step=1000 + int(10 * seconds))
-        report.on_step_end(engine(1001), {})
-        assert (page.read_bytes() != before) == is_new
-    assert "step 1,021 of 1,000" in page.read_text()  # at 9 seconds there was nothing new
 
 
 @pytest.mark.parametrize("error", [PermissionError("denied"), RunError("no space left on /disk"), KeyError("ours")])
