@@ -23,7 +23,7 @@ from vae_runner.errors import RunError
 from vae_runner.report import write, write_report
 from vae_runner.report.callback import Report
 from vae_runner.report.chart import Scale, thinned
-from vae_runner.report.figures import figures
+from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings
 from vae_runner.report.folder import read_run
 from vae_runner.report.human import and_more, count, duration, moment, nats, plural
@@ -682,6 +682,16 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_processes(folder: Folder) 
     assert folder.page().headline()["Time"] == ("3.2 min", "resumed 2026-11-22 06:17 UTC")
     (folder.path / "status.json").unlink()
     assert folder.page().headline()["Time"] == ("2.1 min", "")
+
+
+def test_a_process_whose_clock_is_ahead_from_its_first_record_on_is_a_process_all_the_same(folder: Folder) -> None:
+    """Three of them: 50 s, 60 s of which compiling took most, and this one, 72 s by its status."""
+    folder.environment(sessions=[{"from_step": 0}, {"from_step": 100}, {"from_step": 150}])
+    clock = {50: 40.0, 100: 50.0, 150: 60.0, 200: 65.0, 250: 70.0}
+    folder.records([train_record(step, seconds=seconds) for step, seconds in clock.items()])
+    assert wall_seconds(read_run(folder.path)) == 50.0 + 60.0 + 72.0
+    (folder.path / "status.json").unlink()
+    assert wall_seconds(read_run(folder.path)) == 50.0 + 60.0 + 70.0
 
 
 def test_the_log_is_believed_where_the_status_lags_behind(folder: Folder) -> None:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from vae_runner.report.findings import DEAD_NATS, latent_kl
-from vae_runner.report.folder import Run, number
+from vae_runner.report.folder import Run, dig, number
 from vae_runner.report.human import count, duration, moment, nats
 
 __all__ = ["Figure", "figures", "images_per_second", "points", "wall_seconds"]
@@ -80,7 +80,28 @@ def _speed(run: Run) -> Iterator[Figure]:
 
 def _seconds(run: Run) -> tuple[float, float | None]:
     """Wall time of the processes before this one, if the run was resumed, and of this one: each has its own clock."""
-    clock = [seconds for _, seconds in points(run.train, "seconds") if math.isfinite(seconds)]
-    before = sum(last for last, following in itertools.pairwise(clock) if following < last)
+    clock = [point for point in points(run.train, "seconds") if math.isfinite(point[1])]
+    *before, last = _ends(clock, _first_steps(run)) or [None]
     own = number(run.status.get("seconds"))
-    return before, clock[-1] if own is None and clock else own
+    return math.fsum(before), last if own is None else own
+
+
+def _ends(clock: Sequence[tuple[float, float]], starts: Sequence[float]) -> list[float]:
+    """Where the clock of each process stands in its last record; where its first step is not known, a clock that goes
+    back tells of a new one.
+    """
+    if not starts:
+        behind = [seconds for _, seconds in clock[1:]]
+        pairs = itertools.zip_longest([seconds for _, seconds in clock], behind, fillvalue=-math.inf)
+        return [seconds for seconds, following in pairs if following < seconds]
+    ends = [0.0] * len(starts) if clock else []
+    for step, seconds in clock:  # in the order of the steps
+        ends[max((number for number, start in enumerate(starts) if start < step), default=0)] = seconds
+    return ends
+
+
+def _first_steps(run: Run) -> list[float]:
+    """The step that each process of the run has gone on from; empty where not all are known."""
+    sessions = run.environment.get("sessions")
+    found = [number(dig(session, "from_step")) for session in (sessions if isinstance(sessions, list) else [])]
+    return [] if None in found else found
