@@ -18,8 +18,18 @@ from torch.distributions import Normal
 from vae_runner.callbacks.pictures import picture_images
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
+from vae_runner.files import write_atomically
 from vae_runner.state import FACTORS, MODEL, State, X
-from vae_runner.visualisation import Animation, KLBars, LatentScatter, LossCurves, Scene, ScheduleChart, layout
+from vae_runner.visualisation import (
+    Animation,
+    KLBars,
+    LatentScatter,
+    LossCurves,
+    Scene,
+    ScheduleChart,
+    curves,
+    layout,
+)
 from vae_runner.visualisation.animation import Movie, encoded
 from vae_runner.visualisation.axes import COLOURS, ticks
 from vae_runner.visualisation.canvas import Canvas
@@ -164,6 +174,30 @@ def test_curves_have_what_the_log_has_up_to_the_step(tmp_path: Path) -> None:
     assert len(circles(svg)) == 3 * 4 + 3 + 1  # 4 validations in 3 panels, 3 legends, the kl before the gap
     assert {"loss, nats", "KL, nats", "C", "beta, weight of the KL", "training, step 40"} <= set(texts(svg))
     assert LossCurves().drawings(scene(folder=tmp_path / "none")) == []
+
+
+def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, picture, read = tmp_path / "metrics.jsonl", LossCurves(), []
+    lines = [json.dumps({"step": step, "split": "train", "loss": 100.0 - step, "kl_dims": [1.0]}) for step in range(40)]
+    loads = json.loads
+    monkeypatch.setattr(curves.json, "loads", lambda line: read.append(line) or loads(line))
+
+    def shown() -> tuple[int, bytes]:
+        """How many lines were read for it, and the picture."""
+        read.clear()
+        (drawing,) = picture.drawings(scene(folder=tmp_path, step=39))
+        return len(read), drawing.encode().files[".svg"]
+
+    def afresh() -> bytes:
+        (drawing,) = LossCurves().drawings(scene(folder=tmp_path, step=39))
+        return drawing.encode().files[".svg"]
+
+    log.write_text("\n".join(lines[:11]))  # the last one is not whole yet
+    assert shown() == (10, afresh())
+    log.write_text("\n".join(lines) + "\n")
+    assert shown() == (30, afresh())
+    write_atomically(log, ("\n".join(lines[:20]) + "\n").encode())  # as a resumed run does
+    assert shown() == (20, afresh())
 
 
 @pytest.mark.parametrize(

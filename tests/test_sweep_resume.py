@@ -374,7 +374,8 @@ def outside() -> list[object]:
     names = (None, "vae_runner", "hydra")
     return [
         torch.get_num_threads(), torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.is_grad_enabled(),
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32,
+        torch.is_grad_enabled(),
         torch.random.get_rng_state().tolist(), random.getstate(), numpy.random.get_state()[1].tolist(),  # noqa: NPY002
         os.getcwd(), dict(os.environ), list(sys.argv), list(sys.path), list(warnings.filters),
         [(list(logging.getLogger(name).handlers), logging.getLogger(name).propagate) for name in names],

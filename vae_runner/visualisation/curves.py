@@ -1,6 +1,7 @@
 """Charts over the steps of a run: its schedules, before it starts, and its losses."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -62,9 +63,11 @@ class LossCurves(Picture):
 
     def __init__(self, points: Count = 500) -> None:
         self.points = points
+        self._log = _Log()
 
     def drawings(self, scene: Scene) -> list[Drawing]:
-        records = [record for record in _records(scene.folder / "metrics.jsonl") if record["step"] <= scene.step]
+        found = self._log.records(scene.folder / "metrics.jsonl")
+        records = [record for record in found if record["step"] <= scene.step]
         if not records:
             return []
         panels = [
@@ -99,11 +102,32 @@ def _of(records: Sequence[dict[str, Any]], split: str) -> list[dict[str, Any]]:
     return [record for record in records if record.get("split") == split]
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
-    """The log's whole lines."""
-    if not file.exists():
-        return []
-    return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+class _Log:
+    """A log that grows, of which every line is read once: the training waits for it."""
+
+    def __init__(self) -> None:
+        self._file: tuple[Path, int] | None = None  # its path and its number on the disk, for it may be replaced
+        self._end = 0  # bytes that were read
+        self._records: list[dict[str, Any]] = []
+
+    def records(self, file: Path) -> list[dict[str, Any]]:
+        """What the whole lines hold, without its lists."""
+        if not file.exists():
+            return []
+        with open(file, "rb") as log:
+            about = os.fstat(log.fileno())
+            if self._file != (file, about.st_ino) or about.st_size < self._end:
+                self._file, self._end, self._records = (file, about.st_ino), 0, []
+            log.seek(self._end)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._end += len(whole)
+        self._records += map(_without_lists, map(json.loads, whole.splitlines()))
+        return self._records
+
+
+def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
 def _panels(
