@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vae_runner.engine import Engine, compilation
 from vae_runner.engine.allocator import keep_freed_memory
-from vae_runner.state import LOSS
+from vae_runner.state import LOSS, Y_TRUE, X
 
 Experiment = Callable[..., Engine]
 PLAIN = (
@@ -53,6 +53,18 @@ def test_in_fp32_each_step_is_within_1e_5_of_the_plain_one(experiment: Experimen
     assert losses(fast) == pytest.approx(losses(plain), rel=1e-5)
     for ours, theirs in zip(fast.objective.parameters(), plain.objective.parameters(), strict=True):
         assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+@pytest.mark.parametrize("corruption", ["none", "masking"])
+def test_images_in_colour_are_laid_out_once_where_they_are_their_own_target(
+    experiment: Experiment, corruption: str
+) -> None:
+    engine = experiment("dataset.channels=3", f"corruption={corruption}", *FAST)
+    engine.prepare()
+    state = engine.train_step()
+    assert state[X].is_contiguous(memory_format=torch.channels_last)
+    assert state[Y_TRUE].is_contiguous(memory_format=torch.channels_last)
+    assert (state[X] is state[Y_TRUE]) == torch.equal(state[X], state[Y_TRUE]) == (corruption == "none")
 
 
 def test_fast_and_plain_checkpoints_are_the_same_thing(experiment: Experiment) -> None:

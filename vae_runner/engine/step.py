@@ -47,11 +47,12 @@ class TrainingStep:
 
     def gradients(self, x: Tensor, target: Tensor) -> State:
         """Forward and backward: returns the state, with the gradients in the parameters' `grad`."""
-        x, target = (images.contiguous(memory_format=self.memory_format) for images in (x, target))
+        laid_out = x.contiguous(memory_format=self.memory_format)
+        target = laid_out if target is x else target.contiguous(memory_format=self.memory_format)
 
         def gradients(forward: Callable[..., State]) -> State:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                state = forward(x, target)
+                state = forward(laid_out, target)
             self.optimizer.zero_grad(set_to_none=True)
             state[LOSS].backward()
             return state
