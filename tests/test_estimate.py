@@ -143,7 +143,7 @@ def test_the_line_says_what_the_steps_left_will_take(experiment: Make, caplog: p
     )
     small = Estimate(parameters=4_321, fixed=20 * MB, per_image=0, batch_size=1, seconds=0.00123)
     assert describe_estimate(small, 3) == (
-        "size  4,321 parameters, about 20 MB of memory, about 0.0012 s a step: 3 steps in 0 s"
+        "size  4,321 parameters, about 20 MB of memory, about 0.0012 s a step: 3 steps in 0.0 s"
     )
     engine = experiment()
     engine.step = 7

@@ -19,8 +19,7 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
 from vae_runner.state import State
 
-__all__ = ["RunFolder", "Status", "duration", "holds_a_run", "literal", "quoted", "record_failure"]
-__all__ += ["resume_command", "shown"]
+__all__ = ["RunFolder", "Status", "holds_a_run", "literal", "quoted", "record_failure", "resume_command", "shown"]
 
 
 def shown(folder: Path) -> str:
@@ -58,13 +57,6 @@ def holds_a_run(folder: Path) -> str:
     """The line for a new run, or sweep, that was to go where another one is."""
     what = "a sweep" if (folder / "sweep.json").exists() else "a run"
     return f"{shown(folder)} holds {what} already; go on with it by {resume_command(folder)}, or choose another folder"
-
-
-def duration(seconds: float) -> str:
-    """52 s, 8.3 min, 2.1 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class RunFolder:

@@ -19,12 +19,13 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.estimate import tell_size
-from vae_runner.experiment.folder import RunFolder, Status, duration, shown
+from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
+from vae_runner.report.human import duration
 
 __all__ = ["resume", "start"]
 
