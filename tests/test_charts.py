@@ -20,6 +20,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.state import FACTORS, MODEL, State, X
+from vae_runner.ticks import tick_labels, ticks
 from vae_runner.visualisation import (
     Animation,
     KLBars,
@@ -31,7 +32,7 @@ from vae_runner.visualisation import (
     layout,
 )
 from vae_runner.visualisation.animation import Movie, encoded
-from vae_runner.visualisation.axes import COLOURS, ticks
+from vae_runner.visualisation.axes import COLOURS
 from vae_runner.visualisation.canvas import Canvas
 
 Make = Callable[..., Engine]
@@ -202,10 +203,22 @@ def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-3, 12, [0, 5, 10]), (0, 2500, [0, 500, 1000, 1500, 2000, 2500])],
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (-3, 12, [0, 5, 10]),
+        (0, 2500, [0, 500, 1000, 1500, 2000, 2500]),
+        (0.1, 0.3, [0.1, 0.15, 0.2, 0.25, 0.3]),  # 0.3 / 0.05 is 5.999...
+    ],
 )
 def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high, 5) == pytest.approx(expected)
+
+
+def test_ticks_are_labelled_whole_or_all_with_a_power_of_ten() -> None:
+    assert tick_labels([0, 0.1 + 0.2, 1234.5]) == ["0", "0.3", "1,234.5"]
+    assert tick_labels([0, 1_250_000]) == ["0", "1,250,000"]
+    assert tick_labels([0, 2e7, 4e7]) == ["0", "2e+07", "4e+07"]
+    assert tick_labels([0.0002, 0.0004]) == ["0.0002", "0.0004"]
 
 
 def test_texts_are_escaped_and_svg_is_ascii() -> None:

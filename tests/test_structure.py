@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
-    *("paths", "errors", "signature", "files", "randomness", "output"),
+    *("paths", "errors", "signature", "files", "randomness", "output", "ticks"),
     *(
         "state",
         "schedule",

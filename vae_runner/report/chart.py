@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vae_runner.report.markup import Html, join, tag
+from vae_runner.ticks import log_ticks, tick_labels, ticks
 
 __all__ = ["Point", "Scale", "Series", "chart", "thinned"]
 
@@ -46,7 +47,7 @@ class Scale:
 
     def ticks(self, most: int = 5) -> list[float]:
         """Round values inside the range."""
-        return (_log_ticks if self.log else _linear_ticks)(self.lower, self.upper, most)
+        return (log_ticks if self.log else ticks)(self.lower, self.upper, most)
 
 
 def chart(
@@ -63,7 +64,7 @@ def chart(
     values = [value for _, value in finite]
     log = may_be_log and min(values) > 0 and max(values) >= 10 * min(values)
     y = Scale(*_padded(min(values), max(values), log), HEIGHT - BOTTOM, TOP, log)
-    left = 10 + CHARACTER * max(map(len, _labels(y.ticks())), default=0)
+    left = 10 + CHARACTER * max(map(len, tick_labels(y.ticks())), default=0)
     steps = [step for step, _ in finite]
     x = Scale(
         *((0, max(1, *steps)) if across == "step" else _padded(min(steps), max(steps), False)), left, WIDTH - RIGHT
@@ -94,11 +95,11 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 def _axes(x: Scale, y: Scale, unit: str, across: str) -> Html:
     parts = [tag("text", unit, class_="unit", x=0, y=10)]
-    for value, label in zip(y.ticks(), _labels(y.ticks()), strict=True):
+    for value, label in zip(y.ticks(), tick_labels(y.ticks()), strict=True):
         at = f"{y(value):.2f}"
         parts.append(tag("line", class_="rule", x1=f"{x.start:.2f}", x2=f"{x.end:.2f}", y1=at, y2=at))
         parts.append(tag("text", label, class_="y", x=f"{x.start - 8:.2f}", y=at))
-    for value, label in zip(x.ticks(), _labels(x.ticks()), strict=True):
+    for value, label in zip(x.ticks(), tick_labels(x.ticks()), strict=True):
         parts.append(tag("text", label, class_="x", x=f"{x(value):.2f}", y=HEIGHT - BOTTOM + 17))
     parts.append(tag("text", across, class_="unit end", x=f"{x.end:.2f}", y=HEIGHT - 4))
     return join(*parts)
@@ -146,24 +147,3 @@ def _padded(lower: float, upper: float, log: bool) -> tuple[float, float]:
     is_flat = upper - lower <= 1e-9 * largest + 1e-30
     room = max(0.05 * largest, 1e-3) if is_flat else 0.04 * (upper - lower)
     return (0.0 if 0 <= lower < room else lower - room), upper + room
-
-
-def _linear_ticks(lower: float, upper: float, most: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10((upper - lower) / most))
-    distance = next((power * factor for factor in (1, 2, 5) if power * factor * most >= upper - lower), 10 * power)
-    return [i * distance for i in range(math.ceil(lower / distance), math.floor(upper / distance) + 1)]
-
-
-def _log_ticks(lower: float, upper: float, most: int) -> list[float]:
-    """Powers of ten, every second or third one where there are many, with their 2 and 5 times where there are few."""
-    first, last = math.floor(math.log10(lower)), math.ceil(math.log10(upper))
-    factors = (1, 2, 5) if last - first <= 3 else (1,)
-    every = math.ceil((last - first) / (most + 2))
-    ticks = [factor * 10.0**exponent for exponent in range(first, last + 1, every) for factor in factors]
-    return [tick for tick in ticks if lower <= tick <= upper]
-
-
-def _labels(ticks: Sequence[float]) -> list[str]:
-    largest = max(map(abs, ticks), default=0)
-    return [f"{tick:,.8g}" if 1e-3 <= largest < 1e7 else f"{tick:.3g}" for tick in ticks]

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vae_runner.ticks import log_ticks, tick_labels, ticks
 from vae_runner.visualisation.canvas import Canvas, Point, text_width
 
-__all__ = ["COLOURS", "INK", "QUIET", "RULE", "Axes", "Box", "Curve", "plot", "tick_labels", "ticks"]
+__all__ = ["COLOURS", "INK", "QUIET", "RULE", "Axes", "Box", "Curve", "plot"]
 
 INK, QUIET, RULE = "#282828", "#6e6e6e", "#e4e4e4"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe & Ito 2008
@@ -53,12 +54,12 @@ class Axes:
     def draw(self, canvas: Canvas, x_title: str = "", vertical_rules: bool = False) -> None:
         """Rules at the ticks, and their labels outside."""
         box = self.box
-        values = _log_ticks(*self.y) if self.log else ticks(*self.y, most=5)
+        values = log_ticks(*self.y) if self.log else ticks(*self.y)
         for value, label in zip(values, tick_labels(values), strict=True):
             y = self.place(self.x[0], value)[1]
             canvas.line([(box.left, y), (box.right, y)], RULE, 1)
             canvas.text(box.left - 8, y + 4, label, QUIET, SMALL, "end")
-        values = ticks(*self.x, most=5)
+        values = ticks(*self.x)
         for value, label in zip(values, tick_labels(values), strict=True):
             x = self.place(value, self.y[1])[0]
             if vertical_rules:
@@ -88,27 +89,6 @@ def plot(
                 canvas.line(places, curve.colour)
     if len(curves) > 1:
         _legend(canvas, box, curves)
-
-
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values inside the range, about `most`: multiples of 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next((power * factor for factor in (1, 2, 5) if power * factor * most >= high - low), 10 * power)
-    return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def tick_labels(values: Sequence[float]) -> list[str]:
-    largest = max(map(abs, values), default=0)
-    return [f"{value:,.6g}" if 1e-3 <= largest < 1e7 or value == 0 else f"{value:.2g}" for value in values]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten, with their 2 and 5 times where there are few."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    factors = (1, 2, 5) if last - first <= 3 else (1,)
-    every = math.ceil((last - first) / 6)
-    found = [factor * 10.0**power for power in range(first, last + 1, every) for factor in factors]
-    return [value for value in found if low <= value <= high]
 
 
 def _padded(values: Sequence[float], log: bool) -> tuple[float, float]:

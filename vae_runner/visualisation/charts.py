@@ -13,8 +13,9 @@ from vae_runner.datasets.split import ImageData, factors_of
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced, non_negative
 from vae_runner.state import FACTORS, MODEL, STEP, State
+from vae_runner.ticks import tick_labels, ticks
 from vae_runner.visualisation.association import followed
-from vae_runner.visualisation.axes import COLOURS, INK, QUIET, RULE, Axes, Box, tick_labels, ticks
+from vae_runner.visualisation.axes import COLOURS, INK, QUIET, RULE, Axes, Box
 from vae_runner.visualisation.canvas import Canvas, text_width
 from vae_runner.visualisation.colours import colour_map
 from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene, check_space

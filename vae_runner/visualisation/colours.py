@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vae_runner.visualisation.axes import COLOURS, INK, QUIET, tick_labels
+from vae_runner.ticks import tick_labels
+from vae_runner.visualisation.axes import COLOURS, INK, QUIET
 from vae_runner.visualisation.canvas import Canvas
 
 __all__ = ["colour_map"]
