@@ -86,6 +86,9 @@ def test_json_goes_there_and_back(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"a": [1, None]}
     (tmp_path / "b.json").write_text("{")
     assert read_json(tmp_path / "b.json") == read_json(tmp_path / "c.json") == {}
+    (tmp_path / "d.json").write_text("[" * 100_000)  # deeper than Python goes
+    (tmp_path / "e.json").write_bytes(b"\xff")
+    assert read_json(tmp_path / "d.json") == read_json(tmp_path / "e.json") == {}
 
 
 def test_a_lock_is_held_against_other_processes_and_goes_with_them(tmp_path: Path) -> None:

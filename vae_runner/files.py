@@ -19,10 +19,10 @@ import yaml
 
 from vae_runner.errors import RunError
 
-__all__ = ["append", "flush", "has_aliases", "hold", "keep_as", "locked", "read_json", "remove_leftovers"]
-__all__ += ["write_atomically", "write_json"]
+__all__ = ["LOADER", "append", "flush", "has_aliases", "hold", "is_alive", "json_object", "keep_as", "locked"]
+__all__ += ["read_json", "remove_leftovers", "write_atomically", "write_json"]
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of YAML: builds plain values only
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -99,17 +99,26 @@ def remove_leftovers(folder: Path) -> None:
     """Take away what `write_atomically` had begun below `folder` in processes that are gone."""
     for file in folder.rglob(".*.tmp"):
         process = file.name.split(".")[-2].partition("-")[0]
-        if process.isdigit() and not _is_alive(int(process)):
+        is_own = process == str(os.getpid())  # what this one writes now, it has not begun before
+        if process.isdigit() and (is_own or not is_alive(int(process))):
             file.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """The content of a JSON file, empty where there is no such file or it holds something else."""
     try:
-        content = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
+        return json_object(Path(path).read_text()) or {}
+    except (OSError, UnicodeDecodeError):
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object, None where the text is none or not whole."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def has_aliases(text: str) -> bool:
@@ -162,17 +171,23 @@ def _told(path: Path) -> Iterator[None]:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _is_alive(process: int) -> bool:
-    """Whether there is another such process on this machine; what this one writes now, it has not begun before."""
-    if process == os.getpid():
-        return False
+def is_alive(process: int) -> bool:
+    """Whether there is such a process on this machine, and it has not ended."""
     try:
         os.kill(process, 0)  # sends nothing
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
         return True
-    return True
+    return not _is_zombie(process)
+
+
+def _is_zombie(process: int) -> bool:
+    """Whether the process has ended and nobody has asked how: where init reaps no orphans, as in many containers."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (OSError, IndexError):
+        return False
 
 
 def _umask() -> int:

@@ -24,11 +24,10 @@ from vae_runner.experiment.folder import quoted, resume_command, shown
 from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.files import locked
-from vae_runner.report.sweep import Ledger, find_runs, job_number, read_ledger, write_ledger
+from vae_runner.report.sweep import FILE, Ledger, find_runs, job_number, read_ledger, write_ledger
 
 __all__ = ["go_on", "is_launchers", "sweep"]
 
-FILE = "sweep.json"
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
 

@@ -6,7 +6,7 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import Parameter
 from typing import Any
@@ -65,7 +65,7 @@ def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     roots = {*ROOT, "engine", "visualisation", *(group.split(".")[0] for group in GROUPS)}
     if absent := [f"{key} is missing; set {key}=..." for key in ROOT if key not in config]:
         return config, absent
-    known = [*roots, *leaves({key: config[key] for key in config if key in roots})]
+    known = [*roots, *dict(leaves({key: config[key] for key in config if key in roots}))]
     problems = [_unknown(key, known) for key in config if key not in roots]
     problems += _check_values(config, "", ROOT)
     problems += _check_engine(config)
@@ -85,11 +85,13 @@ def spaces_of(node: Any) -> dict[str, Any]:
     return {name: node[name] for name in names} if names and set(names) == set(node) else {"": node}
 
 
-def leaves(node: Any, key: str = "") -> list[str]:
-    """The dotted names of all values in nested mappings."""
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted names of all values in nested mappings, and the values; an empty mapping is one too."""
     if not isinstance(node, Mapping) or not node:
-        return [key]
-    return [leaf for name, inner in node.items() for leaf in leaves(inner, f"{key}.{name}" if key else str(name))]
+        yield key, node
+        return
+    for name, inner in node.items():
+        yield from leaves(inner, f"{key}.{name}" if key else str(name))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

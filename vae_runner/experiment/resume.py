@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
+from vae_runner.experiment.check import leaves
 from vae_runner.experiment.folder import shown
 from vae_runner.files import has_aliases
 from vae_runner.signature import locate
@@ -95,7 +96,7 @@ def check_targets(node: Any, file: Path) -> None:
             raise UserError(
                 f"{shown(file)} names the target {target!r}, outside vae_runner and torch; trust=true builds it"
             )
-    for key, value in _leaves(node):
+    for key, value in leaves(node):
         if SPECIAL & set(key.split(".")):
             raise UserError(f"{shown(file)} sets {key}, which says how a part is built; trust=true takes it")
         if "${" in str(value):  # this program writes plain values only
@@ -129,7 +130,7 @@ def _is_trusted(target: str) -> bool:
 
 def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raises `UserError` where the checkpoint was made under another config than the run's, with each difference."""
-    theirs, ours = dict(_leaves(saved)), dict(_leaves(config))
+    theirs, ours = dict(leaves(saved)), dict(leaves(config))
     skip = HARMLESS | {"engine.resume", "resume", "trust"}
     different = [
         f"checkpoint has {key} {theirs.get(key, 'unset')}, the config {ours.get(key, 'unset')}"
@@ -167,11 +168,3 @@ def _targets(node: Any) -> Iterator[Any]:
     elif isinstance(node, list):
         for value in node:
             yield from _targets(value)
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping) and node:
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, node

@@ -1,14 +1,14 @@
 """What lies in a run's folder, as far as it is there: any file may be missing, and a log may still be growing."""
 
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_runner.report.picture import Picture, json_object, read_pictures, read_text
+from vae_runner.files import is_alive, json_object
+from vae_runner.report.picture import Picture, read_pictures, read_text
 
 __all__ = ["Run", "dig", "is_run", "number", "read_run"]
 
@@ -99,18 +99,4 @@ def _is_gone(status: Mapping[str, Any]) -> bool:
     pid = status.get("pid")
     if status.get("state") != "running" or status.get("host") != platform.node() or type(pid) is not int or pid <= 0:
         return False
-    try:
-        os.kill(pid, 0)  # sends nothing
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether the process has ended and nobody has asked how: where init reaps no orphans, as in many containers."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (OSError, IndexError):
-        return False
+    return not is_alive(pid)

@@ -1,7 +1,6 @@
 """Picture files as a report embeds them: PNG (still or moving), GIF, WebP and SVG, with the JSON file beside each."""
 
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["Picture", "as_picture", "json_object", "ranked", "read_pictures", "read_text"]
+from vae_runner.files import json_object
+
+__all__ = ["Picture", "as_picture", "ranked", "read_pictures", "read_text"]
 
 TYPES = {".svg": "svg+xml", ".webp": "webp", ".png": "png", ".gif": "gif"}  # of one name, the first there is
 # Of the pictures: by the first word of the name. Others come behind, by name.
@@ -71,15 +72,6 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object, None where the text is none or not whole."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _picture(file: Path) -> Picture | None:

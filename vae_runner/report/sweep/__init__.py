@@ -5,8 +5,8 @@
 read as JSON, plain YAML and PNG.
 """
 
-from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger, write_ledger
+from vae_runner.report.sweep.ledger import FILE, Ledger, job_number, read_ledger, write_ledger
 from vae_runner.report.sweep.read import find_runs, read_sweep
 from vae_runner.report.sweep.write import write_sweep
 
-__all__ = ["Ledger", "find_runs", "job_number", "read_ledger", "read_sweep", "write_ledger", "write_sweep"]
+__all__ = ["FILE", "Ledger", "find_runs", "job_number", "read_ledger", "read_sweep", "write_ledger", "write_sweep"]

@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
+from vae_runner.files import json_object
 from vae_runner.report.folder import dig, number
-from vae_runner.report.picture import json_object, read_text
+from vae_runner.report.picture import read_text
 from vae_runner.report.sweep.read import Job, Sweep
 from vae_runner.report.sweep.sheet import Row, matrix, most_images, png, rows_of_images
 

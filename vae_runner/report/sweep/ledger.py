@@ -13,7 +13,7 @@ from vae_runner.files import read_json, write_json
 from vae_runner.report.folder import dig
 from vae_runner.report.sweep.settings import plain_yaml
 
-__all__ = ["Ledger", "job_number", "read_ledger", "write_ledger"]
+__all__ = ["FILE", "Ledger", "job_number", "read_ledger", "write_ledger"]
 
 FILE = "sweep.json"
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from vae_runner.files import has_aliases
+from vae_runner.files import LOADER, has_aliases, json_object
 from vae_runner.report.folder import dig
-from vae_runner.report.picture import json_object, read_text
+from vae_runner.report.picture import read_text
 
 __all__ = ["Settings", "differences", "label_keys", "plain_yaml", "read_settings"]
 
@@ -25,7 +25,6 @@ ASIDE = frozenset(
     + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
     + ["dataset.root", "dataset.cache_dir", "resume", "trust"]
 )
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # builds plain values only
 
 
 @dataclass(frozen=True)
