@@ -20,7 +20,7 @@ import pytest
 import torch
 import yaml
 from photos import write_photos
-from test_cli import ENVIRONMENT, Run, toy, vae_train
+from test_cli import Run, toy, vae_train
 from test_sweep import make_run
 
 from vae_runner.checkpoint import load_checkpoint
@@ -281,7 +281,7 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen:
     """A sweep in a session of its own, so that a signal can be sent to all its processes."""
     command = [sys.executable, "-m", "vae_runner", *sweep(*arguments)]
     return subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
 
 
@@ -313,7 +313,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, vae_train: Run, launche
     assert found[0] == "killed"
     furthest = max(load_checkpoint(file)["step"] for file in tmp_path.glob("mine/*/checkpoints/last.pt"))
     command = [sys.executable, "-m", "vae_runner", "resume=mine", TRUST, f"engine.steps={furthest + 5}"]
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert states(tmp_path / "mine") == ["done"] * 3
     assert vae_train(*toy(*QUICK, *LONG, f"engine.steps={furthest + 5}", "seed=0", "hydra.run.dir=alone"))[0] == 0
