@@ -336,6 +336,7 @@ def test_animations_are_embedded_as_they_are(folder: Folder) -> None:
     (section,) = (e for e in page.all("section") if any(h.text == "Animations" for h in e.all("h2")))
     images = section.all("img")
     assert [h.text for h in section.all("h3")] == ["Traversal", "Path", "Training"]
+    assert images[0].attributes["alt"] == "traversal, each image moves one latent back and forth, all others stay"
     assert images[1].attributes["alt"].startswith("path, step 700")
     for image, name in zip(images, ("traversal.gif", "path.png", "training.webp"), strict=True):
         head, _, data = image.attributes["src"].partition(",")

@@ -1,7 +1,7 @@
 """The pictures of a run on its page: the newest of each kind, and what moves."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vae_runner.report.folder import Run, number
 from vae_runner.report.human import count
@@ -19,23 +19,29 @@ ABOUT = {
     "reconstruction": "input images, and below each its reconstruction",
     "samples": "decoded samples of the prior",
     "random": "decoded random codes",
+    "linspace": "each row moves one latent, all others stay",
     "path": "decoded codes along a path through latent space",
     "data": "images of the data set",
     "kl": "what each latent carries, in the course of training",
     "schedule": "how the weight and the capacity move",
     "codes": "where the encoder puts the images",
     "scatter": "where the encoder puts the images",
+    "curves": "losses in training and in validation",
+}
+ABOUT_MOVING = {
+    "traversal": "each image moves one latent back and forth, all others stay",
+    "training": "the same codes, decoded in the course of training",
 }
 
 
 def pictures(run: Run) -> Html:
     """The newest picture of each kind."""
-    return _gallery("Pictures", run.pictures)
+    return _gallery("Pictures", run.pictures, ABOUT)
 
 
 def animations(run: Run) -> Html:
     """What moves: through latent space, or in the course of training."""
-    return _gallery("Animations", run.animations)
+    return _gallery("Animations", run.animations, ABOUT_MOVING)
 
 
 def embedded(picture: Picture, caption: str) -> Html:
@@ -51,12 +57,13 @@ def embedded(picture: Picture, caption: str) -> Html:
     )
 
 
-def _gallery(name: str, shown: Sequence[Picture]) -> Html:
-    return section(name, tag("div", *map(_figure, shown), class_="pictures")) if shown else Html()
+def _gallery(name: str, shown: Sequence[Picture], about: Mapping[str, str]) -> Html:
+    figures = [_figure(picture, about.get(picture.words[0], "")) for picture in shown]
+    return section(name, tag("div", *figures, class_="pictures")) if shown else Html()
 
 
-def _figure(picture: Picture) -> Html:
-    step, about = number(picture.details.get("step")), ABOUT.get(picture.words[0], "")
+def _figure(picture: Picture, about: str) -> Html:
+    step = number(picture.details.get("step"))
     caption = ": ".join(filter(None, [f"step {count(step)}" if step is not None else "", about]))
     image = embedded(picture, ", ".join(filter(None, [picture.name, caption])))
     is_wide = picture.width > (HALF_WIDTH if picture.words[0] in WIDE else PAGE_WIDTH)
