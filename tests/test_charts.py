@@ -319,6 +319,21 @@ def test_one_frame_in_colour_leaves_the_gray_ones_as_they_are() -> None:
     assert (shown[1][inside, inside] == magenta[0]).all()
 
 
+def test_the_label_of_a_moving_tile_keeps_away_from_the_tile_above() -> None:
+    black = np.zeros((2, 30, 30, 1), np.uint8)
+    shown, _ = frames(
+        Movie("m", "apng", 80, [black], ["text"], 1, scale=2, labels=["z0 posY", "z1"]).encode().files[".png"]
+    )
+    ink = (shown[0].min((1, 2)) < 200).tolist()  # of each row of pixels
+    start = ink.index(True)
+    first_tile = 20 + 23
+    assert start < first_tile
+    below = first_tile + 60
+    assert ink[first_tile:below] == [True] * 60
+    assert not any(ink[below : below + 8])
+    assert ink[below + 8 + 23 : below + 8 + 23 + 60] == [True] * 60
+
+
 def test_reconstructions_come_with_the_nats_of_each_image(experiment: Make, tmp_path: Path) -> None:
     engine = experiment("visualisation=[reconstruction]", folder=tmp_path)
     pictures_of(engine).write(engine)

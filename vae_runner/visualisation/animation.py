@@ -31,6 +31,7 @@ HOLD = 8  # times that the last frame of the training stays
 MOST_FRAMES = 60  # of the training
 ACROSS = 5  # latents in a row
 FONT_SIZE = 15
+APART = 8  # pixels between a tile and the label of the one below
 
 Format = Literal["auto", "gif", "webp", "apng", "none"]
 
@@ -150,7 +151,7 @@ class Movie:
         scale = self.scale or chosen_scale(height, width, across)
         label = line if self.labels else 0
         step_x = max(width * scale + GAP, widest(self.labels, font) + 10)
-        step_y = height * scale + (label or GAP)
+        step_y = height * scale + label + (APART if self.labels else GAP)
         size = (2 * MARGIN + step_x * across - GAP, 2 * MARGIN + step_y * down + line)
         picture = Image.new(mode, size, PAPER)
         pen = ImageDraw.Draw(picture)
