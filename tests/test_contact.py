@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,19 @@ def test_of_a_traversal_the_first_three_latents_are_shown(tmp_path: Path) -> Non
     assert not find(shown, image(0, 3, 0), 4)
 
 
-def test_a_long_traversal_keeps_its_range(tmp_path: Path) -> None:
-    wide = {"columns": 21, "tile_width": 128, "tile_height": 128, "scale": 2, "rows": 1}
+@pytest.mark.parametrize("total", [11, 15, 21, 31])
+def test_a_long_traversal_is_shown_in_even_steps_about_its_middle(tmp_path: Path, total: int) -> None:
+    wide = {"columns": total, "tile_width": 128, "tile_height": 128, "scale": 2, "rows": 1}
     for number, run in enumerate(runs(tmp_path, 2)):
         paint(run, "traversal", grid(number, **wide), layout=wide)
     shown = sheet(tmp_path, "traversal")
     assert shown.shape[1] <= 1700
-    columns = [c for c in range(21) if find(shown, image(0, 0, c, size=(64, 64)), 2)]
-    assert 8 <= len(columns) < 21
-    assert {0, 10, 20} <= set(columns)
-    assert columns == [20 - column for column in reversed(columns)]  # as dense on either side
-    assert [c for c in range(21) if find(shown, image(1, 0, c, size=(64, 64)), 2)] == columns
+    columns = [c for c in range(total) if find(shown, image(0, 0, c, size=(64, 64)), 2)]
+    assert 7 <= len(columns) <= 11
+    assert len({after - before for before, after in pairwise(columns)}) == 1
+    assert columns[0] + columns[-1] == total - 1
+    assert columns[-1] - columns[0] >= 0.7 * (total - 1)
+    assert [c for c in range(total) if find(shown, image(1, 0, c, size=(64, 64)), 2)] == columns
 
 
 def test_samples_run_on_over_the_rows_of_their_picture(tmp_path: Path) -> None:

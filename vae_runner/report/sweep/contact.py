@@ -184,10 +184,14 @@ def _latent(details: Mapping[str, Any], row: int) -> str:
 
 
 def _spread(most: int, count: int) -> list[int]:
-    """`count` of so many columns, from the first to the last; the middle one stays, where there is one."""
-    if most % 2 == 1 and count < most and count % 2 == 0:
-        count -= 1
-    return [round(i * (most - 1) / max(count - 1, 1)) for i in range(count)]
+    """At most `count` of so many columns, evenly apart, about the middle one where there is one: what is best in both,
+    their number and the range that they span.
+    """
+    numbers = [number for number in range(1, count + 1) if number % 2 or most % 2 == 0]
+    apart = {number: (most - 1) // max(number - 1, 1) for number in numbers}
+    best = max(numbers, key=lambda number: number * apart[number] * (number - 1))
+    first = (most - 1 - apart[best] * (best - 1)) // 2
+    return [first + apart[best] * i for i in range(best)]
 
 
 def _same(images: Sequence[Image.Image], others: Sequence[Image.Image]) -> bool:
