@@ -74,10 +74,11 @@ class Checkup:
 
     def _cost(self, data: SimpleImageFolder) -> str:
         shape = data.image_shape
-        nbytes, seconds = self.files * math.prod(shape), self.seconds / cores()
+        nbytes, workers = self.files * math.prod(shape), cores()
         return (
             f"store       {nbytes / 1e6:,.1f} MB for {'x'.join(map(str, shape))}, prepared once in about "
-            f"{max(seconds, 0.1):,.1f} s on {cores()} cores, in {printable(data.store_folder)}"
+            f"{max(self.seconds / workers, 0.1):,.1f} s on {workers} core{'' if workers == 1 else 's'}, in "
+            f"{printable(data.store_folder)}"
         )
 
 

@@ -160,7 +160,7 @@ class _Preparation:
         write_json(self.part / INDEX, index)
         os.rename(self.part, self.path)
         (self.path / _JOURNAL).unlink(missing_ok=True)  # last: the rename may fail
-        logger.info("prepared images are kept in %s (%.2f GB)", self.path, self.size / 1e9)
+        logger.info("prepared images are kept in %s (%s MB)", self.path, f"{self.size / 1e6:,.1f}")
 
 
 def _existing(path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> StoredRows | None:
