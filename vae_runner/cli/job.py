@@ -46,7 +46,8 @@ def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
     changes = ledger.changes if ledger else {}
     if is_finished(path, changes):
         return last_figure(path)
-    print(f"\njob {job.num}   {job.override_dirname.replace(',', ' ')}", flush=True)
+    settings = [text for text in HydraConfig.get().overrides.task if text != "trust=false"]  # `resume` says that
+    print(f"\njob {job.num}   {' '.join(settings)}", flush=True)
     try:
         return _logged(path, sweep if ledger else path, lambda: take_up(cfg, path, choices, _command(), changes))
     except Exception as error:
