@@ -94,6 +94,7 @@ def test_elsewhere_the_walk_is_over_the_quantiles_of_the_prior(prior: Distributi
         assert prior.cdf(shown[row, :, dim]).tolist() == pytest.approx([phi(s) for s in (-2, -1, 0, 1, 2)], abs=1e-6)
     assert [row["values"] for row in grid.details["rows"]] == [shown[0, :, 1].tolist(), shown[1, :, 3].tolist()]
     assert len(grid.column_labels) == 5
+    assert grid.caption.endswith("; columns: quantiles of the prior, 2.28 % to 97.7 %")
 
 
 def test_a_quantile_walk_of_a_normal_prior_goes_in_standard_deviations() -> None:

@@ -185,12 +185,13 @@ class LinSpaceWalker(LatentWalker):
         """The values where all rows share them, else the quantiles where all share these, else nothing; and what the
         caption says of them.
         """
+        are_quantiles = all(self._goes_through_quantiles(row, priors[row.space]) for row in rows)
+        percent = [f"{value:.3g} %" for value in (100 * torch.special.ndtr(self._scores())).tolist()]
         if all(torch.equal(row.values, rows[0].values) for row in rows):
-            return as_labels(rows[0].values), ""
-        if all(self._goes_through_quantiles(row, priors[row.space]) for row in rows):
-            percent = 100 * torch.special.ndtr(self._scores())
-            return [f"{value:.3g} %" for value in percent.tolist()], "; columns: quantiles of the prior"
-        return [], ""
+            is_linear = all(self._is_linear(priors[row.space]) for row in rows)
+            meaning = f"; columns: quantiles of the prior, {percent[0]} to {percent[-1]}"
+            return as_labels(rows[0].values), meaning if are_quantiles and not is_linear else ""
+        return (percent, "; columns: quantiles of the prior") if are_quantiles else ([], "")
 
     def _goes_through_quantiles(self, row: Row, prior: Distribution) -> bool:
         """Whether the row's values are the quantiles of the standard scores, as those of a linear walk for N(0, 1)."""
