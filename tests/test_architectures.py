@@ -213,6 +213,14 @@ def test_the_linear_decoder_adds_parts() -> None:
     assert decoder.layer.bias is None
 
 
+def test_the_linear_decoder_starts_with_gray_images() -> None:
+    torch.manual_seed(0)
+    images = LinearDecoder(50, (1, 64, 64))(torch.distributions.Weibull(1.0, 1.0).sample((200, 50)))
+    # 50 latents of mean and variance 1, weights of mean 1/100 and variance 1/50^2/12: 4 sigma of the mean
+    variance = 50 * 0.01**2 / 200 + 50 * 0.02**2 / 12 / 64**2
+    assert images.mean().item() == pytest.approx(0.5, abs=4 * variance**0.5)
+
+
 def test_weights_of_the_linear_decoder_are_non_negative_after_every_step(experiment: Callable[..., Engine]) -> None:
     # Squires et al. 2019
     overrides = ["experiment=squires2019_weibull", "dataset=toy", "engine.steps=5", "optimizer.lr=0.1"]

@@ -19,8 +19,9 @@ __all__ = ["LinearDecoder"]
 class LinearDecoder(nn.Module):
     """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape).
 
-    non_negative   keep all weights (and the bias) at 0 or above: they start there, and `constrain`, called after each
-                   optimiser step, sets what has fallen below to 0
+    non_negative   keep all weights (and the bias) at 0 or above: they start in [0, 1 / latent_dim), so that for z of
+                   mean 1 the first images are gray, and `constrain`, called after each optimiser step, sets what has
+                   fallen below to 0
     """
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, bias: bool = False, non_negative: bool = True) -> None:
@@ -29,8 +30,7 @@ class LinearDecoder(nn.Module):
         self.layer = he_initialised(nn.Linear(latent_dim, math.prod(image_shape), bias=bias))
         self.image_shape = tuple(image_shape)
         if non_negative:
-            with torch.no_grad():
-                self.layer.weight.abs_()
+            nn.init.uniform_(self.layer.weight, 0, 1 / latent_dim)  # far brighter ones drive all latents to 0 for good
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layer(z).unflatten(1, self.image_shape)
