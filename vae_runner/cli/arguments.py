@@ -35,7 +35,8 @@ CHOICES = {
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
 INFO = ("--info", "-i")
-HOME = re.compile(r"~[^\s,'\"\\]*")  # a path that the shell has left as it is, and Hydra could not read unquoted
+# What Hydra could read only in quotes: a path that the shell has left as it is, or one of other than its characters.
+UNQUOTED = re.compile(r"~[^\s,'\"\\]*|(?!\w+\()(?=.*[^\w/+.%*@:?| -])[^,'\"\\\[\]{}$\x00-\x1f]*", re.ASCII)
 HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info", "--experimental-rerun", "--config-path"}
 
 
@@ -96,5 +97,5 @@ def read_arguments(arguments: Sequence[str]) -> Request:
             has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
             request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))
         else:
-            request.overrides.append(f'{name}="{value}"' if HOME.fullmatch(value) else argument)
+            request.overrides.append(f'{name}="{value}"' if UNQUOTED.fullmatch(value) else argument)
     return request

@@ -109,7 +109,10 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
     problems += [_about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
-        if override not in choices and not _report(judge_setting(override, known, names, composer.groups), problems):
+        if override in choices:
+            continue
+        problem = judge_setting(override, known, names, composer.groups)
+        if not _report(problem and (_of_others(override.key_or_group, composer) or problem), problems):
             usable.append(override)
     usable.sort(key=parsed.index)
     if not request.multirun:
@@ -231,6 +234,24 @@ def _count(override: Override) -> int:
 
 def _unknown(key: str, known: Iterable[str]) -> str:
     return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
+
+
+def _of_others(key: str, composer: Composer) -> str | None:
+    """That the setting is one of options that are not chosen, where it is."""
+    parts = key.split(".")
+    groups = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    group = next((group for group in groups if group in composer.groups), None)
+    if group is None or key.replace(".", "/") in composer.groups:
+        return None
+    homes = [name for name in composer.options(group) if key in nodes(_composed(composer, f"{group}={name}"))]
+    return f"{key} is a setting of {group}={'|'.join(homes)}" if homes else None
+
+
+def _composed(composer: Composer, choice: str) -> Any:
+    """The plain config with that choice; of an option that does not go with the others, nothing."""
+    with contextlib.suppress(UserError):
+        return OmegaConf.to_container(without_hydra(composer.compose([choice])), resolve=False)
+    return {}
 
 
 def _about_dashes(name: str, value: str, known: Iterable[str]) -> str:
