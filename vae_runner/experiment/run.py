@@ -23,6 +23,7 @@ from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
 from vae_runner.experiment.signals import StopSignals
+from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
 from vae_runner.report.human import duration
@@ -123,6 +124,7 @@ def _train(
             write_json(path / "environment.json", record)
             log.info("%s", describe_run(record))
             tell_size(engine)
+            tell_unfinished(engine)
             with signals.deferred():
                 validated = engine.run()
     except (RunError, OutOfMemoryError) as error:

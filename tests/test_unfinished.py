@@ -1,0 +1,39 @@
+"""What is said of schedules that end later than the run."""
+
+from collections.abc import Callable
+
+import pytest
+
+from vae_runner.engine import Engine
+from vae_runner.experiment.unfinished import unfinished
+
+LONGER = "its schedule is longer than the run's 12 steps"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lines"),
+    [
+        (["divergence=beta"], []),
+        (["divergence=beta_annealed", "divergence.beta.steps=12"], []),
+        (["divergence=beta_annealed", "divergence.beta.steps=24"], [f"beta comes to 17 on its way to 4: {LONGER}"]),
+        (["divergence=capacity"], [f"capacity comes to 0.003 on its way to 25: {LONGER}"]),
+        (["divergence=beta", "lr_schedule=cosine"], []),
+        (
+            ["divergence=beta", "lr_schedule=linear", "lr_schedule.end=0", "lr_schedule.steps=48"],
+            [f"lr comes to 0.000375 on its way to 0: {LONGER}"],
+        ),
+        (
+            ["distribution=mixed", "divergence=per_space"],
+            [f"space1/capacity comes to 0.003 on its way to 25: {LONGER}"],
+        ),
+    ],
+)
+def test_a_schedule_that_ends_later_than_the_run_is_told(
+    experiment: Callable[..., Engine], overrides: list[str], lines: list[str]
+) -> None:
+    assert unfinished(experiment("engine.steps=12", *overrides)) == lines
+
+
+def test_a_cyclic_schedule_has_no_end_to_be_missed(experiment: Callable[..., Engine]) -> None:
+    cyclic = "divergence.beta={_target_: vae_runner.schedule.Cyclic, start: 0, end: 4, period: 50}"
+    assert unfinished(experiment("engine.steps=12", "divergence=beta", cyclic)) == []

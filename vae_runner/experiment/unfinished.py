@@ -1,0 +1,38 @@
+"""Schedules that the run is too short for, told before it starts.
+
+The end of a schedule c is c(10^9), where it rests from there on; one that does not, such as a cyclic one, has no end to
+be missed. A run of T steps ends on the way to it where |c(10^9) - c(T)| > 0.01 max(|c(0)|, |c(10^9)|).
+"""
+
+import logging
+
+import torch
+
+from vae_runner.engine import Engine
+
+__all__ = ["tell_unfinished", "unfinished"]
+
+log = logging.getLogger(__name__)
+
+FAR = (10**9, 10**9 + 7_919, 10**9 + 104_729)  # steps
+
+
+def tell_unfinished(engine: Engine) -> None:
+    """Log a line for each schedule that ends later than the run."""
+    for line in unfinished(engine):
+        log.info("%s", line)
+
+
+def unfinished(engine: Engine) -> list[str]:
+    """'capacity comes to 2.5 on its way to 25: its schedule is longer than the run's 10,000 steps'."""
+    steps = torch.tensor([0, engine.total_steps, *FAR])
+    lines = []
+    for name, values in engine.schedules(steps).items():
+        start, last, *far = values.tolist()
+        rests = len(set(far)) == 1
+        if rests and abs(far[0] - last) > 0.01 * max(abs(start), abs(far[0])):
+            lines.append(
+                f"{name} comes to {last:.3g} on its way to {far[0]:.3g}: its schedule is longer than the run's "
+                f"{engine.total_steps:,} steps"
+            )
+    return lines
