@@ -19,6 +19,7 @@ from vae_runner.callbacks.pictures import picture_images
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
+from vae_runner.report.gallery import PAGE_WIDTH
 from vae_runner.state import FACTORS, MODEL, State, X
 from vae_runner.ticks import tick_labels, ticks
 from vae_runner.visualisation import (
@@ -72,6 +73,15 @@ def test_bars_are_as_long_as_the_kl_the_largest_first_in_each_space() -> None:
     assert {"z2", "z0", "8.00", "2.00", "space0", "space1"} <= set(texts(svg))
     assert "KL per latent, step 7: 10.50 nats in 3 of 4 latents" in texts(svg)
     assert pixels.shape == (2 * int(svg.get("height")), 2 * int(svg.get("width")), 3)
+
+
+def test_bars_of_64_latents_fit_a_page_and_are_named_by_their_numbers(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("distribution.dims=64", "visualisation=[kl]", folder=tmp_path)
+    pictures_of(engine).write(engine)
+    svg = ElementTree.parse(tmp_path / "grids/kl.svg").getroot()
+    assert int(svg.get("width")) <= PAGE_WIDTH
+    assert {str(dim) for dim in range(64)} <= set(texts(svg))
+    assert not {"z0", "z63"} & set(texts(svg))
 
 
 def test_a_kl_that_is_no_number_or_infinite_is_drawn_all_the_same() -> None:

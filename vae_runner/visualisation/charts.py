@@ -153,7 +153,8 @@ def _by_kl(row: Latent) -> float:
 def _bars(rows: Sequence[Latent], title: str, several: bool, dead_below: float) -> Canvas:
     spaces = sorted({row.space for row in rows})
     pitch = max(PITCH, 12 + max(text_width(part, 10) for row in rows for part in [*row.follows.split(), f"z{row.dim}"]))
-    pitch = pitch if len(rows) <= 20 else max(24.0, 900 / len(rows))
+    pitch = pitch if len(rows) <= 20 else max(16.0 if len(rows) <= 100 else 20.0, 900 / len(rows))
+    is_narrow = pitch < 24
     left, top = 64.0, 62.0
     width = max(left + pitch * len(rows) + 26 * (len(spaces) - 1) + 28, left + text_width(title, 14) + 24)
     canvas = Canvas(width, top + TALL + (76 if several else 62))
@@ -161,7 +162,7 @@ def _bars(rows: Sequence[Latent], title: str, several: bool, dead_below: float) 
     high = max([*finite, 0.1]) * 1.08
     axes = Axes(Box(left, top, width - 20, top + TALL), (0, 1), (0, high))
     canvas.text(left, 26, title, INK, 14)
-    canvas.text(left, 46, "nats per image", QUIET, 11)
+    canvas.text(left, 46, "nats per image" + ("; the latents by their numbers" if is_narrow else ""), QUIET, 11)
     values = ticks(0, high, 5)
     for value, label in zip(values, tick_labels(values), strict=True):
         y = axes.place(0, value)[1]
@@ -178,7 +179,8 @@ def _bars(rows: Sequence[Latent], title: str, several: bool, dead_below: float) 
             half_text = text_width(figure, 10) / 2 + 2
             canvas.box(x - half_text, y - 15, x + half_text, y - 2, "#ffffff")  # no rule through the figure
             canvas.text(x, y - 5, figure, QUIET, 10, "middle")
-        canvas.text(x, top + TALL + 17, f"z{row.dim}", QUIET if is_dead else INK, 12 if pitch >= 30 else 9, "middle")
+        name = str(row.dim) if is_narrow else f"z{row.dim}"
+        canvas.text(x, top + TALL + 17, name, QUIET if is_dead else INK, 12 if pitch >= 30 else 9, "middle")
         for line, part in enumerate([] if is_dead or len(rows) > 20 else row.follows.split()):
             canvas.text(x, top + TALL + 32 + 13 * line, part, QUIET, 10, "middle")
     if several:
