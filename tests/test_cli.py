@@ -60,6 +60,15 @@ def test_help_lists_every_option_and_setting(vae_train: Run) -> None:
     assert max(map(len, screen.splitlines())) <= 140
 
 
+def test_help_lists_the_options_of_ones_own_folder(vae_train: Run, inside: Path) -> None:
+    (inside / "mine/likelihood").mkdir(parents=True)
+    (inside / "mine/likelihood/poisson.yaml").write_text("# Counts of photons.\n_target_: own.Poisson\n")
+    code, screen, _ = vae_train("--config-dir", "mine", "--help")
+    assert code == 0
+    assert re.search(r"^    poisson +Counts of photons\.$", screen, re.M)
+    assert "   *bernoulli" in screen
+
+
 def test_version(vae_train: Run) -> None:
     assert vae_train("--version") == (0, f"vae-train {__version__}\n", "")
 

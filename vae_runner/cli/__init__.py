@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import OutputLost, standard_output, to_stderr
@@ -50,9 +51,11 @@ def told(program: str, action: Callable[[], int]) -> int:
 
 def _command(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
+        from vae_runner.cli.arguments import read_arguments
         from vae_runner.cli.help import help_text
 
-        print(help_text())
+        own = read_arguments(arguments).flags.get("--config-dir")
+        print(help_text(Path(own) if own else None))
         return 0
     if "--version" in arguments:
         from vae_runner import __version__

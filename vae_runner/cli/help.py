@@ -1,6 +1,7 @@
 """The help screen, read off the config folder: its groups, their options and what the first line of each file says."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from vae_runner.paths import config_dir
@@ -42,27 +43,27 @@ Exit codes: 0 done, 1 failed, 2 a mistake in the request, 130 Ctrl-C, 143 SIGTER
 is printed (training goes on)."""
 
 
-def help_text() -> str:
-    """The whole screen."""
-    folder = config_dir()
-    defaults = (folder / "train.yaml").read_text()
-    groups = [_group(folder, group, defaults) for group in _groups(folder)]
+def help_text(own: Path | None = None) -> str:
+    """The whole screen; with the options in the user's `own` folder."""
+    folders = [config_dir(), *([own] if own else [])]
+    defaults = (config_dir() / "train.yaml").read_text()
+    groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(_groups, folders)))]
     return "\n".join(
         [HEAD, "groups (* is the default):", *groups, "\nsettings of the engine:", *_engine(defaults), "", TAIL]
     )
 
 
-def _groups(folder: Path) -> list[str]:
+def _groups(folder: Path) -> set[str]:
     """Every folder with options in it, as a path from the config folder."""
-    found = {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")} - {"."}
-    return sorted(found)
+    return {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")} - {"."}
 
 
-def _group(folder: Path, group: str, defaults: str) -> str:
+def _group(folders: Sequence[Path], group: str, defaults: str) -> str:
     chosen = re.search(rf"^  - {re.escape(group)}: (.*)$", defaults, re.M)
     chosen_names = set(re.findall(r"\w+", chosen[1])) if chosen else set()
     lines = [f"  {group}"]
-    for file in sorted((folder / group).glob("*.yaml")):
+    files = {file.stem: file for folder in folders for file in (folder / group).glob("*.yaml")}  # the user's hide ours
+    for _, file in sorted(files.items()):
         mark = "*" if file.stem in chosen_names else " "
         lines.append(f"   {mark}{file.stem:<22} {_first_comment(file)}")
     return "\n".join(lines)
