@@ -120,7 +120,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_does_only_what_is_left(
     assert (code, errors) == (130, f"vae-train: saved step 2; go on with: {again}\n")
     assert states(folder) == ["done", "interrupted", "missing", "missing"]
     assert [row["seed"] for row in table(folder)] == ["0", "1", "2", "3"]
-    assert table(folder)[2]["reason"] == "never started"
+    assert [row["reason"] for row in table(folder)[1:3]] == ["SIGINT (Ctrl-C)", "never started"]
     done = content(jobs(folder)[0])
     code, output, errors = vae_train(*again.split()[1:], TRUST)
     assert (code, errors) == (0, "")

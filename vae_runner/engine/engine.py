@@ -9,6 +9,7 @@ its checkpoint).
 import contextlib
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"interrupted by signal {number}" + (f" at step {step}" if step else ""))
+        super().__init__(signal.Signals(number).name + (" (Ctrl-C)" if number == signal.SIGINT else ""))
         self.number, self.step = number, step
 
 
