@@ -26,7 +26,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_runner.cli.arguments import Request
+from vae_runner.cli.arguments import CHOICES, WITH_VALUE, Request
 from vae_runner.cli.presets import reading_presets
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
@@ -255,6 +255,8 @@ def _composed(composer: Composer, choice: str) -> Any:
 
 
 def _about_dashes(name: str, value: str, known: Iterable[str]) -> str:
+    if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
+        return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
     if setting := nearest(name.replace("-", "_"), known):
         return f"settings are written without dashes: {setting}={value or 'VALUE'}"
     return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
