@@ -33,6 +33,17 @@ def walked(grid: Any, panels: int, rows: int, steps: int, lead: int = 2) -> Tens
     return codes(grid, panels, rows, lead + steps)[:, :, lead:]
 
 
+def test_of_many_latents_those_that_carry_most_are_shown() -> None:
+    state = make_state()
+    every, first = run(Traversal(-1, 1, 3, most=None), state), run(Traversal(-1, 1, 3, most=2), state)
+    assert first.details["rows"] == every.details["rows"][:2]
+    torch.testing.assert_close(first.images, every.images[:10])
+    assert first.caption == every.caption + "; 2 more latents carry less"
+    assert Traversal(-1, 1, 3, most=2).grid_size(state[MODEL], 6)[1:] == (2, 5)
+    asked_for = run(Traversal(-1, 1, 3, dims_to_walk=[3, 0, 1], most=2), state)
+    assert [row["dim"] for row in asked_for.details["rows"]] == [3, 0, 1]
+
+
 def test_each_row_starts_with_the_image_and_its_reconstruction_set_apart() -> None:
     state = make_state()
     grid = run(Traversal(-1, 1, 3, images=[4, 1]), state)

@@ -60,6 +60,7 @@ class Traversal(LinSpaceWalker):
     `lin_start` to `lin_end` in `lin_steps` steps while all others stay.
 
     dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
+    most           how many are shown at most where all are walked, the first ones; None: any number
     walk           as of `LinSpaceWalker`; or "posterior": from one quantile of the aggregate posterior to another, each
                    dimension's own, the numbers being standard scores (-2 is the 2.3 % quantile), in even steps
     start          images: from the codes of the images; prior: from the prior's mean
@@ -84,14 +85,17 @@ class Traversal(LinSpaceWalker):
         space_id: SpaceId = None,
         phase: Phase = "validation",
         scale: Scale = None,
+        most: Count | None = 20,
     ) -> None:
         super().__init__(lin_start, lin_end, lin_steps, dims_to_walk, space_id=space_id, phase=phase, scale=scale)
         self.walk = walk
+        self.most = most if dims_to_walk is None else None
         self.start, self.dead, self.dead_below = start, dead, dead_below
         self.images = images if isinstance(images, int) else list(images)
 
     def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
         setting, rows, columns = super().grid_size(model, batch)
+        rows = min(rows, self.most or rows)
         if self.start == "prior":
             return setting, rows, columns + 1
         panels = len(self._places(batch))
@@ -103,6 +107,7 @@ class Traversal(LinSpaceWalker):
         model = state[MODEL]
         self.check(model)
         rows, several = self.latents(state), len(model.priors()) > 1
+        left_out = self._count(model) - len(rows) if len(rows) == self.most else 0
         starts, shown = self._starts(state)
         codes = self._codes(starts, rows)
         walked = decoded(model, codes).unflatten(0, (-1, self.lin_steps))  # (panels rows, steps, C, H, W)
@@ -115,7 +120,8 @@ class Traversal(LinSpaceWalker):
             torch.cat([*lead, walked], 1).flatten(0, 1),
             len(lead) + self.lin_steps,
             title=titled("latent traversal", state),
-            caption=f"each row moves one latent, all others stay{NATS}{meaning}" + self._about_factors(rows),
+            caption=f"each row moves one latent, all others stay{NATS}{meaning}{self._about_factors(rows)}"
+            + (f"; {left_out:,} more latents carry less" if left_out else ""),
             row_labels=[latent.label(several) for latent in rows] * panels,
             column_labels=[*names, *(labels or [""] * self.lin_steps)],
             tile_captions=[] if labels else _value_captions(rows, len(lead)) * panels,
@@ -135,7 +141,7 @@ class Traversal(LinSpaceWalker):
             is_dead = not row.kl_nats >= self.dead_below
             rows.append(LatentRow(row, None if is_dead else follows[row.space][row.dim], is_dead))
         live = [latent for latent in rows if not latent.is_dead]
-        return (live or rows[:1]) if self.dead == "hide" else rows
+        return ((live or rows[:1]) if self.dead == "hide" else rows)[: self.most]
 
     def _starts(self, state: State) -> tuple[list[Tensor], list[Tensor]]:
         """The codes that the panels start from, (panels, D) of each space; and the images, where it is those."""
