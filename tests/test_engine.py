@@ -305,14 +305,13 @@ def test_steps_or_epochs_but_not_both() -> None:
         EngineConfig(batch_size=0)
 
 
-def test_a_stop_at_once_claims_no_step() -> None:
+def test_a_stop_at_once_names_its_signal_and_claims_no_step() -> None:
     signals = StopSignals()
     with signals.listening(), signals.deferred():
         signal.raise_signal(signal.SIGTERM)  # kept for the end of the step
         with pytest.raises(Interrupted) as stopped:
             signal.raise_signal(signal.SIGTERM)
-    assert str(stopped.value) == "interrupted by signal 15"
-    assert str(Interrupted(15, 5000)) == "interrupted by signal 15 at step 5000"
+    assert str(stopped.value) == "SIGTERM"
 
 
 def test_a_limit_holds_for_a_set_with_a_split_of_its_own() -> None:

@@ -73,7 +73,7 @@ class Animation(Picture):
     def prepare(self, model: VAE, data: ImageData) -> None:
         self.traversal.check(model)  # its grid is not drawn
         if self.format != "none":
-            latents, steps = sum(model.latent_dims), self.traversal.lin_steps
+            latents, steps = min(sum(model.latent_dims), self.traversal.most), self.traversal.lin_steps
             across = min(ACROSS, latents)
             tiles = (-(-latents // across), across, data.image_shape[1:])
             check_size(f"steps={steps}", *tiles, self.scale, frames=max(2 * steps - 2, 1))
