@@ -39,7 +39,7 @@ def make_run(folder: Path, neg_elbo: float = 70.0, state: str | None = "done", *
         (folder / "status.json").write_text(json.dumps(status))
     records = [validation_record(0, neg_elbo=900.0)]
     records += [train_record(step, kl=neg_elbo / step) for step in (50, 100)]
-    records += [validation_record(100, neg_elbo=neg_elbo, recon=neg_elbo - 9, kl=9.0)]
+    records += [validation_record(100, neg_elbo=neg_elbo, recon=neg_elbo - 9, kl=9.0, bits_per_dim=0.025)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder
 
@@ -129,12 +129,12 @@ def test_the_table_has_a_row_for_each_run(tmp_path: Path) -> None:
     make_run(tmp_path / "3-ab-beta", 60.0, state="failed", reason="loss is\nnan", typed=["seed=3"])
     table = rows(tmp_path)
     assert list(table[0]) == [
-        "name", "seed", "status", "reason", "step", "neg_elbo", "recon", "kl", "active_latents", "latents", "seconds",
-        "images_per_second", "best",
+        "name", "seed", "status", "reason", "step", "neg_elbo", "bits_per_dim", "recon", "kl", "active_latents",
+        "latents", "seconds", "images_per_second", "best",
     ]  # fmt: skip
     assert table[1] == {
         "name": "1-ab-beta", "seed": "1", "status": "done", "reason": "", "step": "100", "neg_elbo": "65.5",
-        "recon": "56.5", "kl": "9", "active_latents": "3", "latents": "3", "seconds": "12",
+        "bits_per_dim": "0.025", "recon": "56.5", "kl": "9", "active_latents": "3", "latents": "3", "seconds": "12",
         "images_per_second": "6400", "best": "best",
     }  # fmt: skip
     assert [row["best"] for row in table] == ["", "best", "", ""]  # the failed one is out of the race
@@ -169,14 +169,15 @@ def test_the_page_shows_the_runs_and_links_to_their_reports(tmp_path: Path) -> N
     assert shown.all("h1")[0].text == tmp_path.name
     assert "2 runs: 2 done" in shown.root.text
     assert shown.all("code")[0].text == "vae-train -m seed=0,1"
-    table, settings = shown.all("table")
+    table, _, settings = shown.all("table")
     assert [head.text for head in table.all("tr")[0].children] == [
-        "Run", "seed", "Status", "Step", "-ELBOnats", "Recon.nats", "KLnats", "Activelatents", "Time", "Images/s",
+        "Run", "seed", "Status", "Step", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents", "Time",
+        "Images/s",
     ]  # fmt: skip
     bodies = [[cell.text for cell in row.children] for row in table.all("tr")[1:]]
     assert bodies == [
-        ["0-ab-beta", "0", "done", "100", "70.0", "61.0", "9.00", "3", "12 s", "6,400"],
-        ["1-ab-beta", "1", "done", "100", "best65.5", "56.5", "9.00", "3", "12 s", "6,400"],
+        ["0-ab-beta", "0", "done", "100", "70.0", "0.025", "61.0", "9.00", "3", "12 s", "6,400"],
+        ["1-ab-beta", "1", "done", "100", "best65.5", "0.025", "56.5", "9.00", "3", "12 s", "6,400"],
     ]
     assert [link.attributes["href"] for link in table.all("a")] == ["1-ab-beta/report.html"]
     assert [row.attributes.get("class") for row in table.all("tr")[1:]] == [None, "best"]
@@ -313,7 +314,7 @@ def test_the_same_runs_give_the_same_table_and_sheets(tmp_path: Path) -> None:
     seeds(tmp_path, [70.0, 65.5])
     for folder in tmp_path.glob("[01]*"):
         make_picture(folder)
-    files = ("sweep.csv", "contact-samples.png")
+    files = ("sweep.csv", "sweep-seeds.csv", "contact-samples.png")
     write_sweep(tmp_path)
     before = [(tmp_path / name).read_bytes() for name in files]
     write_sweep(tmp_path)

@@ -16,7 +16,7 @@ HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
 
 usage:  vae-report RUN                       RUN/report.html
-        vae-report FOLDER                    of all runs below it: FOLDER/sweep.html, sweep.csv, contact-NAME.png
+        vae-report FOLDER                    of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
 
 examples:

@@ -142,7 +142,7 @@ def table(sweep: Sweep) -> str:
     """The text of sweep.csv: a line for each run."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    figures = ("neg_elbo", "recon", "kl")
+    figures = ("neg_elbo", "bits_per_dim", "recon", "kl")
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
     writer.writerow(["name", *sweep.keys, "status", "reason", "step", *figures, *behind])
     for job in sweep.jobs:

@@ -14,6 +14,7 @@ from vae_runner.report.page import notes, section
 from vae_runner.report.picture import Picture
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
 
 __all__ = ["sections"]
@@ -34,6 +35,7 @@ def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
         _title(sweep),
         _notes(sweep),
         figures_table(sweep, out),
+        seeds_table(sweep),
         _contact_sheets(sheets),
         _curves(sweep),
         config_differences(sweep),

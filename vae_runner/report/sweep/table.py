@@ -37,6 +37,7 @@ Column = tuple[str, str, Callable[[Job], float | None], Callable[[float], str]] 
 FIGURES: tuple[Column, ...] = (
     ("Step", "", lambda job: job.run.step, count),
     ("-ELBO", "nats", lambda job: job.validated("neg_elbo"), nats),
+    ("Bits", "per dim", lambda job: job.validated("bits_per_dim"), lambda value: nats(value, 3)),
     ("Recon.", "nats", lambda job: job.validated("recon"), nats),
     ("KL", "nats", lambda job: job.validated("kl"), lambda value: nats(value, 2)),
     ("Active", "latents", lambda job: (job.active or (None,))[0], count),

@@ -9,14 +9,15 @@ from vae_runner.report.picture import Picture, as_picture, ranked
 from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
 from vae_runner.report.sweep.read import Sweep, find_runs, read_sweep, table
 from vae_runner.report.sweep.sections import sections
+from vae_runner.report.sweep.seeds import seeds_csv
 from vae_runner.report.sweep.table import SCRIPT
 
 __all__ = ["write_sweep"]
 
 
 def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
-    """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given; returns
-    the page's path.
+    """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given, and
+    sweep-seeds.csv where some differ in the seed alone; returns the page's path.
 
     Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all.
     """
@@ -26,6 +27,10 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
         sweep = read_sweep(found, out)
         sheets = list(_write_sheets(sweep, out))
         write_atomically(out / "sweep.csv", table(sweep).encode())
+        if over_seeds := seeds_csv(sweep):
+            write_atomically(out / "sweep-seeds.csv", over_seeds.encode())
+        else:
+            (out / "sweep-seeds.csv").unlink(missing_ok=True)
         file = out / "sweep.html"
         write_atomically(file, page(f"{sweep.name}: {len(sweep.jobs)} runs", sections(sweep, sheets, out), SCRIPT))
     return file

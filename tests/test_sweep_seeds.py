@@ -1,0 +1,98 @@
+"""Runs that differ in the seed alone, taken together."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_sweep import make_run, page
+
+from vae_runner.report.sweep import write_sweep
+
+ELBOS = {"2.0": [70.0, 65.5, 80.25], "8.0": [66.0, 71.0, 72.0]}
+
+
+def make_sweep(folder: Path, elbos: dict[str, list[float]] = ELBOS, **changes: Any) -> None:
+    number = 0
+    for beta, values in elbos.items():
+        for seed, elbo in enumerate(values):
+            config = {"seed": seed, "divergence": {"_target_": "beta_kl", "beta": float(beta)}}
+            typed = [f"divergence.beta={beta}", f"seed={seed}"]
+            make_run(folder / f"{number}-ab", elbo, **{"config": config, "typed": typed, **changes})
+            number += 1
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    write_sweep(folder)
+    return list(csv.DictReader(io.StringIO((folder / "sweep-seeds.csv").read_text())))
+
+
+def test_mean_and_spread_of_each_setting_are_those_of_numpy(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    table = rows(tmp_path)
+    assert [row["divergence.beta"] for row in table] == list(ELBOS)
+    for row, values in zip(table, ELBOS.values(), strict=True):
+        assert row["runs"] == "3"
+        assert float(row["neg_elbo_mean"]) == pytest.approx(np.mean(values), rel=1e-5)
+        assert float(row["neg_elbo_sd"]) == pytest.approx(np.std(values, ddof=1), rel=1e-5)
+        assert float(row["recon_mean"]) == pytest.approx(np.mean(values) - 9, rel=1e-5)
+        assert (float(row["kl_mean"]), float(row["kl_sd"])) == (9, 0)
+        assert (float(row["bits_per_dim_mean"]), float(row["active_latents_mean"])) == (0.025, 3)
+    assert [row["best"] for row in table] == ["", "best"]  # 69.7 on average; the best single run is the other's
+
+
+def test_the_page_has_a_table_of_them_behind_that_of_the_runs(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    shown = page(tmp_path)
+    table = shown.all("table")[1]
+    assert [head.text for head in table.all("tr")[0].children] == [
+        "divergence.beta", "Runs", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents",
+    ]  # fmt: skip
+    assert [[cell.text for cell in row.children] for row in table.all("tr")[1:]] == [
+        ["2.0", "3", "71.9 ± 7.6", "0.025 ± 0.000", "62.9 ± 7.6", "9.00 ± 0.00", "3.0 ± 0.0"],
+        ["8.0", "3", "best69.7 ± 3.2", "0.025 ± 0.000", "60.7 ± 3.2", "9.00 ± 0.00", "3.0 ± 0.0"],
+    ]
+    assert "Best: the lowest mean -ELBO" in shown.root.text
+
+
+def test_only_runs_that_are_done_count_and_one_alone_has_no_spread(tmp_path: Path) -> None:
+    make_sweep(tmp_path, {"2.0": [70.0, 65.0], "8.0": [60.0]})
+    make_run(
+        tmp_path / "3-ab", 1.0, state="failed", typed=["divergence.beta=8.0", "seed=1"],
+        config={"seed": 1, "divergence": {"_target_": "beta_kl", "beta": 8.0}},
+    )  # fmt: skip
+    two, eight = rows(tmp_path)
+    assert (two["runs"], two["best"]) == ("2", "best")
+    assert (eight["runs"], eight["neg_elbo_mean"], eight["neg_elbo_sd"], eight["best"]) == ("1", "60", "", "")
+
+
+@pytest.mark.parametrize("elbo", [math.nan, math.inf])
+def test_a_run_that_is_lost_makes_the_mean_unknown(tmp_path: Path, elbo: float) -> None:
+    make_sweep(tmp_path, {"2.0": [60.0, elbo], "8.0": [66.0, 71.0]})
+    two, eight = rows(tmp_path)
+    assert (two["neg_elbo_mean"], two["neg_elbo_sd"], two["kl_mean"]) == ("", "", "9")
+    assert eight["best"] == "best"
+
+
+def test_seeds_alone_are_one_group_without_a_best(tmp_path: Path) -> None:
+    make_sweep(tmp_path, {"2.0": [70.0, 65.0]})
+    (row,) = rows(tmp_path)
+    assert next(iter(row)) == "runs"
+    assert (row["neg_elbo_mean"], row["best"]) == ("67.5", "")
+
+
+def test_where_elbos_cannot_be_compared_no_setting_is_the_best(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    make_run(tmp_path / "6-ab", 1.0, config={"seed": 9}, data={"fingerprint": "cd"})
+    assert {row["best"] for row in rows(tmp_path)} == {""}
+
+
+def test_without_seeds_there_is_no_such_table_and_an_old_one_goes(tmp_path: Path) -> None:
+    make_sweep(tmp_path, {"2.0": [70.0], "8.0": [60.0]})
+    (tmp_path / "sweep-seeds.csv").write_text("of before")
+    write_sweep(tmp_path)
+    assert not (tmp_path / "sweep-seeds.csv").exists()
+    assert "Over the seeds" not in page(tmp_path).root.text

@@ -1,0 +1,119 @@
+"""Runs that differ in the seed alone, taken together: mean and spread of their figures, for the page and as a CSV file.
+
+The spread is the sample standard deviation, sqrt(sum (x - mean)^2 / (n - 1)), of which there is none for one run.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from vae_runner.report.human import count, nats
+from vae_runner.report.markup import Html, tag
+from vae_runner.report.page import section
+from vae_runner.report.sweep.read import Job, Sweep
+
+__all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
+
+SEEDS = frozenset(["seed", "engine.seed"])
+# name in the CSV file, head, unit, value, as it is written
+FIGURES: tuple[tuple[str, str, str, Callable[[Job], float | None], Callable[[float], str]], ...] = (
+    ("neg_elbo", "-ELBO", "nats", lambda job: job.validated("neg_elbo"), nats),
+    ("bits_per_dim", "Bits", "per dim", lambda job: job.validated("bits_per_dim"), lambda value: nats(value, 3)),
+    ("recon", "Recon.", "nats", lambda job: job.validated("recon"), nats),
+    ("kl", "KL", "nats", lambda job: job.validated("kl"), lambda value: nats(value, 2)),
+    ("active_latents", "Active", "latents", lambda job: (job.active or (None,))[0], nats),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that are done, and what they have in common of what tells the sweep's runs apart."""
+
+    apart: Mapping[str, str]
+    jobs: Sequence[Job]
+    is_best: bool = False
+
+    def figure(self, get: Callable[[Job], float | None]) -> tuple[float | None, float | None]:
+        """Mean and standard deviation, None where there is none; a run without the figure makes it unknown."""
+        values = [get(job) for job in self.jobs]
+        if any(value is None or not math.isfinite(value) for value in values):
+            return None, None
+        return mean(values), stdev(values) if len(values) > 1 else None
+
+
+def groups(sweep: Sweep) -> list[Group]:
+    """In the order of their first runs; the best has the lowest mean -ELBO of those with several runs. Empty where the
+    seed is not varied, or no two runs that differ in it alone are done.
+    """
+    if not SEEDS & set(sweep.keys):
+        return []
+    found: dict[tuple[str | None, ...], list[Job]] = {}
+    for job in sweep.jobs:
+        if job.state == "done":
+            found.setdefault(tuple(job.apart.get(key) for key in _keys(sweep)), []).append(job)
+    made = [
+        Group({key: value for key, value in zip(_keys(sweep), values, strict=True) if value is not None}, jobs)
+        for values, jobs in found.items()
+    ]
+    several = [group for group in made if len(group.jobs) > 1]
+    if not several:
+        return []
+    best = _best(several) if sweep.is_comparable and len(made) > 1 else None
+    return [Group(group.apart, group.jobs, group is best) for group in made]
+
+
+def seeds_table(sweep: Sweep) -> Html:
+    """A row for each group."""
+    found = groups(sweep)
+    if not found:
+        return Html()
+    heads = [
+        *(tag("th", key, scope="col") for key in _keys(sweep)),
+        tag("th", "Runs", scope="col", class_="n"),
+        *(tag("th", head, tag("small", unit), scope="col", class_="n") for _, head, unit, *_ in FIGURES),
+    ]
+    rows = [tag("tr", *_cells(group, sweep), class_="best" if group.is_best else None) for group in found]
+    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sortable runs")
+    about = "Mean ± standard deviation over the runs that are done and differ in the seed alone."
+    if any(group.is_best for group in found):
+        about += " Best: the lowest mean -ELBO of several runs."
+    return section("Over the seeds", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
+
+
+def seeds_csv(sweep: Sweep) -> str:
+    """The text of sweep-seeds.csv, a line for each group; empty where there is none."""
+    found = groups(sweep)
+    if not found:
+        return ""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{name}_{part}" for name, *_ in FIGURES for part in ("mean", "sd")]
+    writer.writerow([*_keys(sweep), "runs", *names, "best"])
+    for group in found:
+        values = [value for *_, get, _ in FIGURES for value in group.figure(get)]
+        cells = ["" if value is None else f"{value:.6g}" for value in values]
+        settings = [group.apart.get(key, "") for key in _keys(sweep)]
+        writer.writerow([*settings, len(group.jobs), *cells, "best" if group.is_best else ""])
+    return text.getvalue()
+
+
+def _keys(sweep: Sweep) -> list[str]:
+    return [key for key in sweep.keys if key not in SEEDS]
+
+
+def _best(several: Sequence[Group]) -> Group | None:
+    known = [(elbo, group) for group in several if (elbo := group.figure(FIGURES[0][3])[0]) is not None]
+    return min(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def _cells(group: Group, sweep: Sweep) -> Iterator[Html]:
+    yield from (tag("td", group.apart.get(key, "")) for key in _keys(sweep))
+    yield tag("td", count(len(group.jobs)), class_="n")
+    for name, _, _, get, show in FIGURES:
+        middle, spread = group.figure(get)
+        badge = tag("span", "best", class_="badge") if group.is_best and name == "neg_elbo" else ""
+        text = "" if middle is None else show(middle) + ("" if spread is None else f" ± {show(spread)}")
+        yield tag("td", badge, text, class_="n", data_value="" if middle is None else f"{middle:.9g}")
