@@ -316,6 +316,12 @@ def test_every_picture_has_its_name_as_heading_and_kinds_stand_together(folder: 
     ]  # fmt: skip
 
 
+def test_the_curves_are_drawn_once(folder: Folder) -> None:
+    folder.picture("curves", png())
+    assert [heading for heading in folder.page().headings() if heading == "Curves"] == ["Curves"]
+    assert not any(image.attributes["alt"].startswith("curves") for image in folder.page().all("img"))
+
+
 def moving(kind: str, frames: int = 3) -> bytes:
     """A picture that moves."""
     shown = [Image.new("RGB", (40, 20), (80 * frame, 0, 90)) for frame in range(frames)]

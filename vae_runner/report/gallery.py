@@ -26,7 +26,6 @@ ABOUT = {
     "schedule": "how the weight and the capacity move",
     "codes": "where the encoder puts the images",
     "scatter": "where the encoder puts the images",
-    "curves": "losses in training and in validation",
 }
 ABOUT_MOVING = {
     "traversal": "each image moves one latent back and forth, all others stay",
@@ -35,8 +34,8 @@ ABOUT_MOVING = {
 
 
 def pictures(run: Run) -> Html:
-    """The newest picture of each kind."""
-    return _gallery("Pictures", run.pictures, ABOUT)
+    """The newest picture of each kind, but for the curves, which the page draws itself."""
+    return _gallery("Pictures", [picture for picture in run.pictures if picture.words[0] != "curves"], ABOUT)
 
 
 def animations(run: Run) -> Html:
