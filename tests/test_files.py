@@ -91,6 +91,12 @@ def test_json_goes_there_and_back(tmp_path: Path) -> None:
     assert read_json(tmp_path / "d.json") == read_json(tmp_path / "e.json") == {}
 
 
+def test_a_file_has_the_mode_that_any_new_one_has(tmp_path: Path) -> None:
+    code = "import os; os.umask(0o027); from vae_runner.files import write_atomically; write_atomically('a', b'')"
+    subprocess.run([sys.executable, "-c", code + "; open('b', 'w')"], cwd=tmp_path, check=True)
+    assert oct((tmp_path / "a").stat().st_mode) == oct((tmp_path / "b").stat().st_mode) == "0o100640"
+
+
 def test_a_lock_is_held_against_other_processes_and_goes_with_them(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     holder = subprocess.Popen(

@@ -23,6 +23,8 @@ __all__ = ["LOADER", "append", "flush", "has_aliases", "hold", "is_alive", "json
 __all__ += ["read_json", "remove_leftovers", "write_atomically", "write_json"]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of YAML: builds plain values only
+_UMASK = os.umask(0o077)  # asked once, for to ask is to set it, for all threads
+os.umask(_UMASK)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -39,7 +41,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o666 & ~_umask())
+            os.chmod(aside, 0o666 & ~_UMASK)
             os.replace(aside, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -188,9 +190,3 @@ def _is_zombie(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (OSError, IndexError):
         return False
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
