@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from omegaconf import DictConfig
 
 from vae_runner.engine import Engine
@@ -28,13 +27,9 @@ def dsprites(compose: Callable[..., DictConfig], cache: Path) -> Callable[..., E
 
 
 def train(engine: Engine, steps: int) -> dict:
-    torch.set_num_threads(2)
-    try:
-        while engine.step < steps:
-            engine.train_step()
-        return engine.validate()
-    finally:
-        torch.set_num_threads(1)
+    while engine.step < steps:
+        engine.train_step()
+    return engine.validate()
 
 
 @pytest.mark.slow
