@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import TESTS, TOY, pictures_of
+from PIL import Image
 
+import vae_runner
+from vae_runner.callbacks.pictures import picture_state
+from vae_runner.cli import redraw
+from vae_runner.cli import run as vae_train
 from vae_runner.corruption import Clean, GaussianNoise, Masking
 from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine
 from vae_runner.engine.engine import AHEAD
 from vae_runner.experiment.check import check
 from vae_runner.randomness import permutation
-from vae_runner.state import Y_TRUE, X
+from vae_runner.state import POSTERIORS, SPOILED, Y_PRED, Y_TRUE, X
+from vae_runner.visualisation import ReconstructionPairs, ReconstructionViewer
 
 CORRUPTIONS = ["gaussian_noise", "masking"]
 
@@ -154,3 +161,73 @@ def test_without_a_count_2000_are_held_back(cache: Path) -> None:
 
     train, validation = split(Many(), SplitConfig(validation=None, limit=4000))
     assert (len(train), len(validation)) == (2000, 2000)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@torch.no_grad()
+def test_reconstructions_are_made_of_the_spoiled_images_which_are_shown(
+    experiment: Callable[..., Engine], corruption: str
+) -> None:
+    engine = experiment(f"corruption={corruption}")
+    model = engine.objective.model.eval()
+    facts = model, engine.validation, 0, engine.device
+    state, again, plain = (picture_state(*facts, corruption) for corruption in (*[engine.corruption] * 2, Clean()))
+    x, seen = state[X], state[SPOILED]
+    assert torch.equal(seen, again[SPOILED])
+    assert not torch.equal(seen, x)
+    if corruption == "masking":
+        assert torch.equal(seen[seen > 0], x[seen > 0])
+    grid = ReconstructionPairs(num_images=5, row_size=3)(state)
+    made = model.decode(model.posteriors(seen[:5])[0].mean)
+    blank = torch.ones(1, *x.shape[1:])
+    expected = [seen[:3], made[:3], x[:3], seen[3:5], blank, made[3:], blank, x[3:5], blank]
+    torch.testing.assert_close(grid.images, torch.cat(expected))
+    assert list(grid.row_labels) == ["spoiled", "output", "clean"] * 2
+    assert [text == "" for text in grid.tile_captions] == ([True] * 6 + [False] * 3 + [True] * 6 + [False] * 2)
+    nats = -torch.distributions.Bernoulli(made).log_prob(x[:5]).sum((1, 2, 3))
+    assert grid.details["nats"] == pytest.approx(nats.tolist(), rel=1e-4)
+    fewer = ReconstructionPairs(num_images=2)(state)
+    assert torch.equal(fewer.images[:2], seen[:2])
+    torch.testing.assert_close(state[POSTERIORS][0].mean, model.posteriors(x)[0].mean)
+    assert torch.equal(ReconstructionViewer()(state).images, again[Y_PRED])
+    assert not torch.equal(state[Y_PRED], plain[Y_PRED])
+    assert SPOILED not in plain
+
+
+def test_pictures_of_a_denoising_run_leave_the_training_as_it_was(
+    experiment: Callable[..., Engine], tmp_path: Path
+) -> None:
+    watched = experiment(
+        "corruption=masking", "visualisation=[reconstruction]", "engine.picture_every=2", folder=tmp_path
+    )
+    alone = experiment("corruption=masking", "visualisation=[]")
+    watched.run()
+    alone.run()
+    for ours, theirs in zip(watched.objective.parameters(), alone.objective.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    before = (tmp_path / "grids/reconstruction.png").read_bytes()
+    pictures_of(watched).write(watched)
+    assert (tmp_path / "grids/reconstruction.png").read_bytes() == before
+
+
+def test_the_spoiled_images_are_the_same_in_a_resumed_run_and_drawn_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    chosen = [*TOY, "corruption=masking", "visualisation=[reconstruction]", "engine.steps=4", f"hydra.run.dir={run}"]
+    assert vae_train([f"--config-dir={TESTS / 'conf'}", *chosen, "engine.progress=false"]) == 0
+    first = spoiled_row(run / "grids/reconstruction.png")
+    assert vae_train([f"resume={run}", "engine.steps=8", "trust=true"]) == 0
+    assert spoiled_row(run / "grids/reconstruction.png") == first
+    assert redraw.run([str(run), "checkpoint=last", "trust=true", "engine.device=cpu"]) == 0
+    assert (run / "redrawn/reconstruction.png").read_bytes() == (run / "grids/reconstruction.png").read_bytes()
+    grid = vae_runner.load(run, "last", "cpu", trust=True).draw(ReconstructionPairs())
+    assert list(grid.row_labels) == ["spoiled", "output", "clean"] * 2
+    grid.save(tmp_path / "own.png")
+    assert spoiled_row(tmp_path / "own.png") == first
+
+
+def spoiled_row(file: Path) -> bytes:
+    """The pixels of the first row of images."""
+    with Image.open(file) as picture:
+        return picture.crop((0, 45, picture.width, 100)).tobytes()

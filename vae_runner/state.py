@@ -16,6 +16,7 @@ __all__ = [
     "MODEL",
     "POSTERIORS",
     "SCHEDULED",
+    "SPOILED",
     "STEP",
     "Y_PRED",
     "Y_RAW",
@@ -71,6 +72,7 @@ POSTERIORS = state_key("posteriors")  # q(z|x) of X for each latent space, where
 DEVICE = state_key("device")
 FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is known of the images under X
 FOLLOWED = state_key("followed")  # which factor each latent of POSTERIORS follows, where a picture has found it out
+SPOILED = state_key("spoiled")  # (B, C, H, W), X as a denoising run's encoder sees it; the clean image is the target
 STEP = state_key("step")  # optimiser steps done when the state was made
 METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
 SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step

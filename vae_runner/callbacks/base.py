@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import torch
 
+from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import Subset
 from vae_runner.objective import Objective
 from vae_runner.state import State
@@ -18,6 +19,7 @@ class Training(Protocol):
     config: Any
     device: torch.device
     objective: Objective
+    corruption: Corruption
     train: Subset
     validation: Subset
     step: int

@@ -13,6 +13,7 @@ from torch import Tensor
 from vae_runner.auto_encoder import VAE, Sample
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
+from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import Subset, factors_of
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
@@ -22,6 +23,7 @@ from vae_runner.state import (
     FACTORS,
     MODEL,
     POSTERIORS,
+    SPOILED,
     STEP,
     Y_PRED,
     Y_RAW,
@@ -34,7 +36,7 @@ from vae_runner.state import (
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "Pictures", "naming", "picture_images", "picture_state", "write_drawing"]
+__all__ = ["FIRST", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
 
@@ -152,8 +154,12 @@ def _as_lines(record: Mapping[str, Any]) -> bytes:
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
-def picture_state(model: VAE, subset: Subset, step: int, device: torch.device) -> State:
-    """What the model makes of the images that pictures of that split are made of, and what is known of them."""
+def picture_state(
+    model: VAE, subset: Subset, step: int, device: torch.device, corruption: Corruption | None = None
+) -> State:
+    """What the model makes of the images that pictures of that split are made of, and what is known of them. Posteriors
+    are those of the clean images; what is decoded comes from those that the `corruption` has spoiled.
+    """
     indices = _picture_indices(subset, BATCH)
     images = subset.data.gather(indices)
     state = _Forward({X: images, Y_TRUE: images, MODEL: model, STEP: step, DEVICE: device})
@@ -161,7 +167,18 @@ def picture_state(model: VAE, subset: Subset, step: int, device: torch.device) -
     with isolated(0, device):
         state.sample = model.encode(images, state)
     state[POSTERIORS] = tuple(state[posterior_key(space)] for space in range(len(model.latent_dims)))
+    if seen := spoiled(images, corruption):
+        state.update(seen)
+        with isolated(0, device):
+            state.sample = model.encode(state[SPOILED])
     return state
+
+
+def spoiled(images: Tensor, corruption: Corruption | None) -> State:
+    """What the state of a denoising run's pictures has besides: the model's input, always the same; else nothing."""
+    with isolated(seed_for(0, "spoiled"), images.device):
+        seen = images if corruption is None else corruption(images)
+    return {} if seen is images else {SPOILED: seen}
 
 
 class _Forward(dict[StateKey, Any]):
@@ -205,6 +222,6 @@ def _scene(engine: Training, folder: Path, step: int) -> Scene:
     @cache
     def state(phase: Phase) -> State:
         subset = engine.train if phase == "train" else engine.validation
-        return picture_state(engine.objective.model, subset, engine.step, engine.device)
+        return picture_state(engine.objective.model, subset, engine.step, engine.device, engine.corruption)
 
     return Scene(step, engine.total_steps, folder, state, engine.schedules)

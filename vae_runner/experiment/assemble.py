@@ -23,6 +23,7 @@ from vae_runner.callbacks import (
     Tolerant,
     Writer,
 )
+from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
@@ -37,7 +38,7 @@ from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key
 from vae_runner.visualisation import Picture
 
-__all__ = ["assemble", "build", "build_data", "build_set", "split_config"]
+__all__ = ["assemble", "build", "build_corruption", "build_data", "build_set", "split_config"]
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def assemble(
     train, validation = build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, settings.seed)
     optimizer = build(config["optimizer"], params=list(objective.parameters()))
-    corruption = build(config["corruption"]) if "corruption" in config else None  # older runs have none
+    corruption = build_corruption(config)
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
         config["lr_schedule"]["steps"] = engine.total_steps
@@ -109,6 +110,11 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
         parts = list(spaces_of(config["divergence"]).values())
         nodes = parts * len(spaces) if len(parts) == 1 else parts
         return Objective(model, [build_divergence(nodes[i], space, i) for i, space in enumerate(spaces)])
+
+
+def build_corruption(config: Mapping[str, Any]) -> Corruption:
+    """What makes the model's input from the clean images."""
+    return build(config["corruption"]) if "corruption" in config else Clean()  # older runs have none
 
 
 def _networks(config: Mapping[str, Any], image_shape: tuple[int, int, int], dims: int) -> tuple[Any, Any, Any]:

@@ -66,7 +66,8 @@ def _scene(run: SavedRun) -> Scene:
     @cache
     def state(phase: Phase) -> State:
         with torch.no_grad():
-            return picture_state(run.model, run.data[0 if phase == "train" else 1], run.step, run.device)
+            subset = run.data[0 if phase == "train" else 1]
+            return picture_state(run.model, subset, run.step, run.device, run.corruption)
 
     last = max(int(status.get("step") or 0), run.step)
     return Scene(last, max(int(status.get("total_steps") or 0), last), run.folder, state, _schedules(run))

@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, Sample, as_sample, as_tuple
-from vae_runner.callbacks.pictures import picture_images
+from vae_runner.callbacks.pictures import picture_images, spoiled
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
+from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import choose_device
 from vae_runner.errors import UserError
-from vae_runner.experiment.assemble import build_data, build_objective
+from vae_runner.experiment.assemble import build_corruption, build_data, build_objective
 from vae_runner.experiment.check import check
 from vae_runner.experiment.folder import shown
 from vae_runner.experiment.resume import saved_config
 from vae_runner.randomness import isolated, seed_for
-from vae_runner.state import DEVICE, MODEL, STEP, X
+from vae_runner.state import DEVICE, MODEL, STEP, State, X
 from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker
 
 __all__ = ["SavedRun", "load"]
@@ -64,6 +65,11 @@ class SavedRun:
         """The (training, validation) images of the run, read or rendered when first asked for."""
         train, validation = build_data(self.config["dataset"])
         return train.to(self.device), validation.to(self.device)
+
+    @cached_property
+    def corruption(self) -> Corruption:
+        """What made the model's input from the clean images in training."""
+        return build_corruption(self.config)
 
     def images(self, count: int = 256) -> Tensor:
         """The validation images that the run's pictures show, the set's own choice first: (`count` or fewer, C, H, W).
@@ -112,11 +118,12 @@ class SavedRun:
 
     @torch.no_grad()
     def draw(self, walker: LatentWalker, images: Tensor | None = None) -> Grid:
-        """Returns the grid of any walker, made from `images` (default: the run's own pictures')."""
+        """Returns the grid of any walker, made from `images` (default: the run's own pictures'), which are clean."""
         batch = self.images() if images is None else self._as_batch(images)
         walker.prepare(self.model, self.data[1].data)
         with isolated(0, self.device):
-            return walker({X: batch, MODEL: self.model, STEP: self.step, DEVICE: self.device})
+            state: State = {X: batch, MODEL: self.model, STEP: self.step, DEVICE: self.device}
+            return walker({**state, **spoiled(batch, self.corruption)})
 
     def _as_batch(self, images: Tensor) -> Tensor:
         batch = images[None] if images.dim() == 3 else images

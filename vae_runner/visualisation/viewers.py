@@ -1,11 +1,13 @@
 """Walkers that stay where they are: the data, and its reconstructions, by all latent spaces together."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.signature import enforced
-from vae_runner.state import MODEL, Y_PRED, Y_RAW, State, StateKey
+from vae_runner.state import MODEL, SPOILED, Y_PRED, Y_RAW, State, StateKey, X
 from vae_runner.visualisation.grid import Grid
 from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, in_rows, titled
 
@@ -46,7 +48,10 @@ class ReconstructionViewer(LatentWalker):
 
 @enforced
 class ReconstructionPairs(LatentWalker):
-    """Rows of input images, each over the row of its reconstructions, from the posterior's mean, with their nats."""
+    """Rows of input images, each over the row of its reconstructions, from the posterior's mean, with their nats.
+
+    Of a denoising run, whose state has `SPOILED`: the spoiled images, what is made of them, and the clean ones.
+    """
 
     def __init__(
         self, num_images: Count = 16, row_size: Count = 8, phase: Phase = "validation", scale: Scale = None
@@ -59,48 +64,48 @@ class ReconstructionPairs(LatentWalker):
         return f"num_images={self.num_images}", 2 * rows, columns
 
     def vis(self, state: State) -> Tensor:
-        images, decoded, _ = self._reconstructed(state)
-        return _interleaved(images, decoded, self.row_size)
+        kinds, _ = self._reconstructed(state)
+        return _interleaved(list(kinds.values()), self.row_size)
 
     def grid(self, state: State) -> Grid:
-        images, decoded, nats = self._reconstructed(state)
-        row_size = min(self.row_size, len(images))
-        pairs = _interleaved(images, decoded, row_size)
+        kinds, nats = self._reconstructed(state)
+        row_size = min(self.row_size, len(nats))
+        spoiled = "spoiled" in kinds
+        below = "below each three: -log p(x|z) in nats, x clean" if spoiled else "below each pair: -log p(x|z) in nats"
         return Grid(
-            _fill_rows(pairs, len(images), row_size),
+            _interleaved([_filled(images, row_size) for images in kinds.values()], row_size),
             row_size,
             title=titled("reconstruction", state),
-            caption=f"below each pair: -log p(x|z) in nats, mean {nats.mean():.1f}; z is the mean of q(z|x)",
-            row_labels=["input", "output"] * -(-len(images) // row_size),
-            tile_captions=_captions(nats, row_size),
+            caption=f"{below}, mean {nats.mean():.1f}; z is the mean of q(z|{'spoiled x' if spoiled else 'x'})",
+            row_labels=[*kinds] * -(-len(nats) // row_size),
+            tile_captions=_captions(nats, row_size, len(kinds)),
             details={"nats": nats.tolist()},
         )
 
-    def _reconstructed(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        """The images, what they are decoded to (N, C, H, W), and -log p(x|z) of each, (N,) nats."""
+    def _reconstructed(self, state: State) -> tuple[dict[str, Tensor], Tensor]:
+        """Images (N, C, H, W) of each kind by its name, from above to below, and -log p(x|z) of each, (N,) nats."""
         model, images = state[MODEL], state[self.data_key][: self.num_images]
+        spoiled = state.get(SPOILED) if self.data_key is X else None
+        seen = images if spoiled is None else spoiled[: self.num_images]
         made: State = {}
-        decoded = model.decode(as_sample(model.codes(images)), made)
-        return images, decoded, model.likelihood.nll(made[Y_RAW], images)
+        decoded = model.decode(as_sample(model.codes(seen)), made)
+        clean = {} if spoiled is None else {"clean": images}
+        kinds = {"input" if spoiled is None else "spoiled": seen, "output": decoded, **clean}
+        return kinds, model.likelihood.nll(made[Y_RAW], images)
 
 
-def _interleaved(images: Tensor, decoded: Tensor, row_size: int) -> Tensor:
-    """Rows of images, each over the row of its reconstructions."""
-    rows = zip(images.split(row_size), decoded.split(row_size), strict=True)
-    return torch.cat([part for pair in rows for part in pair])
+def _interleaved(kinds: Sequence[Tensor], row_size: int) -> Tensor:
+    """A row of each kind of image, one below the other, and so on with their next rows."""
+    blocks = zip(*(images.split(row_size) for images in kinds), strict=True)
+    return torch.cat([row for block in blocks for row in block])
 
 
-def _captions(nats: Tensor, row_size: int) -> list[str]:
-    """One for each image of the grid: nothing below inputs, the figure below outputs."""
+def _captions(nats: Tensor, row_size: int, kinds: int) -> list[str]:
+    """One for each image of the grid: the figure below the last of so many kinds, nothing below the others."""
     rows = ([f"{value:.1f}" for value in row.tolist()] for row in nats.split(row_size))
-    return [text for row in rows for text in [""] * row_size + row]
+    return [text for row in rows for text in [""] * row_size * (kinds - 1) + row]
 
 
-def _fill_rows(images: Tensor, shown: int, row_size: int) -> Tensor:
-    """Pairs of rows, the last pair filled with white where it is not complete: (even multiple of row_size, C, H, W)."""
-    missing = -shown % row_size
-    if not missing:
-        return images
-    blank = images.new_ones(missing, *images.shape[1:])
-    last = shown % row_size
-    return torch.cat([images[:-last], blank, images[-last:], blank])
+def _filled(images: Tensor, row_size: int) -> Tensor:
+    """The images, their last row filled up with white: (multiple of row_size, C, H, W)."""
+    return torch.cat([images, images.new_ones(-len(images) % row_size, *images.shape[1:])])
