@@ -16,11 +16,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.architectures import LinearDecoder
 from vae_runner.callbacks.tensorboard import summary_writer
 from vae_runner.datasets.pixels import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
+from vae_runner.latent_space import ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
+from vae_runner.likelihood import Bernoulli
 from vae_runner.signature import coerced, fault, locate, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
@@ -48,11 +51,11 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
-def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[str]]:
     """Returns the config as plain containers, interpolations resolved, and a line for each mistake in it.
 
     A whole number written as 1e4 becomes an int where an int is wanted. Without mistakes the config can be assembled,
-    as far as can be told without the data.
+    as far as can be told without the data, and, where it is `to_train`, can learn.
     """
     try:
         missing = [f"{key} is not set; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
@@ -74,6 +77,7 @@ def check(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     if not problems:
         problems += _check_spaces(config)
         problems += _check_optimizer(config["optimizer"])
+        problems += _check_brightness(config) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")
     return config, problems
@@ -170,6 +174,32 @@ def _check_optimizer(node: Mapping[str, Any]) -> list[str]:
     except Exception as error:
         return [f"optimizer: {error.__cause__ or error}"]
     return []
+
+
+def _check_brightness(config: Mapping[str, Any]) -> list[str]:
+    """Whether pixels can be dark: logits W z (+ b) with nothing below 0 in W, z and b are probabilities from 0.5 up."""
+    decoder = config["architecture"]["decoder"]
+    adds = _is_a(decoder, LinearDecoder) and decoder.get("non_negative", True)
+    codes = all(map(_is_non_negative, spaces_of(config["distribution"]).values()))
+    if not (adds and codes and _is_a(config["likelihood"], Bernoulli)):
+        return []
+    return [
+        "architecture/decoder=linear: with weights and latents of 0 or above, likelihood=bernoulli makes no pixel "
+        "darker than 0.5; set likelihood=gaussian, or architecture.decoder.non_negative=false"
+    ]
+
+
+def _is_non_negative(space: Mapping[str, Any]) -> bool:
+    """Whether all codes of a latent space's posterior are 0 or above."""
+    if not _is_a(space, UniformSpace):
+        return _is_a(space, ExponentialSpace, GammaSpace, WeibullSpace)
+    low = (space.get("prior") or {}).get("low")  # of a uniform prior, inside which the posterior stays
+    return low is not None and bool((torch.as_tensor(low) >= 0).all())
+
+
+def _is_a(node: Mapping[str, Any], *kinds: type) -> bool:
+    target = locate(node["_target_"])
+    return isinstance(target, type) and issubclass(target, kinds)
 
 
 def _check_group(config: dict[str, Any], group: str) -> list[str]:

@@ -36,7 +36,7 @@ def checked_nodes(folder: Path, choose: Callable[[Nodes], Nodes], trust: bool = 
     cfg.visualisation = choose(saved)  # type: ignore[arg-type]
     if not trust:
         check_targets(OmegaConf.to_container(cfg.visualisation), folder / "config.yaml")
-    config, problems = check(cfg)
+    config, problems = check(cfg, to_train=False)
     if problems:
         raise UserError("\n".join(problems))
     if not config["visualisation"]:

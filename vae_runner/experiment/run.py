@@ -16,6 +16,7 @@ from vae_runner.callbacks import Checkpoints
 from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
+from vae_runner.experiment.advice import tell_advice
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.estimate import tell_size
@@ -125,6 +126,7 @@ def _train(
             log.info("%s", describe_run(record))
             tell_size(engine)
             tell_unfinished(engine)
+            tell_advice(engine)
             with signals.deferred():
                 validated = engine.run()
     except (RunError, OutOfMemoryError) as error:

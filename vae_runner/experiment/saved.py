@@ -139,7 +139,7 @@ def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto",
         raise UserError(f"{run}: no run there (no config.yaml); give the folder of a run")
     here = {"engine.device": str(choose_device(device)), "engine.threads": None}  # those of the training's machine
     cfg = saved_config(folder, here, trust)
-    config, problems = check(cfg)
+    config, problems = check(cfg, to_train=False)
     if problems:
         raise UserError("\n".join(problems))
     try:
