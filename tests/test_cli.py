@@ -181,7 +181,11 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     assert yaml.safe_load((folder / "config.yaml").read_text())["engine"]["seed"] == 3
     lines = output.splitlines()
     assert lines[0] == f"run   {folder.relative_to(inside)}"
-    assert lines[1].startswith("data  toy (made) 200 images 1x16x16    model conv, 10 normal latents, ")
+    assert lines[1].startswith("data  toy (made) 160 + 40 images 1x16x16    model conv, 10 normal latents, ")
+    assert "toy, 160 + 40 images 1 x 16 x 16" in (folder / "report.html").read_text()
+    assert {name: environment["data"][name] for name in ("images", "train", "validation")} == {
+        "images": 200, "train": 160, "validation": 40,
+    }  # fmt: skip
     assert re.fullmatch(r"size  .* parameters, about .* of memory, about .* s a step: 12 steps in .* s", lines[2])
     assert re.search(r"validation at step 12: .* nats per image; 0\.\d+ bits per dimension", output)
     assert lines[-1].endswith("report outputs/latest/report.html    grids outputs/latest/grids")

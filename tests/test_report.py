@@ -26,7 +26,7 @@ from vae_runner.report.chart import Scale, thinned
 from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings
 from vae_runner.report.folder import read_run
-from vae_runner.report.human import and_more, count, duration, moment, nats, plural
+from vae_runner.report.human import and_more, count, duration, images, moment, nats, plural
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.sections import sections
 
@@ -885,6 +885,9 @@ def test_markup_is_escaped_once_and_only_text_is() -> None:
         (moment("yesterday"), "yesterday"),
         (plural(1, "record"), "1 record"),
         (plural(1200, "record"), "1,200 records"),
+        (images(300, 270, 30), "270 + 30 images"),
+        (images(737_280, 18_000, 2_000), "18,000 + 2,000 of 737,280 images"),
+        (images(737_280, None, None), "737,280 images"),  # of an older run
         (and_more(["z1", "z5"]), "z1, z5"),
         (and_more(["a", "b", "c"], shown=1), "a and 2 more"),
     ],

@@ -45,6 +45,10 @@ def and_more(names: list[str], shown: int = 12) -> str:
 
 
 def images(total: float, train: float | None, validation: float | None) -> str:
-    """'737,280 images', or '19,500 + 500 of 737,280 images' where no more are trained and validated on."""
-    is_part = train is not None and validation is not None and train + validation < total
-    return f"{count(train)} + {count(validation)} of {count(total)} images" if is_part else f"{count(total)} images"
+    """'735,280 + 2,000 images' to train and to validate on; '19,500 + 500 of 737,280 images' where others are left out;
+    '737,280 images' where no more is known.
+    """
+    if train is None or validation is None:
+        return f"{count(total)} images"
+    left_out = f" of {count(total)}" if train + validation < total else ""
+    return f"{count(train)} + {count(validation)}{left_out} images"

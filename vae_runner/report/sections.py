@@ -90,7 +90,7 @@ def _progress_bar(run: Run) -> str:
 
 
 def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
-    """'dsprites, 737,280 images 1 x 64 x 64', 'conv', '10 normal latents', ..., as far as it is known."""
+    """'dsprites, 735,280 + 2,000 images 1 x 64 x 64', 'conv', '10 normal latents', ..., as far as it is known."""
     total, *used = (number(dig(environment, "data", name)) for name in ("images", "train", "validation"))
     shape = dig(environment, "data", "image_shape")
     size = f"{images(total, *used)} {_readable(shape) if shape else ''}".rstrip() if total is not None else ""
