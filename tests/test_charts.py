@@ -164,6 +164,53 @@ def test_the_schedule_has_each_kind_in_a_panel() -> None:
     assert "capacity C, nats" not in texts(svg)
 
 
+def heights(svg: ElementTree.Element, colour: str = COLOURS[0]) -> list[float]:
+    """Where the curves of that colour are, in values by the labels 0 and another one of a single linear panel."""
+    labels = {one.text: float(one.get("y")) - 4 for one in svg.iter(f"{SVG}text") if one.get("text-anchor") == "end"}
+    top = max(labels, key=lambda label: float(label.replace(",", "")))
+    unit = float(top.replace(",", "")) / (labels["0"] - labels[top])
+    line = next(one for one in svg.iter(f"{SVG}polyline") if one.get("stroke") == colour and one.get("points"))
+    return [(labels["0"] - float(point.split(",")[1])) * unit for point in line.get("points").split()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end"), [("beta", 29.7, 29.2), ("beta", 4, 4), ("capacity", 20, 25), ("lr", 5e-4, 4e-4)]
+)
+def test_a_schedule_is_drawn_from_0(kind: str, start: float, end: float) -> None:
+    line = {kind: lambda t: start + (end - start) * t / 100}
+    svg, _, _ = drawn(ScheduleChart(points=2), scene(total=101, **line))
+    assert heights(svg) == pytest.approx([start, end], rel=0.01)
+
+
+def test_schedules_below_0_and_of_nothing_but_0_are_drawn_as_they_are() -> None:
+    svg, _, _ = drawn(ScheduleChart(points=2), scene(total=101, beta=lambda t: t - 20.0))
+    assert heights(svg) == pytest.approx([-20, 80], abs=1)
+    svg, _, _ = drawn(ScheduleChart(points=2), scene(total=101, capacity=lambda t: t * 0.0))
+    assert heights(svg) == pytest.approx([0, 0], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_log"),
+    [((4, 4), (1000, 1000), True), ((4, 4), (100, 100), False), ((120, 4), (150, 150), True),
+     ((0, 4), (1000, 1000), False), ((1000, 4), None, False)],
+)  # fmt: skip
+def test_schedules_that_are_far_apart_are_on_a_logarithmic_scale(
+    first: tuple[float, float], second: tuple[float, float] | None, is_log: bool
+) -> None:
+    ends = {"space0/beta": first} | ({"space1/beta": second} if second else {})
+    lines = {name: lambda t, a=a, b=b: a + (b - a) * t / 100 for name, (a, b) in ends.items()}
+    svg, _, _ = drawn(ScheduleChart(), scene(total=101, **lines))
+    assert ("beta, weight of the KL, log scale" in texts(svg)) == is_log
+    assert ("0" in [one.text for one in svg.iter(f"{SVG}text") if one.get("text-anchor") == "end"]) != is_log
+
+
+def test_the_beta_of_the_curves_is_drawn_from_0(tmp_path: Path) -> None:
+    records = [{"step": step, "split": "train", "beta": 29.7 - step / 100} for step in (0, 50)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=50))
+    assert heights(svg, COLOURS[2]) == pytest.approx([29.7, 29.2], rel=0.01)
+
+
 def test_curves_have_what_the_log_has_up_to_the_step(tmp_path: Path) -> None:
     records = [
         {

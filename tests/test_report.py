@@ -497,6 +497,14 @@ def test_what_is_scheduled_is_a_curve_where_it_moves(folder: Folder) -> None:
     assert "Constant" not in page.root.text
 
 
+@pytest.mark.parametrize(("key", "name"), [("beta", "Weight beta"), ("lr", "Learning rate"), ("tc", "tc")])
+def test_a_schedule_is_drawn_from_0(folder: Folder, key: str, name: str) -> None:
+    folder.records([train_record(step, **{key: 29.7 - step / 200}) for step in (50, 100)])
+    axes = Axes(folder.page().chart(name))
+    assert_points(axes.lines("train")[0], [(50, 29.45), (100, 29.2)], axes)
+    assert (axes.values[0][1] == 0) == (key != "tc")
+
+
 def test_values_that_are_not_finite_are_gaps_in_the_curve(folder: Folder) -> None:
     kl = [1.0, 2.0, NAN, 3.0, INF, -INF, 2.5, 2.0]
     folder.records([train_record(50 * (i + 1), kl=value) for i, value in enumerate(kl)])

@@ -51,10 +51,15 @@ class Scale:
 
 
 def chart(
-    series: Sequence[Series], unit: str, description: str, may_be_log: bool = False, across: str = "step"
+    series: Sequence[Series],
+    unit: str,
+    description: str,
+    may_be_log: bool = False,
+    across: str = "step",
+    from_zero: bool = False,
 ) -> Html:
     """Returns the chart of the series over the steps, or over another quantity that is named; logarithmic where that is
-    allowed and a decade is spanned.
+    allowed and a decade is spanned; else `from_zero` where no value is below.
 
     Empty where no value is finite.
     """
@@ -63,7 +68,8 @@ def chart(
         return Html()
     values = [value for _, value in finite]
     log = may_be_log and min(values) > 0 and max(values) >= 10 * min(values)
-    y = Scale(*_padded(min(values), max(values), log), HEIGHT - BOTTOM, TOP, log)
+    lowest = min(values + [0.0] * (from_zero and not log))
+    y = Scale(*_padded(lowest, max(values), log), HEIGHT - BOTTOM, TOP, log)
     left = 10 + CHARACTER * max(map(len, tick_labels(y.ticks())), default=0)
     steps = [step for step, _ in finite]
     x = Scale(

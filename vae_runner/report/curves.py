@@ -1,4 +1,4 @@
-"""The curves of a run on its page: what is minimised, its parts, and the schedules, each over the steps."""
+"""The curves of a run on its page: what is minimised, its parts, and the schedules from 0, each over the steps."""
 
 import math
 from collections.abc import Iterator
@@ -77,7 +77,8 @@ def _curve(
         Series("validation", points(run.validation, key), drawn_as="dots"),
     ]
     series = [one for one in series if one.points]
-    if not (drawing := chart(series, unit, ", ".join(filter(None, [f"{name} over the steps", unit])), may_be_log)):
+    about = ", ".join(filter(None, [f"{name} over the steps", unit]))
+    if not (drawing := chart(series, unit, about, may_be_log, from_zero=_part(key) in SCHEDULES)):
         return Html()
     keys = [tag("span", LABELS[one.name], tag("b", _last(one, unit)), class_=f"key {one.name}") for one in series]
     return tag("figure", tag("figcaption", tag("h3", name), *keys), drawing)

@@ -69,14 +69,21 @@ class Axes:
 
 
 def plot(
-    canvas: Canvas, box: Box, title: str, curves: Sequence[Curve], x_end: float, x_title: str, may_be_log: bool = False
+    canvas: Canvas,
+    box: Box,
+    title: str,
+    curves: Sequence[Curve],
+    x_end: float,
+    x_title: str,
+    may_be_log: bool = False,
+    from_zero: bool = False,
 ) -> None:
     """The curves from x = 0 to `x_end` under a title, with a legend where there are several; logarithmic where that is
-    allowed and a decade is spanned. A value that is not finite is a gap.
+    allowed and a decade is spanned; else `from_zero` where no value is below. A value that is not finite is a gap.
     """
     values = [y for curve in curves for _, y in curve.points if math.isfinite(y)]
     log = bool(may_be_log and values and min(values) > 0 and max(values) >= 10 * min(values))
-    axes = Axes(box, (0, max(x_end, 1)), _padded(values, log), log)
+    axes = Axes(box, (0, max(x_end, 1)), _padded(values, log, from_zero), log)
     axes.draw(canvas, x_title)
     canvas.text(box.left, box.top - 12, title + (", log scale" if log else ""), INK, 12)
     for curve in curves:
@@ -91,16 +98,19 @@ def plot(
         _legend(canvas, box, curves)
 
 
-def _padded(values: Sequence[float], log: bool) -> tuple[float, float]:
-    """The range with a little room; from 0 where the values come near it."""
+def _padded(values: Sequence[float], log: bool, from_zero: bool) -> tuple[float, float]:
+    """The range with a little room; from 0 where the values come near it, or where they are to be seen beside it."""
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
+    if from_zero and low == high == 0:
+        return 0.0, 1.0
     if log:
         room = (high / low) ** 0.05
         return low / room, high * room
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         return (0.0, 2 * high) if high > 0 else (low - 1, high + 1)
+    low = min(low, 0.0) if from_zero else low
     room = 0.06 * (high - low)
     return (0.0 if 0 <= low <= 0.5 * high else low - room), high + room
 

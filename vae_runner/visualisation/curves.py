@@ -18,12 +18,16 @@ __all__ = ["LossCurves", "ScheduleChart"]
 
 Count = Annotated[int, positive]
 FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
+APART = 30  # times that of several schedules one is above where another ends, from which on the scale is logarithmic
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
 
 
 @enforced
 class ScheduleChart(Picture):
     """The schedules over all steps of the run: beta, capacity and learning rate; drawn before the first step.
+
+    From 0, so that a small change looks small; several that are far apart, as the betas of two spaces may be, on a
+    logarithmic scale.
 
     points   at how many steps each is shown
     """
@@ -74,7 +78,7 @@ class LossCurves(Picture):
             ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
             ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
-            ("beta, weight of the KL", self._scheduled(records, "beta", "beta")),
+            ("beta, weight of the KL", self._scheduled(records, "beta", "")),
         ]
         panels = [(title, [curve for curve in curves if curve.points]) for title, curves in panels]
         panels = [(title, curves) for title, curves in panels if curves]
@@ -133,7 +137,7 @@ def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
 def _panels(
     panels: Sequence[tuple[str, Sequence[Curve]]], title: str, x_end: float, columns: int, wide: float, high: float,
 ) -> Canvas:  # fmt: skip
-    """Small charts over the same steps, in rows of so many columns."""
+    """Small charts over the same steps, in rows of so many columns; schedules from 0."""
     rows = -(-len(panels) // columns)
     across, down = wide + 92, high + 74
     canvas = Canvas(across * min(columns, len(panels)) + 14, 44 + down * rows + 12)
@@ -142,5 +146,14 @@ def _panels(
         row, column = divmod(number, columns)
         left, top = 70 + across * column, 66 + down * row
         x_title = "step" if number + columns >= len(panels) else ""
-        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, name in FALLING)
+        is_schedule = name in MEANINGS.values()
+        may_be_log = _far_apart(curves) if is_schedule else name in FALLING
+        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, may_be_log, is_schedule)
     return canvas
+
+
+def _far_apart(curves: Sequence[Curve]) -> bool:
+    """Whether, of several curves, the largest value is more than `APART` times the smallest at their ends but for 0."""
+    ends = [value for curve in curves if (value := curve.points[-1][1]) > 0]
+    largest = max(value for curve in curves for _, value in curve.points)
+    return len(curves) > 1 and bool(ends) and largest > APART * min(ends)
