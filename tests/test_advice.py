@@ -1,15 +1,19 @@
 """What is refused since it cannot learn, and what is only advised against."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import TOY
+from photos import write_photos
 
 import vae_runner
 from vae_runner.architectures import LinearDecoder
+from vae_runner.cli import run as vae_train
 from vae_runner.engine import Engine
 from vae_runner.experiment.advice import advice
 from vae_runner.experiment.check import check
@@ -71,8 +75,35 @@ def test_a_run_of_before_the_refusal_can_be_looked_at(
 
 
 def test_parts_as_logits_are_advised_against_where_latents_can_be_negative(experiment: Callable[..., Engine]) -> None:
-    (line,) = advice(experiment(LINEAR))
+    ((level, line),) = advice(experiment(LINEAR), {})
+    assert level == logging.WARNING
     assert line.startswith("architecture/decoder=linear: with weights of 0 or above, likelihood=bernoulli makes dark ")
-    assert advice(experiment(LINEAR, "likelihood=gaussian")) == []
-    assert advice(experiment(LINEAR, "architecture.decoder.non_negative=false")) == []
-    assert advice(experiment()) == []
+    assert list(advice(experiment(LINEAR, "likelihood=gaussian"), {})) == []
+    assert list(advice(experiment(LINEAR, "architecture.decoder.non_negative=false"), {})) == []
+    assert list(advice(experiment(), {})) == []
+
+
+def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
+    experiment: Callable[..., Engine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_photos(tmp_path / "photos", 40, (20, 20), ".png")
+    chosen = ["dataset=folder", f"dataset.root={photos}", "dataset.image_size=16"]
+    ((level, line),) = advice(experiment(*chosen), {})
+    assert level == logging.INFO
+    assert line.endswith("; try experiment=photos64, or likelihood=gaussian_optimal")
+    assert list(advice(experiment(*chosen), {"experiment": "photos64"})) == []
+    assert list(advice(experiment(*chosen, "likelihood=gaussian_optimal"), {})) == []
+    assert list(advice(experiment(*chosen, "dataset.channels=1"), {})) == []
+    assert list(advice(experiment("dataset.channels=3"), {})) == []  # no photos
+    small = [
+        *TOY[1:],
+        *chosen,
+        "architecture=mlp",
+        "engine.steps=2",
+        "visualisation=[]",
+        f"hydra.run.dir={tmp_path}/run",
+    ]
+    assert vae_train(small) == 0
+    assert capsys.readouterr().out.count(line) == 1
+    assert vae_train([f"resume={tmp_path}/run", "engine.steps=4"]) == 0
+    assert line not in capsys.readouterr().out

@@ -126,7 +126,8 @@ def _train(
             log.info("%s", describe_run(record))
             tell_size(engine)
             tell_unfinished(engine)
-            tell_advice(engine)
+            if not session.is_resumed:
+                tell_advice(engine, known["choices"])
             with signals.deferred():
                 validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
