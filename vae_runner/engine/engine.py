@@ -45,8 +45,8 @@ AHEAD = 4  # batches that are announced: decoded ahead without a store, fetched 
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, and has saved where it was: the step; 0 where it stops at once, and has not. `number`
-    is the signal's.
+    """The run was asked to stop, by the signal of that `number`, and has saved where it was: the `step`; 0 where it
+    stops at once, and has not.
     """
 
     def __init__(self, number: int, step: int) -> None:
@@ -231,7 +231,7 @@ class Engine:
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise UserError(f"the checkpoint is of another model than the config: {reason}") from error
-        self._arrange_optimizer()
+        self.training_step.arrange()
         if (
             self.config.threads is None
             and self.device.type == "cpu"
@@ -293,14 +293,6 @@ class Engine:
         torch.set_num_threads(self.threads)
         if self.threads != before:
             log.info("step %s: steps are slow; threads: %d instead of %d", f"{self.step:,}", self.threads, before)
-
-    def _arrange_optimizer(self) -> None:
-        """Lay loaded sums out in memory as the weights are: a fused optimiser takes that for granted."""
-        for parameter, sums in self.optimizer.state.items():
-            for name, value in sums.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    laid_out = torch.empty_like(parameter, dtype=value.dtype, device=value.device)
-                    sums[name] = laid_out.copy_(value)  # where it was: of a plain Adam's steps, on the CPU
 
     def _is_read(self) -> bool:
         """Whether the host waits for the device anyway behind this step: for a record, a validation, pictures, a

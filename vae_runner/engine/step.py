@@ -40,6 +40,14 @@ class TrainingStep:
             accelerate(objective)
         self._compiled: Compiled | None = None
 
+    def arrange(self) -> None:
+        """Lay loaded sums of the optimiser out in memory as the weights are: a fused one takes that for granted."""
+        for parameter, sums in self.optimizer.state.items():
+            for name, value in sums.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    laid_out = torch.empty_like(parameter, dtype=value.dtype, device=value.device)
+                    sums[name] = laid_out.copy_(value)  # where it was: of a plain Adam's steps, on the CPU
+
     def compile(self) -> None:
         """Have the objective compiled at the next step."""
         if self._compiled is None:

@@ -123,11 +123,7 @@ def _train(
             if latest is not None:
                 folder.link_as_latest(latest)
             write_json(path / "environment.json", record)
-            log.info("%s", describe_run(record))
-            tell_size(engine)
-            tell_unfinished(engine)
-            if not session.is_resumed:
-                tell_advice(engine, known["choices"])
+            _tell(engine, record, session)
             with signals.deferred():
                 validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
@@ -154,6 +150,15 @@ def _train(
         shown(seen / "grids"),
     )
     return float(validated["neg_elbo"])
+
+
+def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
+    """What is trained on what, what it will take, and what may not be as it is wanted."""
+    log.info("%s", describe_run(record))
+    tell_size(engine)
+    tell_unfinished(engine)
+    if not session.is_resumed:
+        tell_advice(engine, record["choices"])
 
 
 def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool) -> None:
