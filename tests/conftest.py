@@ -89,14 +89,15 @@ def inside(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests do not see the user's settings, nor leave any, nor write to his cache. Programs that they start are those
-    of this folder, and find what the tests define.
+    """Tests do not see the user's settings, nor leave any, nor write to his cache or among his runs. Programs that they
+    start are those of this folder, and find what the tests define.
     """
     before = dict(os.environ)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("xdg-cache"))
     os.environ.pop("HYDRA_FULL_ERROR", None)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     os.environ["OMP_NUM_THREADS"] = "1"  # programs that tests start: no trial of threads, so the same figures each time
-    yield
+    with contextlib.chdir(tmp_path_factory.mktemp("elsewhere")):  # outputs/latest is set where a run is started
+        yield
     os.environ.clear()
     os.environ.update(before)
