@@ -69,24 +69,25 @@ def _make_photos(folder: Path) -> None:
 
 def _draw(table: Sequence[tuple[str, str, float, float]], file: Path) -> None:
     """Bars of images per second, one panel for each axis."""
-    from vae_runner.visualisation.canvas import Canvas
+    from vae_runner.drawing.chart.canvas import Canvas
+    from vae_runner.drawing.palette import COLOURS, INK, QUIET
 
     axes = list(dict.fromkeys(row[0] for row in table))
     high = max(rate for _, _, rate, _ in table)
     width, height = 250, 300
     canvas = Canvas(width * len(axes) + 30, height + 60)
-    canvas.text(24, 24, "images per second, and GB of memory, one thread", "#222222", 14)
+    canvas.text(24, 24, "images per second, and GB of memory, one thread", INK, 14)
     for panel, axis in enumerate(axes):
         left = 24 + panel * width
         chosen = [row for row in table if row[0] == axis]
         pitch = (width - 30) / len(chosen)
         for place, (_, value, rate, memory) in enumerate(chosen):
             x, tall = left + place * pitch, rate / high * (height - 110)
-            canvas.box(x, height - 10 - tall, x + pitch - 8, height - 10, "#3b6ea5")
-            canvas.text(x, height - 16 - tall, f"{rate:,.0f}", "#222222", 10)
-            canvas.text(x, height + 6, value, "#222222", 10)
-            canvas.text(x, height + 20, f"{memory:.1f} GB", "#777777", 10)
-        canvas.text(left, height + 42, axis, "#222222", 12)
+            canvas.box(x, height - 10 - tall, x + pitch - 8, height - 10, COLOURS[0])
+            canvas.text(x, height - 16 - tall, f"{rate:,.0f}", INK, 10)
+            canvas.text(x, height + 6, value, INK, 10)
+            canvas.text(x, height + 20, f"{memory:.1f} GB", QUIET, 10)
+        canvas.text(left, height + 42, axis, INK, 12)
     file.write_bytes(canvas.png())
 
 

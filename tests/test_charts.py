@@ -16,12 +16,18 @@ from PIL import Image
 from torch.distributions import Normal
 
 from vae_runner.callbacks.pictures import picture_images
+from vae_runner.drawing import layout
+from vae_runner.drawing.chart.axes import ticks
+from vae_runner.drawing.chart.canvas import Canvas
+from vae_runner.drawing.chart.figures import heat_map, strips
+from vae_runner.drawing.movie import Movie, encoded
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, VIRIDIS, rgb
+from vae_runner.drawing.text import tick_labels
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.report.gallery import PAGE_WIDTH
 from vae_runner.state import FACTORS, MODEL, State, X
-from vae_runner.ticks import tick_labels, ticks
 from vae_runner.visualisation import (
     Animation,
     KLBars,
@@ -30,13 +36,10 @@ from vae_runner.visualisation import (
     Scene,
     ScheduleChart,
     curves,
-    layout,
 )
-from vae_runner.visualisation.animation import Movie, encoded
-from vae_runner.visualisation.axes import COLOURS
-from vae_runner.visualisation.canvas import Canvas
 
 Make = Callable[..., Engine]
+NAN = float("nan")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -69,7 +72,7 @@ def test_bars_are_as_long_as_the_kl_the_largest_first_in_each_space() -> None:
     heights = [float(bar.get("height")) for bar in bars]
     assert heights[0] / heights[1] == pytest.approx(16, rel=1e-3)
     assert heights[0] / heights[3] == pytest.approx(4, rel=1e-3)
-    assert [bar.get("fill") for bar in bars] == [COLOURS[0], COLOURS[0], "#c8c8c8", COLOURS[1]]
+    assert [bar.get("fill") for bar in bars] == [COLOURS[0], COLOURS[0], DEAD, COLOURS[1]]
     assert {"z2", "z0", "8.00", "2.00", "space0", "space1"} <= set(texts(svg))
     assert "KL per latent, step 7: 10.50 nats in 3 of 4 latents" in texts(svg)
     assert pixels.shape == (2 * int(svg.get("height")), 2 * int(svg.get("width")), 3)
@@ -256,6 +259,77 @@ def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch:
     assert shown() == (30, afresh())
     write_atomically(log, ("\n".join(lines[:20]) + "\n").encode())  # as a resumed run does
     assert shown() == (20, afresh())
+
+
+def cells(svg: ElementTree.Element) -> dict[str, str]:
+    """The colour of each box by the figure in it, for figures that are all different."""
+    boxes = [one for one in svg.iter(f"{SVG}rect") if one.get("x")]
+    inside = {}
+    for text in svg.iter(f"{SVG}text"):
+        x, y = float(text.get("x")), float(text.get("y")) - 4
+        for box in boxes:
+            across, down = x - float(box.get("x")), y - float(box.get("y"))
+            if 0 <= across <= float(box.get("width")) and 0 <= down <= float(box.get("height")):
+                inside[text.text] = box.get("fill")
+    return inside
+
+
+def test_the_cells_of_a_heat_map_are_coloured_by_their_values_in_the_range_that_is_given() -> None:
+    values = np.array([[0.0, 0.5], [1.0, np.nan], [7.0, -7.0]])
+    canvas = heat_map(values, ["z0", "z1", "z2"], ["posX", "a long name of a factor"], "title", "about", 0, 1)
+    svg = ElementTree.fromstring(canvas.svg())
+    found = cells(svg)
+    first, middle, last = VIRIDIS[0], VIRIDIS[len(VIRIDIS) // 2], VIRIDIS[-1]
+    assert found == {"0.00": first, "0.50": middle, "1.00": last, "nan": DEAD, "7.00": last, "-7.00": first}
+    assert {"z0", "z1", "z2", "posX", "title", "about; colours from 0 to 1"} <= set(texts(svg))
+    with Image.open(io.BytesIO(canvas.png())) as picture:
+        painted = {picture.convert("RGB").getpixel((x, y)) for x in range(picture.width) for y in (175, 235)}
+    assert {rgb(first), rgb(middle), rgb(last), rgb(DEAD)} <= painted
+    inks = {one.text: one.get("fill") for one in svg.iter(f"{SVG}text")}
+    for figure, background in found.items():
+        assert contrast(inks[figure], background) >= 3, figure
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2.1, 1 to 21; 3 and more is what it asks of large text and graphics."""
+
+    def luminance(colour: str) -> float:
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.array(rgb(colour)) / 255]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("names", [(["z0"], ["a", "b"]), (["z0", "z1"], ["a"]), (["z0", "z1"], ["a", "b", "c"])])
+def test_a_heat_map_has_a_name_for_each_row_and_column(names: tuple[list[str], list[str]]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        heat_map(np.zeros((2, 2)), *names, "title", "about", 0, 1)
+
+
+def test_strips_have_each_value_and_the_mean_between_its_standard_deviations() -> None:
+    groups = {"beta=1": [10.0, 14.0, 18.0], "beta=4": [30.0, NAN], "none": [float("inf")]}
+    svg = ElementTree.fromstring(strips(groups, "title", "nats").svg())
+    labels = {one.text: float(one.get("y")) - 4 for one in svg.iter(f"{SVG}text") if one.get("text-anchor") == "end"}
+    unit = 10 / (labels["10"] - labels["20"])
+    value = lambda y: 20 - (float(y) - labels["20"]) * unit  # noqa: E731
+    dots = circles(svg)
+    assert [value(y) for _, y, _ in dots] == pytest.approx([10, 14, 18, 30], abs=0.05)
+    assert [colour for *_, colour in dots] == [COLOURS[0]] * 3 + [COLOURS[1]]
+    lines = [one.get("points").split() for one in svg.iter(f"{SVG}polyline") if one.get("stroke") == INK]
+    flat = [value(start.split(",")[1]) for start, end in lines if start.split(",")[1] == end.split(",")[1]]
+    mean, spread = np.mean(groups["beta=1"]), np.std(groups["beta=1"], ddof=1)
+    assert sorted(flat) == pytest.approx([mean - spread, mean, mean + spread, 30], abs=0.05)  # one value: a mean alone
+    assert texts(svg).count("1 not finite") == 2
+
+
+@pytest.mark.parametrize("values", [[], [NAN], [3.0], [2.0, 2.0], [0.0, 0.0], [-5.0, 1e9]])
+def test_strips_of_hardly_anything_are_drawn_all_the_same(values: list[float]) -> None:
+    canvas = strips({"a": values}, "title", "nats")
+    dots = circles(ElementTree.fromstring(canvas.svg()))
+    assert len(dots) == sum(value == value for value in values)
+    assert all(0 < y < canvas.height for _, y, _ in dots)
+    assert canvas.png() == strips({"a": values}, "title", "nats").png()
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """Rules of the code as a whole."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import ImageColor
 
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
-    *("paths", "errors", "signature", "files", "randomness", "output", "ticks"),
+    *("paths", "errors", "signature", "files", "randomness", "output", "drawing"),
     *(
         "state",
         "schedule",
@@ -85,3 +87,99 @@ def test_help_and_version_import_neither_torch_nor_hydra(argument: str) -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
+SEEN = [file for room in ("drawing", "visualisation", "report") for file in sorted((PACKAGE / room).rglob("*.py"))]
+EXAMPLES = {"datasets/imaging.py"}  # whose message shows a user how to write a colour
+
+
+def dotted(file: Path) -> str:
+    return ".".join(["vae_runner", *file.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def test_drawing_knows_nothing_but_numpy_pillow_and_files() -> None:
+    known = {"vae_runner.drawing", "vae_runner.errors", "vae_runner.files", "numpy", "PIL"}
+    for file in DRAWING:
+        for name in imports(file):
+            parts = name.split(".")
+            room = ".".join(parts[:2]) if parts[0] == "vae_runner" else parts[0]
+            assert room in known or room in sys.stdlib_module_names, f"{file.name} imports {name}"
+
+
+@pytest.mark.parametrize("room", ["drawing", "report"])
+def test_what_draws_and_reports_runs_without_torch(room: str) -> None:
+    modules = [dotted(file) for file in sorted((PACKAGE / room).rglob("*.py")) if file.name != "callback.py"]
+    code = (
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def colours_in(tree: ast.AST) -> list[str]:
+    """Colours that are written out: '#rrggbb' anywhere in a text, docstrings aside, and names that Pillow has."""
+    nodes = list(ast.walk(tree))
+    said = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and node not in said]
+    texts = [text for text in texts if isinstance(text, str)]
+    found = [text for text in texts if re.search(r"(?<![&\w])#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})\b", text)]
+    return found + [text for text in texts if text.lower() in ImageColor.colormap]
+
+
+def triples_in(tree: ast.AST) -> list[str]:
+    """(255, 0, 255) and the like, but not what three names are set to."""
+    nodes = list(ast.walk(tree))
+    unpacked = [node.value for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)]
+    tuples = [node.elts for node in nodes if isinstance(node, ast.Tuple) and node not in unpacked]
+    tuples = [elements for elements in tuples if len(elements) == 3]
+    values = [[one.value for one in found if isinstance(one, ast.Constant)] for found in tuples]
+    whole = [found for found in values if len(found) == 3 and all(type(value) is int for value in found)]
+    return [str(found) for found in whole if 32 <= max(found) <= 255 and min(found) >= 0]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_colour_is_written_in_the_palette_alone(file: Path) -> None:
+    name = file.relative_to(PACKAGE).as_posix()
+    tree = ast.parse(file.read_text())
+    if name == "drawing/palette.py":
+        assert len(colours_in(tree)) > 50  # the test sees what it is to find
+    elif file in SEEN:
+        assert not colours_in(tree) + triples_in(tree)
+    elif name not in EXAMPLES:
+        assert not [text for text in colours_in(tree) if "#" in text]
+
+
+def test_the_style_sheet_has_its_colours_from_the_palette() -> None:
+    from vae_runner.drawing.palette import PAGE_DARK, PAGE_LIGHT
+
+    style = (PACKAGE / "report/style.css").read_text()
+    values = re.findall(r":([^;{}]*);", style)
+    assert values
+    assert not [value for value in values if re.search(r"#[0-9a-fA-F]{3}|\b(?:rgb|hsl)a?\(", value)]
+    assert not {word for value in values for word in re.findall(r"[a-z]+", value)} & set(ImageColor.colormap)
+    own = {"own"}  # of an element, set by its class
+    assert set(re.findall(r"var\(--(\w+)\)", style)) - own == set(PAGE_LIGHT)
+    assert set(PAGE_DARK) == set(PAGE_LIGHT) - {"picture"}
+
+
+@pytest.mark.parametrize("room", ["drawing", "visualisation"])
+def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
+    files = sorted((PACKAGE / room).rglob("*.py"))
+    names = {dotted(file) for file in files}
+    needs = {dotted(file): set(imports(file)) & names - {dotted(file)} for file in files}
+    while free := {name for name, needed in needs.items() if not needed & needs.keys()}:
+        needs = {name: needed for name, needed in needs.items() if name not in free}
+    assert not needs, f"a circle: {needs}"
+
+
+@pytest.mark.parametrize("file", DRAWING, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_modules_and_functions_of_drawing_are_short(file: Path) -> None:
+    text = file.read_text()
+    assert len(text.splitlines()) <= 300
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    assert not [node.name for node in functions if node.end_lineno - node.lineno >= 40]
+
+
+def test_the_one_chart_engine_is_small() -> None:
+    assert sum(len(file.read_text().splitlines()) for file in DRAWING if file.parent.name == "chart") <= 450

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Exponential, Gamma, Normal
 
 from vae_runner.datasets import dSprites
+from vae_runner.drawing.grid import FADED
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import FACTORS, MODEL, X
 from vae_runner.visualisation import Traversal, draw
 from vae_runner.visualisation.association import association, followed
-from vae_runner.visualisation.grid import FADED
 from vae_runner.visualisation.walker import AT_ONCE
 
 

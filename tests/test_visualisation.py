@@ -14,6 +14,8 @@ from torch import Tensor
 
 from vae_runner.callbacks.pictures import Pictures, picture_images
 from vae_runner.datasets.split import Subset
+from vae_runner.drawing.grid import png
+from vae_runner.drawing.layout import GAP, LARGEST, MARGIN
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 from vae_runner.state import MODEL, Y_PRED, State, X, state_key
@@ -29,7 +31,6 @@ from vae_runner.visualisation import (
     ReconstructionViewer,
     draw,
 )
-from vae_runner.visualisation.grid import GAP, LARGEST, MARGIN, png
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 No network; curves are inline SVG, pictures are embedded as they are. `folder` and `picture` read, `findings` and
 `figures` judge; `sections`, `gallery`, `curves` and `latents` have a function for each part of a run's page; `chart`
-draws, `markup` escapes. `sweep` sets runs side by side. Nothing here imports torch but `callback`, for `vae-report`.
+makes elements of what `vae_runner.drawing` draws, `markup` escapes. `sweep` sets runs side by side. Nothing here
+imports torch but `callback`, for `vae-report`.
 """
 
 from vae_runner.report.write import write_report

@@ -1,53 +1,18 @@
-"""Charts as inline SVG, styled by the page's style sheet, in coordinates of about a pixel."""
+"""Charts as inline SVG, styled by the page's style sheet: `drawing` settles where all is, here it becomes elements."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from vae_runner.report.markup import Html, join, tag
-from vae_runner.ticks import log_ticks, tick_labels, ticks
+from vae_runner.drawing.chart.axes import Axes, Scale, Series, plot, vertical
+from vae_runner.drawing.chart.canvas import Point
+from vae_runner.drawing.layout import ABOVE, BELOW, CHART, DIGIT, RIGHT
+from vae_runner.report.markup import Html, tag
 
-__all__ = ["Point", "Scale", "Series", "chart", "thinned"]
+__all__ = ["Point", "Series", "chart", "thinned"]
 
-WIDTH, HEIGHT = 380, 230
-TOP, RIGHT, BOTTOM = 26, 24, 40  # margins; the left one follows from the labels
-CHARACTER = 6.6  # width of a digit
+WIDTH, HEIGHT = CHART
 MOST_POINTS = 500
-
-Point = tuple[float, float]  # step, value; a value that is not finite is a gap
-
-
-@dataclass(frozen=True)
-class Series:
-    """A curve. Its `name` is its class, or classes, of the style sheet too; a `label` says more of it, a `mark` stands
-    beside its dots.
-    """
-
-    name: str
-    points: Sequence[Point]
-    drawn_as: Literal["line", "dots"] = "line"
-    label: str = ""
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Maps values in [lower, upper] to [start, end], linearly or by their logarithm."""
-
-    lower: float
-    upper: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        lower, upper, value = (math.log10(v) if self.log else v for v in (self.lower, self.upper, value))
-        return self.start + (value - lower) / (upper - lower) * (self.end - self.start)
-
-    def ticks(self, most: int = 5) -> list[float]:
-        """Round values inside the range."""
-        return (log_ticks if self.log else ticks)(self.lower, self.upper, most)
 
 
 def chart(
@@ -63,26 +28,56 @@ def chart(
 
     Empty where no value is finite.
     """
-    finite = [point for one in series for point in one.points if math.isfinite(point[1])]
-    if not finite:
+    steps = [step for one in series for step, value in one.points if math.isfinite(value)]
+    if not steps:
         return Html()
-    values = [value for _, value in finite]
-    log = may_be_log and min(values) > 0 and max(values) >= 10 * min(values)
-    lowest = min(values + [0.0] * (from_zero and not log))
-    y = Scale(*_padded(lowest, max(values), log), HEIGHT - BOTTOM, TOP, log)
-    left = 10 + CHARACTER * max(map(len, tick_labels(y.ticks())), default=0)
-    steps = [step for step, _ in finite]
-    x = Scale(
-        *((0, max(1, *steps)) if across == "step" else _padded(min(steps), max(steps), False)), left, WIDTH - RIGHT
-    )
-    return tag(
-        "svg",
-        _axes(x, y, unit + (", log scale" if log else "").removeprefix("" if unit else ", "), across),
-        *(_curve(one, x, y, across) for one in series),
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        role="img",
-        aria_label=description,
-    )
+    y = vertical(series, HEIGHT - BELOW, ABOVE, _hugging, may_be_log, from_zero)
+    left = 10 + DIGIT * max((len(label) for _, label in y.labelled()), default=0)
+    span = (0.0, max(1, *steps)) if across == "step" else _hugging(steps)
+    surface = Elements(across)
+    plot(surface, Axes(Scale(*span, left, WIDTH - RIGHT), y), series, unit, across)
+    return tag("svg", *surface.elements, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=description)
+
+
+class Elements:
+    """A surface for axes and curves, of elements that have the classes of the style sheet."""
+
+    def __init__(self, across: str) -> None:
+        self.across = across
+        self.elements: list[Html] = []
+
+    def rule(self, start: Point, end: Point) -> None:
+        (x, at), (x_end, y_end) = start, end
+        line = tag("line", class_="rule", x1=f"{x:.2f}", x2=f"{x_end:.2f}", y1=f"{at:.2f}", y2=f"{y_end:.2f}")
+        self.elements.append(line)
+
+    def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None:
+        self.elements.append(tag("text", text, class_=axis, x=f"{x:.2f}", y=f"{y:.2f}" if axis == "y" else y))
+
+    def titles(self, axes: Axes, title: str, x_title: str) -> None:
+        self.elements.insert(0, tag("text", title, class_="unit", x=0, y=10))
+        self.elements.append(tag("text", x_title, class_="unit end", x=f"{axes.x.end:.2f}", y=HEIGHT - 4))
+
+    def curve(self, series: Series, axes: Axes) -> None:
+        points = thinned(series.points)
+        said = [tag("title", series.label)] if series.label else []
+        if series.drawn_as == "line":
+            self.elements.append(tag("path", *said, class_=series.name, d=_path(points, axes)))
+            return
+        finite = [(point, axes.place(*point)) for point in points if math.isfinite(point[1])]
+        dots = [
+            tag("circle", *(said or [self._value(point)]), cx=f"{x:.2f}", cy=f"{y:.2f}", r=3)
+            for point, (x, y) in finite
+        ]
+        marks = [
+            tag("text", series.mark, class_="mark", x=f"{x + 6:.2f}", y=f"{y + 4:.2f}")
+            for _, (x, y) in finite
+            if series.mark
+        ]
+        self.elements.append(tag("g", *dots, *marks, class_=series.name))
+
+    def _value(self, point: Point) -> Html:
+        return tag("title", f"{self.across} {point[0]:,.6g}: {point[1]:,.6g}")
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -93,63 +88,31 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     size = math.ceil(2 * len(points) / most)
     for start in range(0, len(points), size):
         stretch = range(start, min(start + size, len(points)))
-        finite = sorted((i for i in stretch if math.isfinite(points[i][1])), key=lambda i: points[i][1])
+        inside = sorted((i for i in stretch if math.isfinite(points[i][1])), key=lambda i: points[i][1])
         gaps = [i for i in stretch if not math.isfinite(points[i][1])]
-        kept.update(finite[:1] + finite[-1:] + gaps[:1])
+        kept.update(inside[:1] + inside[-1:] + gaps[:1])
     return [points[i] for i in sorted(kept)]
 
 
-def _axes(x: Scale, y: Scale, unit: str, across: str) -> Html:
-    parts = [tag("text", unit, class_="unit", x=0, y=10)]
-    for value, label in zip(y.ticks(), tick_labels(y.ticks()), strict=True):
-        at = f"{y(value):.2f}"
-        parts.append(tag("line", class_="rule", x1=f"{x.start:.2f}", x2=f"{x.end:.2f}", y1=at, y2=at))
-        parts.append(tag("text", label, class_="y", x=f"{x.start - 8:.2f}", y=at))
-    for value, label in zip(x.ticks(), tick_labels(x.ticks()), strict=True):
-        parts.append(tag("text", label, class_="x", x=f"{x(value):.2f}", y=HEIGHT - BOTTOM + 17))
-    parts.append(tag("text", across, class_="unit end", x=f"{x.end:.2f}", y=HEIGHT - 4))
-    return join(*parts)
-
-
-def _curve(series: Series, x: Scale, y: Scale, across: str) -> Html:
-    points = thinned(series.points)
-    said = [tag("title", series.label)] if series.label else []
-    if series.drawn_as == "line":
-        return tag("path", *said, class_=series.name, d=_path(points, x, y))
-    dots = [
-        tag("circle", *(said or [_value(point, across)]), cx=f"{x(point[0]):.2f}", cy=f"{y(point[1]):.2f}", r=3)
-        for point in points
-        if math.isfinite(point[1])
-    ]
-    marks = [
-        tag("text", series.mark, class_="mark", x=f"{x(at) + 6:.2f}", y=f"{y(value) + 4:.2f}")
-        for at, value in points
-        if series.mark and math.isfinite(value)
-    ]
-    return tag("g", *dots, *marks, class_=series.name)
-
-
-def _value(point: Point, across: str) -> Html:
-    return tag("title", f"{across} {point[0]:,.6g}: {point[1]:,.6g}")
-
-
-def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
+def _path(points: Sequence[Point], axes: Axes) -> str:
     """The line through the points; h0 makes a dot of a point between two gaps."""
     commands, pen_is_down = [], False
     for step, value in points:
         is_finite = math.isfinite(value)
         if is_finite:
-            commands.append(f"{'L' if pen_is_down else 'M'}{x(step):.2f},{y(value):.2f}{'' if pen_is_down else 'h0'}")
+            x, y = axes.place(step, value)
+            commands.append(f"{'L' if pen_is_down else 'M'}{x:.2f},{y:.2f}{'' if pen_is_down else 'h0'}")
         pen_is_down = is_finite
     return "".join(commands)
 
 
-def _padded(lower: float, upper: float, log: bool) -> tuple[float, float]:
-    """The range with a little room; never below zero for values that are not."""
+def _hugging(values: Sequence[float], log: bool = False, from_zero: bool = False) -> tuple[float, float]:
+    """The range of a chart whose figures are read: with a little room, never below zero for values that are not."""
+    low, high = min(values), max(values)
     if log:
-        room = (upper / lower) ** 0.04
-        return lower / room, upper * room
-    largest = max(abs(lower), abs(upper))
-    is_flat = upper - lower <= 1e-9 * largest + 1e-30
-    room = max(0.05 * largest, 1e-3) if is_flat else 0.04 * (upper - lower)
-    return (0.0 if 0 <= lower < room else lower - room), upper + room
+        return low / (high / low) ** 0.04, high * (high / low) ** 0.04
+    low = min(low, 0.0) if from_zero else low
+    largest = max(abs(low), abs(high))
+    is_flat = high - low <= 1e-9 * largest + 1e-30
+    room = max(0.05 * largest, 1e-3) if is_flat else 0.04 * (high - low)
+    return (0.0 if 0 <= low < room else low - room), high + room

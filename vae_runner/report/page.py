@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
 
+from vae_runner.drawing.palette import page_style
 from vae_runner.report.human import moment
 from vae_runner.report.markup import Html, tag
 
@@ -32,7 +33,7 @@ def notes(found: Sequence[tuple[str, str]]) -> Html:
 
 def page(title: str, sections: Sequence[Html], script: str = "") -> bytes:
     """Returns the HTML file with the sections, the style sheet inside, and a script that it can do without."""
-    style = _own_file("style.css")
+    style = page_style() + _own_file("style.css")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -1,19 +1,19 @@
-"""Latent space visualisation: what a picture is (`picture`), those that there are, and how they are drawn.
+"""Latent space visualisation: what a picture is (`picture`), those that there are, and what they show.
 
 A `LatentWalker` (`walker`) makes grids of decoded images. `viewers` stay where they are, `linspace` and `traversal` go
 along dimensions, `paths` from one code or image to another, and `random` anywhere. They ask `priors` where a latent
 space has its codes, `references` for the images that a config names, and `association` which factor a latent follows.
-A grid is drawn by `grid` as `layout` says. `charts` and `curves` are pictures of figures, drawn on a `canvas` with
-`axes` and `colours`; an `animation` moves.
+`charts` and `curves` are pictures of figures; an `animation` moves. `vae_runner.drawing` draws them all.
 """
 
+from vae_runner.drawing.encoded import Drawing
 from vae_runner.visualisation.animation import Animation
 from vae_runner.visualisation.charts import KLBars, LatentScatter
 from vae_runner.visualisation.curves import LossCurves, ScheduleChart
 from vae_runner.visualisation.grid import Grid, draw
 from vae_runner.visualisation.linspace import LinSpaceWalker
 from vae_runner.visualisation.paths import CodePathWalker, ImagePathWalker
-from vae_runner.visualisation.picture import Drawing, Picture, Scene
+from vae_runner.visualisation.picture import Picture, Scene
 from vae_runner.visualisation.random import PriorSampler, RandomWalker
 from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer

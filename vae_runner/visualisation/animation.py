@@ -1,23 +1,24 @@
 """Moving pictures, for ever: the latents walked back and forth, and what training made of the same codes."""
 
-import io
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import ImageData
+from vae_runner.drawing.encoded import Drawing, Encoded
+from vae_runner.drawing.layout import check_size, most_frames
+from vae_runner.drawing.movie import Movie
+from vae_runner.drawing.paint import to_pixels
 from vae_runner.files import read_json
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
-from vae_runner.visualisation.grid import INK, PAPER, QUIET, as_picture, in_colour, to_pixels
-from vae_runner.visualisation.layout import GAP, MARGIN, check_size, chosen_scale, most_frames, text_font, widest
-from vae_runner.visualisation.picture import Drawing, Encoded, Phase, Picture, Scene
+from vae_runner.visualisation.picture import Phase, Picture, Scene
 from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.walker import Count, Scale
 
@@ -25,13 +26,9 @@ __all__ = ["Animation"]
 
 log = logging.getLogger(__name__)
 
-FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".png"}
-OPTIONS: dict[str, dict[str, Any]] = {"gif": {"optimize": True}, "webp": {"quality": 90, "method": 3}, "apng": {}}
 HOLD = 8  # times that the last frame of the training stays
 MOST_FRAMES = 60  # of the training
 ACROSS = 5  # latents in a row
-FONT_SIZE = 15
-APART = 8  # pixels between a tile and the label of the one below
 
 Format = Literal["auto", "gif", "webp", "apng", "none"]
 
@@ -86,11 +83,11 @@ class Animation(Picture):
             drawings.append(self._training(scene, drawings[0].format))
         return drawings
 
-    def _traversal(self, scene: Scene) -> "Movie":
+    def _traversal(self, scene: Scene) -> Movie:
         state = scene.state(self.phase)
         grid = self.traversal.grid(state)
         latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
-        tiles = to_pixels(grid.images, grid.title)
+        tiles = to_pixels(grid.values(), grid.title)
         tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, C)
         texts = list(grid.column_labels[grid.lead :])
         return Movie(
@@ -111,58 +108,6 @@ class Animation(Picture):
 
     def _format(self, channels: int) -> str:
         return self.format if self.format != "auto" else "gif" if channels == 1 else "webp"
-
-
-@dataclass
-class Movie:
-    """Frames of tiles (N, H, W, 1 or 3) uint8 in rows of `across`, each frame with a text below.
-
-    labels    one above each tile, or none
-    last      times that the last frame stays
-    """
-
-    name: str
-    format: str
-    milliseconds: int
-    frames: Sequence[np.ndarray]
-    texts: Sequence[str]
-    across: int
-    scale: int | None = None
-    labels: Sequence[str] = ()
-    last: int = 1
-    details: dict[str, Any] = field(default_factory=dict)
-
-    folder: ClassVar[str] = "animations"
-
-    def detached(self) -> "Movie":
-        return self
-
-    def encode(self) -> Encoded:
-        mode = "L" if all(tiles.shape[-1] == 1 for tiles in self.frames) else "RGB"
-        pictures = [self._picture(*frame, mode) for frame in zip(self.frames, self.texts, strict=True)]
-        durations = [self.milliseconds] * (len(pictures) - 1) + [self.milliseconds * self.last]
-        return Encoded({FORMATS[self.format]: encoded(pictures, durations, self.format)}, self.details)
-
-    def _picture(self, tiles: np.ndarray, text: str, mode: str) -> Image.Image:
-        tiles = tiles if mode == "L" else in_colour(tiles)
-        count, height, width, _ = tiles.shape
-        across, font = min(self.across, count), text_font(FONT_SIZE)
-        down, line = -(-count // across), FONT_SIZE + 8
-        scale = self.scale or chosen_scale(height, width, across)
-        label = line if self.labels else 0
-        step_x = max(width * scale + GAP, widest(self.labels, font) + 10)
-        step_y = height * scale + label + (APART if self.labels else GAP)
-        size = (2 * MARGIN + step_x * across - GAP, 2 * MARGIN + step_y * down + line)
-        picture = Image.new(mode, size, PAPER)
-        pen = ImageDraw.Draw(picture)
-        for index, tile in enumerate(tiles):
-            row, column = divmod(index, across)
-            x, y = MARGIN + column * step_x, MARGIN + row * step_y
-            if self.labels:
-                pen.text((x + width * scale / 2, y + line - 9), self.labels[index], INK, font, anchor="ms")
-            picture.paste(as_picture(tile.repeat(scale, 0).repeat(scale, 1)), (x, y + label))
-        pen.text((MARGIN, size[1] - MARGIN), text, QUIET, font, anchor="ls")
-        return picture
 
 
 @dataclass
@@ -224,29 +169,6 @@ class History:
         height, width, scale = layout["tile_height"], layout["tile_width"], layout["scale"]
         tiles = [pixels[y : y + height : scale, x : x + width : scale] for y in layout["tops"] for x in layout["lefts"]]
         return np.stack(tiles)
-
-
-def encoded(pictures: Sequence[Image.Image], durations: Sequence[int], format: str) -> bytes:
-    """The bytes of a file that plays the pictures for ever, each for so many milliseconds."""
-    buffer = io.BytesIO()
-    if format == "gif":
-        pictures = [_few_grays(picture) if _is_gray(picture) else picture for picture in pictures]
-    pictures[0].save(
-        buffer, {"apng": "PNG"}.get(format, format.upper()), save_all=True, append_images=list(pictures[1:]),
-        duration=list(durations), loop=0, **OPTIONS[format],
-    )  # fmt: skip
-    return buffer.getvalue()
-
-
-def _few_grays(picture: Image.Image) -> Image.Image:
-    """With 64 grays, which halves the file and leaves nothing to be seen."""
-    pixels = np.asarray(picture.convert("L")).astype(np.uint16)
-    return Image.fromarray(((pixels + 2) // 4 * 255 // 64).clip(0, 255).astype(np.uint8)).convert("P")
-
-
-def _is_gray(picture: Image.Image) -> bool:
-    pixels = np.asarray(picture)
-    return picture.mode == "L" or bool((pixels[..., :1] == pixels).all())
 
 
 def _steps(folder: Path, name: str) -> list[int]:

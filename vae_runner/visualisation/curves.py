@@ -8,11 +8,13 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 
+from vae_runner.drawing.chart.axes import Series
+from vae_runner.drawing.chart.figures import Panel, panels
+from vae_runner.drawing.encoded import Drawing
+from vae_runner.drawing.palette import COLOURS
 from vae_runner.signature import enforced, positive
-from vae_runner.visualisation.axes import COLOURS, INK, Box, Curve, plot
-from vae_runner.visualisation.canvas import Canvas
 from vae_runner.visualisation.charts import Chart
-from vae_runner.visualisation.picture import Drawing, Picture, Scene
+from vae_runner.visualisation.picture import Picture, Scene
 
 __all__ = ["LossCurves", "ScheduleChart"]
 
@@ -43,15 +45,15 @@ class ScheduleChart(Picture):
         steps = torch.linspace(0, scene.total_steps - 1, count, dtype=torch.float64).round().long()
         schedules = {name: values.tolist() for name, values in scene.schedules(steps).items()}
         kinds = dict.fromkeys(name.rpartition("/")[2] for name in schedules)
-        panels = []
+        shown = []
         for kind in kinds:
             of_kind = [name for name in schedules if name.rpartition("/")[2] == kind]
             curves = [
-                Curve(name.rpartition("/")[0], list(zip(steps.tolist(), schedules[name], strict=True)), colour)
+                Series(name.rpartition("/")[0], list(zip(steps.tolist(), schedules[name], strict=True)), colour)
                 for name, colour in zip(of_kind, COLOURS * len(of_kind), strict=False)
             ]
-            panels.append((MEANINGS.get(kind, kind), curves))
-        canvas = _panels(panels, f"schedules over {scene.total_steps:,} steps", scene.total_steps, 1, 620, 110)
+            shown.append(_panel(MEANINGS.get(kind, kind), curves))
+        canvas = panels(shown, f"schedules over {scene.total_steps:,} steps", scene.total_steps, 1, 620, 110)
         return [Chart(canvas, {"steps": steps.tolist(), "schedules": schedules})]
 
 
@@ -70,29 +72,29 @@ class LossCurves(Picture):
         self._log = _Log()
 
     def drawings(self, scene: Scene) -> list[Drawing]:
-        found = self._log.records(scene.folder / "metrics.jsonl")
-        records = [record for record in found if record["step"] <= scene.step]
+        logged = self._log.records(scene.folder / "metrics.jsonl")
+        records = [record for record in logged if record["step"] <= scene.step]
         if not records:
             return []
-        panels = [
+        found = [
             ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
             ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
             ("beta, weight of the KL", self._scheduled(records, "beta", "")),
         ]
-        panels = [(title, [curve for curve in curves if curve.points]) for title, curves in panels]
-        panels = [(title, curves) for title, curves in panels if curves]
-        return [Chart(_panels(panels, f"training, step {scene.step:,}", scene.step, 2, 340, 170))]
+        found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
+        shown = [_panel(title, curves) for title, curves in found if curves]
+        return [Chart(panels(shown, f"training, step {scene.step:,}", scene.step, 2, 340, 170))]
 
-    def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Curve]:
+    def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Series]:
         train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
-        return [Curve("training", train, COLOURS[0]), Curve("validation", validation, COLOURS[1], as_dots=True)]
+        return [Series("training", train, COLOURS[0]), Series("validation", validation, COLOURS[1], "dots")]
 
-    def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Curve]:
+    def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Series]:
         names = dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind)
         train = _of(records, "train")
         return [
-            Curve(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
+            Series(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
             for number, name in enumerate(names)
         ]
 
@@ -134,25 +136,13 @@ def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
-def _panels(
-    panels: Sequence[tuple[str, Sequence[Curve]]], title: str, x_end: float, columns: int, wide: float, high: float,
-) -> Canvas:  # fmt: skip
-    """Small charts over the same steps, in rows of so many columns; schedules from 0."""
-    rows = -(-len(panels) // columns)
-    across, down = wide + 92, high + 74
-    canvas = Canvas(across * min(columns, len(panels)) + 14, 44 + down * rows + 12)
-    canvas.text(70, 26, title, INK, 14)
-    for number, (name, curves) in enumerate(panels):
-        row, column = divmod(number, columns)
-        left, top = 70 + across * column, 66 + down * row
-        x_title = "step" if number + columns >= len(panels) else ""
-        is_schedule = name in MEANINGS.values()
-        may_be_log = _far_apart(curves) if is_schedule else name in FALLING
-        plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, may_be_log, is_schedule)
-    return canvas
+def _panel(title: str, curves: Sequence[Series]) -> Panel:
+    """Schedules from 0."""
+    is_schedule = title in MEANINGS.values()
+    return title, curves, _far_apart(curves) if is_schedule else title in FALLING, is_schedule
 
 
-def _far_apart(curves: Sequence[Curve]) -> bool:
+def _far_apart(curves: Sequence[Series]) -> bool:
     """Whether, of several curves, the largest value is more than `APART` times the smallest at their ends but for 0."""
     ends = [value for curve in curves if (value := curve.points[-1][1]) > 0]
     largest = max(value for curve in curves for _, value in curve.points)

@@ -4,46 +4,23 @@ A picture runs in the training's thread, and takes from the model all that it ne
 the model any more, so that another thread can draw, encode and write it while the training goes on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, AutoEncoderBase
 from vae_runner.datasets.split import ImageData
+from vae_runner.drawing.encoded import Drawing
 from vae_runner.errors import UserError
 from vae_runner.state import State
 
-__all__ = ["BATCH", "Drawing", "Encoded", "Phase", "Picture", "Scene", "check_space"]
+__all__ = ["BATCH", "Phase", "Picture", "Scene", "check_space"]
 
 BATCH = 256  # images that a picture sees
 Phase = Literal["train", "validation"]
-
-
-class Encoded(NamedTuple):
-    """The files of a drawing by the ending of their names, and what the JSON file beside them says."""
-
-    files: Mapping[str, bytes]
-    details: Mapping[str, Any]
-
-
-class Drawing(Protocol):
-    """Something to be written.
-
-    name      of its files; None: that of the picture in the config
-    folder    under the run's folder: grids or animations
-    """
-
-    name: str | None
-    folder: str
-
-    def encode(self) -> Encoded:
-        """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""
-
-    def detached(self) -> "Drawing":
-        """The drawing without tensors on a device, for another thread."""
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ from torch.distributions import Distribution
 
 from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.datasets.split import ImageData
+from vae_runner.drawing.encoded import Drawing
+from vae_runner.drawing.layout import check_size
 from vae_runner.errors import UserError
 from vae_runner.signature import non_negative, positive
 from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, STEP, State, StateKey, X
 from vae_runner.visualisation.association import Follows, followed
-from vae_runner.visualisation.grid import Grid, save
-from vae_runner.visualisation.layout import check_size
-from vae_runner.visualisation.picture import BATCH, Drawing, Phase, Picture, Scene, check_space
+from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.picture import BATCH, Phase, Picture, Scene, check_space
 
 __all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "decoded", "filled", "followed_of"]
 __all__ += ["has_posteriors", "in_rows", "one_for_each", "posteriors_of", "titled"]
@@ -137,7 +138,7 @@ class LatentWalker(Picture):
         if self._state_key is not None:
             state[self._state_key] = grid.images
         if self._file is not None:
-            save(grid, self._file)
+            grid.save(self._file)
         return grid
 
     def drawings(self, scene: Scene) -> list[Drawing]:

@@ -1,10 +1,12 @@
 """Which colour and which dashes a run's curve has: runs that differ by their seed alone share the colour."""
 
+from vae_runner.drawing.palette import RUNS_LIGHT
 from vae_runner.report.sweep.read import Sweep
 
 __all__ = ["COLOURS", "DASHES", "colours"]
 
-COLOURS, DASHES = 8, 4  # as many as the style sheet has
+COLOURS = len(RUNS_LIGHT)
+DASHES = 4  # as many as the style sheet has
 
 
 def colours(sweep: Sweep) -> list[str]:

@@ -13,11 +13,11 @@ from typing import Any
 
 from PIL import Image
 
+from vae_runner.drawing.sheet import Row, matrix, most_images, rows_of_images
 from vae_runner.files import json_object
 from vae_runner.report.folder import dig, number
 from vae_runner.report.picture import read_text
 from vae_runner.report.sweep.read import Job, Sweep
-from vae_runner.report.sweep.sheet import Row, matrix, most_images, png, rows_of_images
 
 __all__ = ["contact_sheet", "shared_pictures"]
 
@@ -89,9 +89,9 @@ def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
     left_out = len(having) - len(tiles)
     caption = f"{left_out} more runs are not shown" if left_out else ""
     if any(own.layout is None for own in tiles) or len({own.size for own in tiles}) > 1:
-        return png(matrix([(own.label, own.picture) for own in tiles], name, caption))
+        return matrix([(own.label, own.picture) for own in tiles], name, caption)
     rows, columns = _rows(name, tiles)
-    return png(rows_of_images(rows, name, caption, columns))
+    return rows_of_images(rows, name, caption, columns)
 
 
 def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:

@@ -133,7 +133,8 @@ def _plane(sweep: Sweep, marks: Sequence[str]) -> Html:
         kl, recon = job.validated("kl"), job.validated("recon")
         if kl is not None and recon is not None and job.run.validation[-1]["step"] > 0:
             number = job.name.partition("-")[0]
-            series.append(Series(f"run {mark}", [(kl, recon)], "dots", job.label, number if number.isdigit() else ""))
+            number = number if number.isdigit() else ""
+            series.append(Series(f"run {mark}", [(kl, recon)], drawn_as="dots", label=job.label, mark=number))
     if len(series) < 2:
         return Html()
     name = "Reconstruction over KL, last validation"

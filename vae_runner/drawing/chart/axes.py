@@ -1,0 +1,170 @@
+"""Curves over axes: scales with round ticks settle where they go, the surface what they look like.
+
+`Panels` become a file; a page has a surface of its own, whose marks have classes of its style sheet.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, Protocol
+
+from vae_runner.drawing.chart.canvas import Canvas, Point
+from vae_runner.drawing.palette import COLOURS, INK, LABEL, RULE
+from vae_runner.drawing.text import tick_labels, units_wide
+
+__all__ = ["Axes", "Panels", "Scale", "Series", "Surface", "finite", "log_ticks", "plot", "roomy", "ticks", "vertical"]
+
+Room = Callable[[Sequence[float], bool, bool], tuple[float, float]]  # the range of values: as `roomy` finds it
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round values inside the range, about `most`: multiples of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    step = next((power * factor for factor in (1, 2, 5) if power * factor * most >= high - low), 10 * power)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)  # what rounding has put outside too
+    return [number * step for number in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Powers of ten, every second or third one where there are many, with their 2 and 5 times where there are few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    factors = (1, 2, 5) if last - first <= 3 else (1,)
+    every = math.ceil((last - first) / (most + 2))
+    found = [factor * 10.0**power for power in range(first, last + 1, every) for factor in factors]
+    return [value for value in found if low <= value <= high]
+
+
+def finite(values: Sequence[float]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
+
+
+def roomy(values: Sequence[float], log: bool = False, from_zero: bool = False) -> tuple[float, float]:
+    """The range of a chart that is seen at a glance: from 0 where the values come near it, or `from_zero`."""
+    low, high = min(values), max(values)
+    if log:
+        return low / (high / low) ** 0.05, high * (high / low) ** 0.05
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        return (0.0, 2 * high or 1.0) if high > 0 or (from_zero and high == 0) else (low - 1, high + 1)
+    low = min(low, 0.0) if from_zero else low
+    room = 0.06 * (high - low)
+    return (0.0 if 0 <= low <= 0.5 * high else low - room), high + room
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values in [lower, upper] to [start, end], linearly or by their logarithm."""
+
+    lower: float
+    upper: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        lower, upper, value = (math.log10(v) if self.log else v for v in (self.lower, self.upper, value))
+        return self.start + (value - lower) / (upper - lower) * (self.end - self.start)
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Round values inside the range."""
+        return (log_ticks if self.log else ticks)(self.lower, self.upper, most)
+
+    def labelled(self) -> list[tuple[float, str]]:
+        """The place and the label of each tick."""
+        return list(zip(map(self, self.ticks()), tick_labels(self.ticks()), strict=True))
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve of points (x, value); a value that is not finite is a gap. Its `name` stands in the legend, on a page it
+    is its class, or classes, of the style sheet; there a `label` says more of it, a `mark` stands beside its dots.
+    """
+
+    name: str
+    points: Sequence[Point]
+    colour: str = COLOURS[0]
+    drawn_as: Literal["line", "dots"] = "line"
+    label: str = ""
+    mark: str = ""
+
+
+class Surface(Protocol):
+    """What axes and curves are drawn on."""
+
+    def rule(self, start: Point, end: Point) -> None: ...
+    def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None: ...
+    def titles(self, axes: "Axes", title: str, x_title: str) -> None: ...
+    def curve(self, series: Series, axes: "Axes") -> None: ...
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The scales of x, from left to right, and of y, from the bottom to the top."""
+
+    x: Scale
+    y: Scale
+
+    def place(self, x: float, y: float) -> Point:
+        return self.x(x), self.y(y)
+
+    def draw(self, surface: Surface, with_x: bool = True, vertical_rules: bool = False) -> None:
+        """Rules at the ticks, and their labels outside."""
+        for y, label in self.y.labelled():
+            surface.rule((self.x.start, y), (self.x.end, y))
+            surface.tick("y", self.x.start - 8, y, label)
+        for x, label in self.x.labelled() if with_x else ():
+            if vertical_rules:
+                surface.rule((x, self.y.end), (x, self.y.start))
+            surface.tick("x", x, self.y.start + 17, label)
+
+
+def vertical(
+    series: Sequence[Series], bottom: float, top: float, room: Room, may_be_log: bool, from_zero: bool
+) -> Scale:
+    """The scale of the values: logarithmic where that is allowed and a decade is spanned, else `from_zero` where no
+    value is below.
+    """
+    values = finite([value for one in series for _, value in one.points])
+    log = bool(may_be_log and values and min(values) > 0 and max(values) >= 10 * min(values))
+    return Scale(*(room(values, log, from_zero) if values else (0.0, 1.0)), bottom, top, log)
+
+
+def plot(surface: Surface, axes: Axes, series: Sequence[Series], title: str, x_title: str) -> None:
+    """The curves over the axes, under a title."""
+    axes.draw(surface)
+    surface.titles(axes, ", ".join(filter(None, [title, "log scale" if axes.y.log else ""])), x_title)
+    for one in series:
+        surface.curve(one, axes)
+
+
+class Panels(Canvas):
+    """A canvas with axes on it."""
+
+    def rule(self, start: Point, end: Point) -> None:
+        self.line([start, end], RULE, 1)
+
+    def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None:
+        self.text(x, y + 4 * (axis == "y"), text, anchor="end" if axis == "y" else "middle")
+
+    def titles(self, axes: Axes, title: str, x_title: str) -> None:
+        self.text((axes.x.start + axes.x.end) / 2, axes.y.start + 34, x_title, anchor="middle")
+        self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
+
+    def curve(self, series: Series, axes: Axes) -> None:
+        for is_finite, part in groupby(series.points, lambda point: math.isfinite(point[1])):
+            places = [axes.place(*point) for point in part] if is_finite else []
+            if series.drawn_as == "line":
+                self.line(places, series.colour)
+            for place in places if series.drawn_as == "dots" or len(places) == 1 else ():
+                self.dot(*place, series.colour, 2.2)
+
+    def legend(self, right: float, y: float, series: Sequence[Series]) -> None:
+        """The names of the curves, the last one ends at the right."""
+        for one in reversed(series):
+            right -= units_wide(one.name, 11)
+            self.text(right, y, one.name, LABEL)
+            if one.drawn_as == "dots":
+                self.dot(right - 10, y - 4, one.colour, 2.2)
+            else:
+                self.line([(right - 18, y - 4), (right - 5, y - 4)], one.colour)
+            right -= 34

@@ -1,0 +1,184 @@
+"""Charts drawn whole: panels of curves, bars, a scatter, a heat map, and strips with error bars."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_runner.drawing.chart.axes import Axes, Panels, Scale, Series, finite, plot, roomy, vertical
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, TWILIGHT, VIRIDIS, between, ink_on, shades
+from vae_runner.drawing.text import tick_labels, units_wide
+
+__all__ = ["NARROW", "Bar", "Panel", "bars", "heat_map", "panels", "scatter", "strips"]
+
+LEFT, TOP, TALL = 64, 62, 240  # units beside and above bars and strips, and of the longest
+SQUARE, RAMP, STEPS = 440, 200, 100  # units of the side of a scatter and of the length of its legend; patches of that
+APART = 26  # units between groups of bars
+NOTED, NARROW = 20, 37  # bars up to which there is room for notes, and for names of more than two characters
+
+Panel = tuple[str, Sequence[Series], bool, bool]  # title, curves, may be logarithmic, from 0
+
+
+class Bar(NamedTuple):
+    """A bar of a group, gray if it is faint, with its name and a word or two below."""
+
+    value: float
+    name: str
+    group: int
+    note: str
+    is_faint: bool
+
+
+def panels(shown: Sequence[Panel], title: str, x_end: float, columns: int, wide: float, high: float) -> Panels:
+    """Small charts over the same steps, 0 to `x_end`, in rows of so many columns."""
+    across, down = wide + 92, high + 74
+    canvas = Panels(across * min(columns, len(shown)) + 14, 56 + down * -(-len(shown) // columns))
+    canvas.text(70, 26, title, INK, 14)
+    for number, (name, series, may_be_log, from_zero) in enumerate(shown):
+        left, top = 70 + across * (number % columns), 66 + down * (number // columns)
+        y = vertical(series, top + high, top, roomy, may_be_log, from_zero)
+        axes = Axes(Scale(0, max(x_end, 1), left, left + wide), y)
+        plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "")
+        canvas.legend(left + wide, top - 12, series if len(series) > 1 else ())
+    return canvas
+
+
+def _wide(left: float, right: float, title: str) -> float:
+    return max(right + 28, left + units_wide(title, 14) + 24)
+
+
+def _headed(left: float, width: float, height: float, title: str, about: str) -> Panels:
+    canvas = Panels(width, height)
+    canvas.text(left, 26, title, INK, 14)
+    canvas.text(left, 46, about)
+    return canvas
+
+
+def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str) -> Panels:
+    """The bars from 0, by groups, which have a name where there are several."""
+    pitch = max(46, 12 + max(units_wide(part, 10) for row in rows for part in [*row.note.split(), row.name]))
+    if len(rows) > NOTED:
+        pitch = max(16.0 if len(rows) <= 100 else 20.0, 900 / len(rows))
+    lefts = [LEFT + pitch * number + APART * row.group for number, row in enumerate(rows)]
+    width, bottom = _wide(LEFT, lefts[-1] + pitch, title), TOP + TALL
+    canvas = _headed(LEFT, width, bottom + (76 if len(groups) > 1 else 62), title, about)
+    high = max([*finite([row.value for row in rows]), 0.1]) * 1.08
+    axes = Axes(Scale(0, 1, LEFT, width - 20), Scale(0, high, bottom, TOP))
+    axes.draw(canvas, with_x=False)
+    for left, row in zip(lefts, rows, strict=True):
+        _bar(canvas, axes.y, row, left + pitch * 0.5, pitch, len(rows) <= NOTED)
+    below = 66 if any(row.note for row in rows) else 40
+    for group, name in enumerate(groups if len(groups) > 1 else ()):
+        left = next(left for left, row in zip(lefts, rows, strict=True) if row.group == group)
+        canvas.text(left + pitch * 0.14, bottom + below, name, COLOURS[group % 6], 12)
+    return canvas
+
+
+def _bar(canvas: Panels, scale: Scale, row: Bar, x: float, pitch: float, is_noted: bool) -> None:
+    bottom, half = scale.start, min(pitch * 0.36, 24)
+    y = scale(min(row.value, scale.upper) if row.value >= 0 else 0)
+    canvas.box(x - half, min(y, bottom - 1), x + half, bottom, DEAD if row.is_faint else COLOURS[row.group % 6])
+    if pitch >= 30:
+        half = units_wide(f"{row.value:.2f}", 10) / 2 + 2
+        canvas.box(x - half, y - 15, x + half, y - 2, PAPER)  # no rule through the figure
+        canvas.text(x, y - 5, f"{row.value:.2f}", LABEL, 10, "middle")
+    canvas.text(x, bottom + 17, row.name, LABEL if row.is_faint else INK, 12 if pitch >= 30 else 9, "middle")
+    for line, part in enumerate(row.note.split() if is_noted and not row.is_faint else ()):
+        canvas.text(x, bottom + 32 + 13 * line, part, LABEL, 10, "middle")
+
+
+def scatter(
+    points: np.ndarray, title: str, names: Sequence[str], values: np.ndarray | None, factor: str, classes: Sequence[str]
+) -> Panels:
+    """Dots at points (N, 2) in one unit across and up, coloured by the values of a factor, if any, as `shades` are."""
+    inside = points[np.isfinite(points).all(1)]
+    low, high = (inside.min(0), inside.max(0)) if len(inside) else (np.zeros(2), np.ones(2))
+    half = max(float((high - low).max()) / 2 * 1.06, 1e-3)
+    x, y = ((low + high) / 2).tolist()
+    left, top, right, bottom = 70, 66, 70 + SQUARE, 66 + SQUARE
+    axes = Axes(Scale(x - half, x + half, left, right), Scale(y - half, y + half, bottom, top))
+    canvas = Panels(right + (28 if values is None else 130), bottom + 52)
+    canvas.text(left, 26, title, INK, 14)
+    canvas.text(left, 48, f"up: {names[1]}")
+    axes.draw(canvas, vertical_rules=True)
+    canvas.text((left + right) / 2, bottom + 34, f"across: {names[0]}", anchor="middle")
+    if values is not None:
+        _legend(canvas, right + 22, top, factor, values, classes)
+    colours = [COLOURS[0]] * len(points) if values is None else shades(values)
+    for point, colour in zip(points.tolist(), colours, strict=True):
+        if all(map(math.isfinite, point)):
+            canvas.dot(*axes.place(*point), colour)
+    return canvas
+
+
+def _legend(canvas: Panels, left: float, top: float, name: str, values: np.ndarray, classes: Sequence[str]) -> None:
+    canvas.text(left, top + 4, name, INK, 12)
+    is_angle = values.ndim == 2
+    if not is_angle and not np.issubdtype(values.dtype, np.floating):
+        kinds = np.unique(values)
+        for line, (value, colour) in enumerate(zip(kinds.tolist(), shades(kinds), strict=True)):
+            canvas.dot(left + 6, top + 22 + 20 * line, colour, 4)
+            canvas.text(left + 18, top + 26 + 20 * line, classes[value] if value < len(classes) else str(value))
+        return
+    low, high = ("0", "1 turn") if is_angle else tick_labels([float(values.min()), float(values.max())])
+    for step in range(STEPS):
+        y = top + 18 + RAMP * (1 - (step + 1) / STEPS)
+        colour = between(TWILIGHT if is_angle else VIRIDIS, (step + 0.5) / STEPS)
+        canvas.box(left, y, left + 14, y + RAMP / STEPS + (0.3 if step else 0), colour)
+    canvas.text(left + 22, top + 27, high)
+    canvas.text(left + 22, top + 18 + RAMP, low)
+
+
+def heat_map(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, about: str, low: float, high: float
+) -> Panels:
+    """A cell for each value (rows, columns), coloured between `low` and `high`, and its figure in it; gray where it is
+    not finite. The range is given, not found, so that two maps can be compared.
+    """
+    left, top, tall = 24 + max(units_wide(name, 12) for name in rows), 84, 30
+    wide = max(46, 12 + max(units_wide(name, 12) for name in columns))
+    width, height = _wide(left, left + wide * len(columns), title), top + tall * len(rows) + 20
+    canvas = _headed(left, width, height, title, f"{about}; colours from {low:g} to {high:g}")
+    lefts = [left + wide * column for column in range(len(columns))]
+    for x, name in zip(lefts, columns, strict=True):
+        canvas.text(x + wide / 2, top - 10, name, INK, 12, "middle")
+    for row, (name, of_row) in enumerate(zip(rows, values.tolist(), strict=True)):
+        y = top + tall * row
+        canvas.text(left - 8, y + 19, name, INK, 12, "end")
+        for x, value in zip(lefts, of_row, strict=True):
+            colour = between(VIRIDIS, (value - low) / (high - low)) if math.isfinite(value) else DEAD
+            canvas.box(x, y, x + wide - 1, y + tall - 1, colour)
+            canvas.text(x + wide / 2, y + 19, f"{value:.2f}", ink_on(colour), 11, "middle")
+    return canvas
+
+
+def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str) -> Panels:
+    """A dot for each value, group by group, and beside them the mean, with a bar of one sample standard deviation to
+    either side where there are several; values that are not finite are counted below the group's name.
+    """
+    known = [finite(values) for values in groups.values()]
+    sums = [(mean(values), stdev(values) if len(values) > 1 else 0.0) for values in known if values]
+    ends = [end for middle, spread in sums for end in (middle - spread, middle + spread)]
+    pitch, bottom = max(90, 16 + max(units_wide(name, 12) for name in groups)), TOP + TALL
+    right, about = LEFT + pitch * len(groups), f"{unit}; mean and standard deviation"
+    canvas = _headed(LEFT, _wide(LEFT, right, title), bottom + 50, title, about)
+    y = Scale(*roomy([value for values in (*known, ends) for value in values] or [0, 1]), bottom, TOP)
+    Axes(Scale(0, 1, LEFT, right), y).draw(canvas, with_x=False)
+    for number, (name, values) in enumerate(zip(groups, known, strict=True)):
+        x, lost = LEFT + pitch * (number + 0.5), len(groups[name]) - len(values)
+        canvas.text(x, bottom + 17, name, INK, 12, "middle")
+        canvas.text(x, bottom + 32, f"{lost} not finite" if lost else "", LABEL, 10, "middle")
+        for place, value in enumerate(values):
+            canvas.dot(x - 28 + 28 * (place + 0.5) / len(values), y(value), COLOURS[number % 6])
+        if values:
+            _error_bar(canvas, x + 16, y, mean(values), stdev(values) if len(values) > 1 else None)
+    return canvas
+
+
+def _error_bar(canvas: Panels, x: float, y: Scale, middle: float, spread: float | None) -> None:
+    canvas.line([(x - 6, y(middle)), (x + 6, y(middle))], INK, 2)
+    for end in () if spread is None else (y(middle - spread), y(middle + spread)):
+        canvas.line([(x, y(middle)), (x, end)], INK, 1)
+        canvas.line([(x - 4, end), (x + 4, end)], INK, 1)

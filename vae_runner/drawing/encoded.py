@@ -1,0 +1,30 @@
+"""What is written: a drawing, which becomes the bytes of files in whatever thread writes them."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Drawing", "Encoded"]
+
+
+class Encoded(NamedTuple):
+    """The files of a drawing by the ending of their names, and what the JSON file beside them says."""
+
+    files: Mapping[str, bytes]
+    details: Mapping[str, Any]
+
+
+class Drawing(Protocol):
+    """Something to be written.
+
+    name      of its files; None: that of the picture in the config
+    folder    under the run's folder: grids or animations
+    """
+
+    name: str | None
+    folder: str
+
+    def encode(self) -> Encoded:
+        """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""
+
+    def detached(self) -> "Drawing":
+        """The drawing without tensors on a device, for another thread."""
