@@ -120,7 +120,7 @@ def test_version(vae_train: Run) -> None:
         (["visualisation=null"], "visualisation=null chooses nothing. Choices: animation, "),
         (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
         (["dataset.validation=inf"], "dataset.validation must be a part below 1 or a count of images, got inf"),
-        (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+        (["optimizer.lr=-1"], "optimizer.lr must lie between 1e-9 and 10, got -1"),
         (["--multirun", "resume=a,b"], "resume takes one run, without --multirun"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
         (["resume=nowhere"], "resume=nowhere: no run there (no config.yaml)."),
@@ -190,6 +190,18 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     assert re.search(r"validation at step 12: .* nats per image; 0\.\d+ bits per dimension", output)
     assert lines[-1].endswith("report outputs/latest/report.html    grids outputs/latest/grids")
     assert (folder / "train.log").read_text().count("\n") == len(lines)
+
+
+def test_a_run_that_ends_worse_than_it_began_says_so(vae_train: Run, inside: Path) -> None:
+    code, output, _ = vae_train(*toy("optimizer.lr=0.3", "visualisation=[]"))
+    assert code == 0
+    first, last = (
+        float(nats.replace(",", "")) for nats in re.findall(r"validation at step .*: -ELBO ([\d.,]+),", output)
+    )
+    assert last > first
+    worse = rf"-ELBO is {last:,.1f} nats per image in the last validation, {first:,.1f} in the first"
+    assert re.search(rf"^warning: done .*, but worse than at the start: {worse}; .* report ", output.splitlines()[-1])
+    assert f"worse than it was at its beginning: {worse}" in (inside / "outputs/latest/report.html").read_text()
 
 
 def test_the_front_door_leaves_the_environment_as_it_was(vae_train: Run) -> None:

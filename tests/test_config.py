@@ -157,6 +157,28 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["divergence.beta=-1"], "divergence.beta must not be negative, got -1"),
         (["divergence.beta=inf"], "divergence.beta must be finite, got inf"),
         (["engine.clip_norm=inf"], "engine.clip_norm must be finite, got inf"),
+        (["divergence.beta=1e300"], "divergence.beta must be at most 3.4e38, the largest number in single precision"),
+        (["divergence.beta=nan"], "divergence.beta must be finite, got nan"),
+        (["engine.clip_norm=1e-30"], "engine.clip_norm must be at least 1e-6: smaller gradients train nothing"),
+        (["engine.steps=1000000000000000000000"], "engine.steps must be below 2^63, got 1000000000000000000000"),
+        (["seed=-9223372036854775808"], "seed must be below 2^63, got -9223372036854775808"),
+        (["optimizer.eps=inf"], "optimizer.eps must be finite, got inf"),
+        (["optimizer.betas=[0.9,nan]"], "optimizer.betas must be finite, got [0.9, nan]"),
+        (["optimizer.lr=100"], "optimizer.lr must lie between 1e-9 and 10, got 100"),
+        (["optimizer.lr=1e-12"], "optimizer.lr must lie between 1e-9 and 10, got 1e-12"),
+        (["optimizer.eps=1e9"], "optimizer.eps must lie between 1e-30 and 1, got 1000000000.0"),
+        (["optimizer.maximize=true"], "optimizer.maximize must be false: the loss is to become small, got true"),
+        (["optimizer.capturable=true", "optimizer.fused=false"], "optimizer: If capturable=True"),
+        (["lr_schedule=linear", "lr_schedule.end=nan"], "lr_schedule.end must be finite, got nan"),
+        (["lr_schedule=linear", "lr_schedule.end=-1"], "lr_schedule.end must not be negative, got -1"),
+        (["lr_schedule.value=0"], "optimizer.lr times the largest factor of lr_schedule must lie between"),
+        (["lr_schedule.value=1e6"], "optimizer.lr times the largest factor of lr_schedule must lie between"),
+        (["divergence=capacity", "divergence.capacity.end=-1"], "divergence.capacity.end must not be negative, got -1"),
+        (["divergence=beta_annealed", "divergence.beta.start=-1"], "divergence.beta.start must not be negative"),
+        (["divergence=capacity", "divergence.gamma=inf"], "divergence.gamma must be finite, got inf"),
+        (["distribution.prior.mu=nan"], "distribution.prior.mu must be finite, got nan"),
+        (["likelihood=gaussian", "likelihood.sigma=1e-30"], "likelihood.sigma must lie between 1e-6 and 1e6"),
+        (["visualisation.traversal.lin_end=inf"], "visualisation.traversal.lin_end must be finite, got inf"),
         (["optimizer.betas=[0.9]"], "optimizer.betas: expected [float, float], got [0.9]"),
         (["distribution.dims=2.5"], "distribution.dims: expected int, got 2.5"),
         (["dataset.validation=0"], "dataset.validation must be a part below 1 or a count of images, got 0"),
@@ -177,6 +199,19 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
 def test_mistakes_get_their_line(compose: Compose, overrides: list[str], line: str) -> None:
     _, problems = check(compose(*overrides))
     assert any(problem.startswith(line) for problem in problems), problems
+
+
+class Endless(torch.nn.Module):
+    """A part whose own default is without end: a value that it offers itself is one that it takes."""
+
+    def __init__(self, limit: float = float("inf")) -> None:
+        super().__init__()
+
+
+def test_what_a_part_offers_itself_need_not_be_finite(compose: Compose) -> None:
+    part = f"{{_target_: {__name__}.Endless, limit: %s}}"
+    assert check(compose(f"++likelihood={part % 'inf'}"))[1] == []
+    assert check(compose(f"++likelihood={part % '-inf'}"))[1] == ["likelihood.limit must be finite, got -inf"]
 
 
 @pytest.mark.parametrize(("most", "told"), [(2, "2 cores"), (1, "1 core")])

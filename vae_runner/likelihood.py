@@ -29,7 +29,7 @@ from vae_runner.state import Y_RAW, Y_TRUE, State
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Laplace", "LearnedGaussian", "Likelihood"]
 __all__ += ["OptimalGaussian", "softly_limited"]
 
-Positive = Annotated[float, positive]
+Positive = Annotated[float, Limit("must lie between 1e-6 and 1e6", lambda value: 1e-6 <= value <= 1e6, positive)]
 Decay = Annotated[float, Limit("must lie in [0, 1)", lambda value: 0 <= value < 1)]
 Measure = Literal["binary", "levels", "density"]
 

@@ -1,8 +1,9 @@
 """What a constructor accepts, read off its annotations: one source for the check of a config and of a Python call.
 
-A range is written beside the type, `steps: Annotated[int, positive]`. `fault` judges one value, `enforced` makes a
-constructor raise `ValueError` for a value out of range, and `experiment.check` reads the same annotations to report
-all mistakes of a config before anything is built.
+A range is written beside the type, `steps: Annotated[int, positive]`. Without one, a float has to be finite, in the
+single precision of the networks too, and a whole number has to fit into 64 bits. `fault` judges one value, `enforced`
+makes a constructor raise `ValueError` for a value out of a written range, and `experiment.check` reads the same
+annotations to report all mistakes of a config before anything is built.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 __all__ = [
     "Limit",
+    "between",
     "coerced",
     "describe",
     "enforced",
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 Class = TypeVar("Class", bound=type)
+
+LARGEST = 3.4028234663852886e38  # finite number in single precision
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,22 @@ class Limit:
         return before or (None if self.holds(value) else self.text)
 
 
-finite = Limit("must be finite", lambda value: isinstance(value, int) or math.isfinite(value))
+finite = Limit(
+    "must be at most 3.4e38, the largest number in single precision",
+    lambda value: abs(value) <= LARGEST,
+    Limit("must be finite", lambda value: isinstance(value, int) or math.isfinite(value)),
+)
 positive = Limit("must be positive", lambda value: value > 0, finite)
 non_negative = Limit("must not be negative", lambda value: value >= 0, finite)
 probability = Limit("must lie in [0, 1]", lambda value: 0 <= value <= 1)
+_whole = Limit("must be below 2^63", lambda value: abs(value) < 2**63)
+_UNSAID = {float: finite, int: _whole}  # the limits of numbers whose annotation says none
+
+
+def between(low: float, high: float) -> Limit:
+    """The numbers from `low` to `high`, a range in which there is sense in a setting."""
+    words = f"must lie between {low:g} and {high:g}".replace("e-0", "e-")
+    return Limit(words, lambda value: low <= value <= high, finite)
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, tuple[inspect.Parameter, Any]]:
@@ -69,7 +85,9 @@ def fault(value: Any, annotation: Any) -> str | None:
     for alternative in _alternatives(annotation):
         kind, limits = _split(alternative)
         if not _is_instance(value, kind):
+            limit_texts += _inner_limits(value, kind)
             continue
+        limits = [*([_UNSAID[kind]] if kind is int or (kind is float and not limits) else []), *limits]
         broken = [] if isinstance(value, Mapping) else [text for limit in limits if (text := limit.broken_by(value))]
         if not broken:
             return None
@@ -151,6 +169,18 @@ def _is_plain(value: Any, kind: type) -> bool:
     if isinstance(value, bool) or kind is bool:
         return kind is bool and isinstance(value, bool)
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _inner_limits(value: Any, kind: Any) -> list[str]:
+    """The limits that the items of a list do not keep, where that is all that is wrong with it."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin not in (list, Sequence, tuple) or not args or isinstance(value, str) or not isinstance(value, Sequence):
+        return []
+    each = args if origin is tuple and args[-1] is not Ellipsis else [args[0]] * len(value)
+    if len(each) != len(value):
+        return []
+    texts = [text for item, part in zip(value, each, strict=True) if (text := fault(item, part))]
+    return [] if any(text.startswith("expected") for text in texts) else texts
 
 
 def _is_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> bool:

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 import torch
 
 from vae_runner.errors import UserError
-from vae_runner.signature import enforced, positive
+from vae_runner.signature import Limit, enforced, positive
 
 __all__ = ["EngineConfig", "choose_device", "choose_precision"]
 
 Count = Annotated[int, positive]
+Norm = Annotated[float, Limit("must be at least 1e-6: smaller gradients train nothing", lambda n: n >= 1e-6, positive)]
 
 
 @enforced
@@ -28,7 +29,7 @@ class EngineConfig:
     channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures
     fast_convolutions on a CPU, faster equals of torch's layers: the same up to the order of summation
     keep_memory       of a step's memory, give nothing back to the system before the end (glibc)
-    clip_norm         gradients are scaled down to this norm; None: never
+    clip_norm         gradients are scaled down to this norm, 1e-6 or more; None: never
     on_nonfinite      what becomes of a step whose loss or gradient is not finite: stop, the run ends before the update;
                       skip, the step is left out, with a warning, and too many of them end the run
     *_every           steps between two of them; pictures come once earlier, after 100 steps at most, and all at the end
@@ -48,7 +49,7 @@ class EngineConfig:
     channels_last: bool = True
     fast_convolutions: bool = True
     keep_memory: bool = True
-    clip_norm: Annotated[float, positive] | None = None
+    clip_norm: Norm | None = None
     on_nonfinite: Literal["stop", "skip"] = "stop"
     log_every: Count = 50
     validate_every: Count = 2000

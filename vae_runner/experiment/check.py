@@ -5,6 +5,7 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -12,7 +13,6 @@ from inspect import Parameter
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -22,6 +22,7 @@ from vae_runner.datasets.pixels import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
+from vae_runner.experiment.ranges import check_rates, check_schedule
 from vae_runner.latent_space import ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
 from vae_runner.likelihood import Bernoulli
 from vae_runner.signature import coerced, fault, locate, parameters
@@ -76,7 +77,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
         problems += _check_group(config, group)
     if not problems:
         problems += _check_spaces(config)
-        problems += _check_optimizer(config["optimizer"])
+        problems += check_rates(config)
         problems += _check_brightness(config) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")
@@ -167,15 +168,6 @@ def _check_spaces(config: Mapping[str, Any]) -> list[str]:
     return [f"divergence has {divergences} parts, but distribution has {spaces}: each latent space needs one"]
 
 
-def _check_optimizer(node: Mapping[str, Any]) -> list[str]:
-    """torch's optimisers judge their arguments only when they are made: make one of a single number."""
-    try:
-        instantiate(dict(node), params=[torch.nn.Parameter(torch.zeros(1))], _convert_="all")
-    except Exception as error:
-        return [f"optimizer: {error.__cause__ or error}"]
-    return []
-
-
 def _check_brightness(config: Mapping[str, Any]) -> list[str]:
     """Whether pixels can be dark: logits W z (+ b) with nothing below 0 in W, z and b are probabilities from 0.5 up."""
     decoder = config["architecture"]["decoder"]
@@ -256,11 +248,20 @@ def _check_node(
         parameter = accepted[name][0]
         if parameter.default is parameter.empty and not node.get("_args_"):
             problems.append(f"{key}.{name} is missing; set {key}.{name}=...")
-    hints = {name: accepted[name][1] for name in values if name in names and not _left_open(name, values, filled)}
+    said = {name for name in values if _is_said(values[name], accepted.get(name)) or _left_open(name, values, filled)}
+    hints = {name: accepted[name][1] for name in values if name in names and name not in said}
     problems += _check_values(node, key, hints)
+    for name, hint in hints.items():
+        problems += check_schedule(node[name], f"{key}.{name}", hint)
     for name, value in values.items():
         problems += _check_inner(value, f"{key}.{name}")
     return problems
+
+
+def _is_said(value: Any, accepted: tuple[Parameter, Any] | None) -> bool:
+    """Whether the target itself offers such a value as its default, as some do that is not finite."""
+    is_endless = isinstance(value, float) and not math.isfinite(value)
+    return accepted is not None and is_endless and value == accepted[0].default
 
 
 def _left_open(name: str, values: Mapping[str, Any], filled: frozenset[str]) -> bool:

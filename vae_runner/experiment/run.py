@@ -27,6 +27,8 @@ from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
+from vae_runner.report.findings import worsened
+from vae_runner.report.folder import read_run
 from vae_runner.report.human import duration
 
 __all__ = ["resume", "start"]
@@ -142,14 +144,18 @@ def _train(
         write_report(path)
     except RunError as error:
         raise RunError(f"{error}{_last_good(engine)}") from None
-    seen = latest if latest is not None and latest.resolve() == path.resolve() else path
-    log.info(
-        "done  %s    report %s    grids %s",
-        duration(status.seconds),
-        shown(seen / "report.html"),
-        shown(seen / "grids"),
-    )
+    _tell_end(status, path, latest)
     return float(validated["neg_elbo"])
+
+
+def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
+    """How long it took, where to look, and whether it was for nothing."""
+    seen = latest if latest is not None and latest.resolve() == path.resolve() else path
+    where = f"report {shown(seen / 'report.html')}    grids {shown(seen / 'grids')}"
+    worse = worsened(read_run(path, with_pictures=False))
+    level = logging.WARNING if worse else logging.INFO
+    verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
+    log.log(level, "done  %s%s    %s", duration(status.seconds), verdict, where)
 
 
 def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:

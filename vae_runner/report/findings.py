@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vae_runner.report.folder import Run, dig, number
-from vae_runner.report.human import and_more, count, plural
+from vae_runner.report.human import and_more, count, nats, plural
 from vae_runner.state import DEAD_NATS
 
-__all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
+__all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl", "worsened"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,17 @@ class LatentKL:
 
 def findings(run: Run) -> list[Finding]:
     """Returns what there is to say, the worst first."""
-    return [*_end(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
+    return [*_end(run), *_worse(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
+
+
+def worsened(run: Run) -> str | None:
+    """Where a run has got worse: '-ELBO is 304,000,000.0 nats per image in the last validation, 208.4 in the first'."""
+    if len(run.validation) < 2:
+        return None
+    first, last = (number(record.get("neg_elbo")) for record in (run.validation[0], run.validation[-1]))
+    if first is None or last is None or not math.isfinite(first) or last <= first:
+        return None
+    return f"-ELBO is {nats(last)} nats per image in the last validation, {nats(first)} in the first"
 
 
 def latent_kl(run: Run) -> LatentKL | None:
@@ -60,6 +70,11 @@ def _end(run: Run) -> Iterator[Finding]:
     if run.state == "killed":
         text = f"The run ended at step {count(run.step)} or later without a word: its process is gone."
         yield Finding("error", text)
+
+
+def _worse(run: Run) -> Iterator[Finding]:
+    if run.state != "running" and (words := worsened(run)):
+        yield Finding("warning", f"The run is worse than it was at its beginning: {words}.")
 
 
 def _not_finite(run: Run) -> Iterator[Finding]:
