@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from PIL import Image
 
 from vae_runner import __version__, cli
 from vae_runner.checkpoint import load_checkpoint
+from vae_runner.cli import data
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError
 from vae_runner.paths import config_dir
@@ -117,6 +119,35 @@ def test_version(vae_train: Run) -> None:
         (["+hydra.run.dirr=x"], "no setting called 'hydra.run.dirr'. Did you mean hydra.run.dir?"),
         (["hydra.foo=3"], "no setting called 'hydra.foo'."),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir is for --multirun; the folder of a single run is hydra.run.dir"),
+        (["--run", "--multirun"], "--run and --multirun do not go together; give one of them"),
+        (["--cfg", "job", "--multirun"], "--multirun and --cfg do not go together"),
+        (["-m", "seed=1,2", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size must be a positive whole"),
+        (["hydra.sweeper.max_batch_size=2"], "hydra.sweeper.max_batch_size is for --multirun"),
+        (["-m", "seed=1,2", "hydra.run.dir=x"], "hydra.run.dir is for a single run; the folder of a"),
+        (["-m", "seed=1,2", "hydra.sweep.subdir=.."], "hydra.sweep.subdir must be a folder in the sweep's, got '..'"),
+        (["-m", "seed=1,2", "hydra.sweep.subdir=/x"], "hydra.sweep.subdir must be a folder in the sweep's, got '/x'"),
+        (["-m", "seed=1,2", "hydra.sweep.subdir=x"], "hydra.sweep.subdir=x would be the folder of all 2 jobs"),
+        (["-m", "seed=1,1"], "seed=1,1 gives 1 twice: these jobs would be the same"),
+        (["-m", "optimizer.lr=1e-3,0.001"], "optimizer.lr=1e-3,0.001 gives 0.001 twice"),
+        (["-m", "seed=1,2", "seed=3"], "seed is given twice, once with several values; give all of them at once"),
+        (["hydra.job.chdir=true"], "hydra.job.chdir=true would have relative paths lead elsewhere"),
+        (["hydra.output_subdir=.."], "hydra.output_subdir must be the name of a folder in the run's, got '..'"),
+        (["hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: write --multirun instead"),
+        (["dataset.root=~nouser"], "dataset.root begins with the home folder of nobody here, got '~nouser'"),
+        (["resume=~nouser"], "resume=~nouser: there is no home folder of ~nouser"),
+        (["hydra.run.dir=~nouser/x"], "hydra.run.dir=~nouser/x: there is no home folder of ~nouser"),
+        (["resume=/"], "resume=/: no run there (no config.yaml)."),
+        (["-sc", "install=nope"], "--shell-completion goes with install=SHELL, or uninstall=SHELL; SHELL: bash"),
+        (["-sc"], "--shell-completion goes with install=SHELL"),
+        (["--experimental-rerun", "/dev/null"], "--experimental-rerun is not taken: it would run whatever code"),
+        (["--config-path", "/tmp"], "--config-path is not taken"),
+        (["-m", "hydra/launcher=submitit_slurm"], "no hydra/launcher called 'submitit_slurm'. It comes with pip"),
+        (["distribution.dims=1e8"], "distribution.dims must be at most 100,000, got 100000000"),
+        (["divergence.samples=1e9"], "divergence.samples must be at most 10,000, got 1000000000"),
+        (["architecture=resnet", "architecture.encoder.blocks=1e6"], "architecture.encoder.blocks must be at most 100"),
+        (["architecture=mlp", "architecture.encoder.hidden=[1000000000]"], "architecture.encoder.hidden must list"),
+        (["dataset=foldr", "dataset.image_size=64"], "no dataset called 'foldr'. Did you mean dataset=folder?"),
+        (["dataset=folder", "dataset.root=nope'"], "cannot read \"dataset.root=nope'\": its quotes do not match"),
         (["visualisation=null"], "visualisation=null chooses nothing. Choices: animation, "),
         (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
         (["dataset.validation=inf"], "dataset.validation must be a part below 1 or a count of images, got inf"),
@@ -143,6 +174,60 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
     assert errors.count("\n") == 1
     assert not runs(inside)
     assert not list(inside.rglob("*.log"))
+
+
+@pytest.mark.parametrize(
+    "name", ["2024_01_02", "1e3", "007", "true", "null", "nan", "photos(1)", "[a]", "1_000", "a(b"]
+)
+def test_a_folder_is_taken_by_the_name_that_was_typed(
+    name: str, inside: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["check", "dataset=folder", f"dataset.root={name}"]
+    assert data.run(arguments) == 2
+    assert f"error: dataset.root={name} does not exist" in capfd.readouterr().err
+    write_photos(inside / name, 6, (16, 16), ".png")
+    assert data.run(arguments) == 0
+    assert f"6 files under {name}" in capfd.readouterr().out
+
+
+def test_a_run_of_a_folder_and_one_called_by_a_number_keep_their_names(vae_train: Run, inside: Path) -> None:
+    write_photos(inside / "2024_01_02", 24, (16, 16), ".png")
+    small = [*PHOTOS, "architecture=mlp", "dataset.root=2024_01_02", "hydra.run.dir=2025_01_02", "engine.steps=2"]
+    assert vae_train(*small)[0] == 0
+    (inside / "2024_01_02").rename(inside / "1e3")
+    assert vae_train("resume=2025_01_02", "dataset.root=1e3", "engine.steps=4")[0] == 0
+    assert yaml.safe_load((inside / "2025_01_02/config.yaml").read_text())["dataset"]["root"] == "1e3"
+
+
+def test_no_line_of_a_run_is_said_before_its_mistakes(vae_train: Run, inside: Path) -> None:
+    for mistake in (["dataset=folder", "dataset.root=nope"], toy("engine.batch_size=999")):
+        assert vae_train(*mistake)[:2] == (2, "")
+    (inside / "outputs").write_text("no folder can be made here")
+    assert "dataset.root=nope does not exist" in vae_train("dataset=folder", "dataset.root=nope")[2]
+
+
+def test_what_lies_in_a_run_names_the_run(vae_train: Run, inside: Path) -> None:
+    (inside / "a/b/checkpoints").mkdir(parents=True)
+    (inside / "a/b/config.yaml").touch()
+    (inside / "a/b/checkpoints/last.pt").touch()
+    for inner in ("a/b/checkpoints/last.pt", "a/b/checkpoints", "a/b/nothing/at/all"):
+        code, _, errors = vae_train(f"resume={inner}")
+        assert code == 2
+        assert errors.endswith("no run there (no config.yaml). It lies in a run: vae-train resume=a/b\n")
+
+
+def test_a_working_folder_whose_name_would_be_looked_up_is_refused(vae_train: Run, inside: Path) -> None:
+    (inside / "${x}").mkdir()
+    with contextlib.chdir(inside / "${x}"):
+        code, _, errors = vae_train(*toy())
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "has ${ in its name" in errors
+
+
+def test_no_preset_can_be_chosen(vae_train: Run) -> None:
+    for choice in (["experiment=null"], ["experiment=smoke", "experiment=null"]):
+        code, output, _ = vae_train("--cfg", "job", *choice)
+        assert (code, yaml.safe_load(output)["engine"]["steps"]) == (0, 10_000)
 
 
 def test_all_mistakes_are_told_together(vae_train: Run) -> None:

@@ -41,13 +41,15 @@ class LogFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def logging_to(file: Path) -> Iterator[None]:
-    """Inside, what vae_runner logs goes to the console and is appended to `file`; afterwards as before."""
+def logging_to(file: Path | None) -> Iterator[None]:
+    """Inside, what vae_runner logs goes to the console and is appended to `file`, if any; afterwards as before."""
     logger = logging.getLogger("vae_runner")
     level, propagate = logger.level, logger.propagate
-    to_file = LogFile(file, delay=True)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = [ConsoleHandler(), to_file]
+    handlers: list[logging.Handler] = [ConsoleHandler()]
+    if file is not None:
+        to_file = LogFile(file, delay=True)
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(to_file)
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -31,7 +31,7 @@ from vae_runner.distributions import (
     SimpleUniform,
     SimpleWeibull,
 )
-from vae_runner.signature import enforced, positive
+from vae_runner.signature import Limit, enforced, positive
 
 __all__ = [
     "ExponentialSpace",
@@ -44,7 +44,7 @@ __all__ = [
     "limited",
 ]
 
-Count = Annotated[int, positive]
+Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
 
 
 def limited(raw: Tensor, low: float, high: float) -> Tensor:

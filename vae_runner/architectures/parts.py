@@ -12,7 +12,11 @@ __all__ = ["ImageShape", "Nonlinearity", "Widths", "activation", "fully_connecte
 
 ImageShape = Sequence[int]  # (channels, height, width)
 Widths = Annotated[
-    Sequence[int], Limit("must list one positive width or more", lambda v: len(v) > 0 and all(n > 0 for n in v))
+    Sequence[int],
+    Limit("must list one positive width or more", lambda v: len(v) > 0 and all(n > 0 for n in v)),
+    Limit(
+        "must list widths of at most 100,000, and 100 of them", lambda v: len(v) <= 100 and max(v, default=0) <= 100_000
+    ),
 ]
 Nonlinearity = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
 

@@ -24,11 +24,12 @@ from torch.nn import functional
 
 from vae_runner.architectures.parts import ImageShape, halved_sizes, halvings
 from vae_runner.initialisation import he_initialised
-from vae_runner.signature import enforced, positive
+from vae_runner.signature import Limit, enforced, positive
 
 __all__ = ["ResNetDecoder", "ResNetEncoder"]
 
-Count = Annotated[int, positive]
+Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
+Blocks = Annotated[int, positive, Limit("must be at most 100", lambda value: value <= 100)]
 
 GROUPS = 8  # of channels that are normalised together, where the channels can be divided so
 
@@ -40,7 +41,7 @@ class ResNetEncoder(nn.Module):
     blocks   residual blocks on each level
     """
 
-    def __init__(self, image_shape: ImageShape, width: Count = 16, max_width: Count = 256, blocks: Count = 1) -> None:
+    def __init__(self, image_shape: ImageShape, width: Count = 16, max_width: Count = 256, blocks: Blocks = 1) -> None:
         super().__init__()
         sizes = halved_sizes(image_shape, halvings(image_shape))
         widths = level_widths(len(sizes), width, max_width)[1:]
@@ -65,7 +66,7 @@ class ResNetDecoder(nn.Module):
         image_shape: ImageShape,
         width: Count = 16,
         max_width: Count = 256,
-        blocks: Count = 1,
+        blocks: Blocks = 1,
     ) -> None:
         super().__init__()
         sizes = halved_sizes(image_shape, halvings(image_shape))[::-1]

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vae_runner.errors import RunError, UserError
+from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.output import OutputLost, standard_output, to_stderr
 
 __all__ = ["main", "told"]
@@ -73,8 +73,7 @@ def _explain(error: Exception, program: str) -> int:
     elif isinstance(error, RunError):
         lines, code = [str(error)], 1
     else:
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        lines, code = [f"{words} (HYDRA_FULL_ERROR=1 shows the traceback)"], 1
+        lines, code = [f"{in_words(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"], 1
     for line in lines:
         to_stderr(f"{program}: error: {line}")
     return code

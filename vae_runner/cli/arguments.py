@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 __all__ = ["Request", "read_arguments"]
 
@@ -37,7 +36,13 @@ CHOICES = {
 INFO = ("--info", "-i")
 # What Hydra could read only in quotes: a path that the shell has left as it is, or one of other than its characters.
 UNQUOTED = re.compile(r"~[^\s,'\"\\]*|(?!\w+\()(?=.*[^\w/+.%*@:?| -])[^,'\"\\\[\]{}$\x00-\x1f]*", re.ASCII)
-HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info", "--experimental-rerun", "--config-path"}
+HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info"}
+INSTEAD_OF_A_RUN = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # no two of them
+SHELLS = ("bash", "fish", "zsh")
+REFUSED = {
+    "--experimental-rerun": "it would run whatever code FILE holds; resume=RUN goes on with a run",
+    "--config-path": "the configs are those of vae_runner; --config-dir DIR adds your own",
+}
 
 
 @dataclass
@@ -70,10 +75,21 @@ class Request:
         for flag in ("--resolve", "--package"):
             if flag in self.flags and "--cfg" not in self.flags:
                 problems.append(f"{flag} goes with --cfg job")
-        file = self.flags.get("--experimental-rerun")
-        if file is not None and not Path(file).is_file():
-            problems.append(f"--experimental-rerun {file}: no such file")
-        return problems
+        problems += [f"{flag} is not taken: {reason}" for flag, reason in REFUSED.items() if flag in self.flags]
+        given = [flag for flag in INSTEAD_OF_A_RUN if flag in self.flags]
+        if len(given) > 1:
+            problems.append(f"{given[0]} and {given[1]} do not go together; give one of them")
+        return problems + self._completion_faults()
+
+    def _completion_faults(self) -> list[str]:
+        """--shell-completion goes with install=SHELL, uninstall=SHELL or query=SHELL, as Hydra has it."""
+        if "--shell-completion" not in self.flags:
+            return []
+        wishes = [text.partition("=") for text in self.overrides]
+        fitting = [name in ("install", "uninstall", "query") and shell in SHELLS for name, _, shell in wishes]
+        if fitting == [True] and not self.stray:
+            return []
+        return [f"--shell-completion goes with install=SHELL, or uninstall=SHELL; SHELL: {', '.join(SHELLS)}"]
 
     def flag_arguments(self) -> list[str]:
         """The flags as arguments again."""

@@ -1,9 +1,11 @@
 """The help screen, read off the config folder: its groups, their options and what the first line of each file says."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
 __all__ = ["help_text"]
@@ -45,6 +47,8 @@ is printed (training goes on)."""
 
 def help_text(own: Path | None = None) -> str:
     """The whole screen; with the options in the user's `own` folder."""
+    if own and not os.path.isdir(own):
+        raise UserError(f"--config-dir {own}: no such folder")
     folders = [config_dir(), *([own] if own else [])]
     defaults = (config_dir() / "train.yaml").read_text()
     groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(_groups, folders)))]
@@ -62,7 +66,9 @@ def _group(folders: Sequence[Path], group: str, defaults: str) -> str:
     chosen = re.search(rf"^  - {re.escape(group)}: (.*)$", defaults, re.M)
     chosen_names = set(re.findall(r"\w+", chosen[1])) if chosen else set()
     lines = [f"  {group}"]
-    files = {file.stem: file for folder in folders for file in (folder / group).glob("*.yaml")}  # the user's hide ours
+    files = {
+        file.stem: file for folder in folders for file in (folder / group).glob("*.yaml") if file.is_file()
+    }  # the user's hide ours
     for _, file in sorted(files.items()):
         mark = "*" if file.stem in chosen_names else " "
         lines.append(f"   {mark}{file.stem:<22} {_first_comment(file)}")
@@ -70,7 +76,7 @@ def _group(folders: Sequence[Path], group: str, defaults: str) -> str:
 
 
 def _first_comment(file: Path) -> str:
-    comments = (line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#"))
+    comments = (line[1:].strip() for line in file.read_text(errors="replace").splitlines() if line.startswith("#"))
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 
 

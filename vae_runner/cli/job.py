@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,8 +13,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_runner.cli.presets import LEFT_OUT, reading_presets
+from vae_runner.errors import in_words
 from vae_runner.output import standard_output, to_stderr
 from vae_runner.paths import config_dir
+
+if TYPE_CHECKING:
+    from vae_runner.datasets.split import Subset
 
 __all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "path_value", "say", "sweep_report", "task"]
 
@@ -23,8 +28,11 @@ SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
 
 
-def task(cfg: DictConfig) -> float:
-    """One job; returns its -ELBO. In a sweep one that is done is left alone, and one that fails stops no other."""
+def task(cfg: DictConfig, data: "tuple[Subset, Subset] | None" = None) -> float:
+    """One job; returns its -ELBO. In a sweep one that is done is left alone, and one that fails stops no other.
+
+    `data` are the images of a single run, where they have been looked up already.
+    """
     from vae_runner.experiment.run import start
 
     job = HydraConfig.get()
@@ -33,7 +41,7 @@ def task(cfg: DictConfig) -> float:
     with standard_output(is_needed=False):  # here too, for a job may have a process of its own
         if job.mode == RunMode.MULTIRUN:
             return _sweep_job(cfg, path, choices)
-        return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest")))
+        return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest"), data))
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
@@ -52,7 +60,7 @@ def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
         return _logged(path, sweep if ledger else path, lambda: take_up(cfg, path, choices, _command(), changes))
     except Exception as error:
         record_failure(path, error)
-        say(f"error: job {job.num} failed: {error}")
+        say(f"error: job {job.num} failed: {in_words(error)}")
         return float("nan")
     finally:
         sweep_report(sweep)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
+from vae_runner.cli.hydra_settings import check_folder_name, user_path
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, path_value, say, sweep_report, task
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
@@ -45,11 +45,14 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
     request = read_arguments(arguments)
     if faults := request.faults():
         raise UserError("\n".join(faults))
+    check_folder_name()
     if request.is_for_hydra_alone:
         try:
             hydra_main(arguments)
-        except HydraException as error:
-            raise UserError(" ".join(str(error).split())) from error
+        except UserError:
+            raise
+        except Exception as error:  # it is asked of Hydra alone, which says what is wrong with it
+            raise UserError(" ".join(str(error).split()) or type(error).__name__) from error
         return 0
     from vae_runner.cli.precheck import composer, precheck
 
@@ -76,12 +79,13 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
+    data = _data(cfg)
     folder, is_ours = _new_folder(cfg, "hydra.run.dir", request)
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> float | None:
         try:
-            return task(cfg)
+            return task(cfg, data)
         except Exception as error:  # kept from Hydra, which would print lines of its own about it
             failures.append(error)
             return None
@@ -94,6 +98,17 @@ def _single(request: Request, cfg: DictConfig) -> int:
     return 0
 
 
+def _data(cfg: DictConfig) -> tuple[Any, Any]:
+    """The images to train and to validate on, looked up before a folder is made for what may be wrong with them."""
+    from vae_runner.cli.precheck import without_hydra
+    from vae_runner.console import logging_to
+    from vae_runner.experiment.assemble import build_data
+    from vae_runner.experiment.check import check
+
+    with logging_to(None):
+        return build_data(check(without_hydra(cfg))[0]["dataset"])
+
+
 def _sweep(request: Request, cfg: DictConfig) -> int:
     from vae_runner.cli.sweep import sweep
 
@@ -101,15 +116,19 @@ def _sweep(request: Request, cfg: DictConfig) -> int:
 
 
 def _resume(request: Request, cfg: DictConfig) -> int:
-    path = Path(cfg.engine.resume).resolve()
+    path = user_path(cfg.engine.resume, "resume").resolve()
     changes = _changes(request)
     if _is_file(path / "sweep.json"):
         from vae_runner.cli.sweep import go_on
 
         return go_on(path, request, changes, bool(cfg.trust))
     if not _is_file(path / "config.yaml"):
+        from vae_runner.experiment.folder import resume_command
+
         several = " It holds several runs: give one of its folders." if _is_file(path / "multirun.yaml") else ""
-        raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}")
+        run = next((folder for folder in path.parents if _is_file(folder / "config.yaml")), None)
+        inside = f" It lies in a run: {resume_command(run)}" if run else ""
+        raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}{inside}")
     from vae_runner.console import logging_to
     from vae_runner.experiment.run import resume
 
@@ -135,9 +154,12 @@ def _is_file(path: Path) -> bool:
 def _changes(request: Request) -> dict[str, Any]:
     """The settings that a resumed run is given anew, by dotted name."""
     from vae_runner.cli.precheck import composer
+    from vae_runner.cli.typed import as_typed
 
     with composer(request) as compose:
-        overrides = [compose.parse(argument) for argument in request.overrides]
+        hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None}
+        typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]
+        overrides = [compose.parse(argument) for argument in typed]
     changes = {override.get_key_element(): override.value() for override in overrides}
     return {key: value for key, value in changes.items() if key not in ("resume", "engine.resume", "trust")}
 
@@ -153,7 +175,7 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, bool
     HydraConfig.instance().set_config(cfg)
     while True:
         os.environ[SUFFIX] = secrets.token_hex(2)
-        folder = Path(str(OmegaConf.select(cfg, key))).absolute()
+        folder = user_path(str(OmegaConf.select(cfg, key)), key).absolute()
         try:
             folder.mkdir(parents=True)
             return folder, True

@@ -7,30 +7,19 @@ import contextlib
 import difflib
 import itertools
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import CHOICES, WITH_VALUE, Request
-from vae_runner.cli.presets import reading_presets
+from vae_runner.cli.composer import Composer, composer, one_line, without_hydra
+from vae_runner.cli.hydra_settings import hydra_faults, plugin_hint, repeated
+from vae_runner.cli.typed import as_typed, hint_in
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
-from vae_runner.paths import config_dir
 
 __all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
 
@@ -41,75 +30,27 @@ BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehand; each job checks its own again
 
 
-class Composer:
-    """Hydra's composition of one config folder and, behind it, the user's own."""
-
-    def __init__(self, hydra: Hydra, config_name: str) -> None:
-        self._hydra, self._config_name = hydra, config_name
-        self.groups = set(self._walk(""))
-
-    def compose(self, overrides: Iterable[str], multirun: bool = False) -> DictConfig:
-        """The composed config with Hydra's node. Raises `UserError` with the reason in one line."""
-        mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-        try:
-            return self._hydra.compose_config(self._config_name, list(overrides), mode)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_one_line(error)) from error
-
-    def options(self, group: str) -> list[str]:
-        """The names that the group offers."""
-        return self._hydra.config_loader.get_group_options(group, ObjectType.CONFIG)
-
-    def parse(self, argument: str) -> Override:
-        """Raises `HydraException` where Hydra's grammar cannot read it."""
-        return OverridesParser.create(self._hydra.config_loader).parse_overrides([argument])[0]
-
-    def launcher(self, cfg: DictConfig, job: TaskFunction) -> Launcher:
-        """What runs a sweep's jobs, as the composed config chooses it."""
-        context = HydraContext(config_loader=self._hydra.config_loader, callbacks=Callbacks(cfg))
-        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
-
-    def _walk(self, parent: str) -> Iterator[str]:
-        for name in self._hydra.config_loader.get_group_options(parent, ObjectType.GROUP):
-            if (group := f"{parent}/{name}" if parent else name) != "hydra":
-                yield group
-                yield from self._walk(group)
-
-
-@contextlib.contextmanager
-def composer(request: Request) -> Iterator[Composer]:
-    """A composer for the request's config folders; Hydra's globals are free again afterwards."""
-    search_path = create_config_search_path(str(config_dir()))
-    if own := request.flags.get("--config-dir"):
-        if not os.path.isdir(own):  # False for names that are too long, too
-            raise UserError(f"--config-dir {own}: no such folder")
-        search_path.prepend("command-line", f"file://{Path(own).absolute()}")
-    GlobalHydra.instance().clear()
-    try:
-        with reading_presets():
-            hydra = Hydra.create_main_hydra2("vae-train", search_path)
-        yield Composer(hydra, request.flags.get("--config-name") or "train")
-    finally:
-        GlobalHydra.instance().clear()
-
-
 def precheck(request: Request, composer: Composer) -> DictConfig:
     """Returns the composed config (of a sweep: of its first values, with Hydra's node for the sweep).
 
-    Raises `UserError` with a line for each mistake.
+    Texts among the request's settings are put in quotes, as they were typed. Raises `UserError` with a line for each
+    mistake.
     """
     problems: list[str] = []
+    request.overrides[:] = _as_typed(request.overrides, composer)
     parsed = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
+    unread = {argument.lstrip("+~").partition("=")[0] for argument in request.overrides} - _keys(parsed)
     parsed = [override for override in parsed if not _report(_judge_values(override), problems)]
     choices = [override for override in parsed if _group(override, composer)]
     usable = [override for override in choices if not _report(judge_choice(override, composer), problems)]
+    unread |= _keys(override for override in choices if override not in usable)
     base = composer.compose(_first_values(usable))
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
     names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
     problems += [_about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
-        if override in choices:
+        if override in choices or _lies_in_any(override.key_or_group, unread):
             continue
         problem = judge_setting(override, known, names, composer.groups)
         if not _report(problem and (_of_others(override.key_or_group, composer) or problem), problems):
@@ -118,16 +59,48 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
     if not request.multirun:
         for override in usable:
             _report(_judge_single(override), problems)
-    elif math.prod(_count(override) for override in parsed) > JOBS:
+    elif (jobs := math.prod(_count(override) for override in parsed)) > JOBS:
         raise UserError("\n".join(dict.fromkeys([*problems, f"these would be more than {JOBS:,} jobs"])))
-    problems += _check_combinations(usable, composer, request.multirun)
+    else:
+        problems += repeated(parsed)
+        if "hydra.run.dir" in _keys(parsed):
+            problems.append("hydra.run.dir is for a single run; the folder of a sweep is hydra.sweep.dir")
+    found = _check_combinations(usable, composer, request.multirun)
+    problems += [line for line in found if not _is_about(line, unread)]  # which follows from what is told already
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     cfg = composer.compose(request.overrides, request.multirun)
+    if faults := hydra_faults(cfg, request.multirun, jobs if request.multirun else 1):
+        raise UserError("\n".join(faults))
     drawn = [override for override in parsed if override.value_type == ValueType.INTERVAL_SWEEP]
     if drawn and cfg.hydra.sweeper._target_ == BASIC:
         raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")
     return cfg
+
+
+def _as_typed(arguments: Iterable[str], composer: Composer) -> list[str]:
+    """The arguments, with quotes around the values of settings that are texts in what the choices come to."""
+    quiet: list[str] = []
+    parsed = [override for argument in arguments if (override := parse(argument, composer, quiet))]
+    choices = [override for override in parsed if _group(override, composer) and not judge_choice(override, composer)]
+    config: dict[str, Any] = {}
+    with contextlib.suppress(UserError, HydraException, StopIteration):  # told where the choices are judged
+        config = OmegaConf.to_container(composer.compose(_first_values(choices)), resolve=False)  # type: ignore[assignment]
+    return [as_typed(text, hint_in(config, text.partition("=")[0]), composer.parse) for text in arguments]
+
+
+def _keys(overrides: Iterable[Override]) -> set[str]:
+    return {override.key_or_group for override in overrides}
+
+
+def _lies_in_any(key: str, unread: Iterable[str]) -> bool:
+    """Whether the setting is of a group whose choice could not be read, so that nobody knows it."""
+    return any(key.startswith(f"{group.replace('/', '.')}.") for group in unread)
+
+
+def _is_about(line: str, unread: Iterable[str]) -> bool:
+    """Whether it is told that something is missing which was given, but could not be read."""
+    return any(line.startswith((f"{key} is not set", f"{key} is missing")) for key in unread)
 
 
 def nodes(config: Any, key: str = "") -> list[str]:
@@ -183,7 +156,7 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
                 return f"{group}=null chooses nothing. Choices: {', '.join(options)}"
             if name is not None and name not in options:
                 close = difflib.get_close_matches(str(name), options, 1)
-                hint = f" Did you mean {group}={close[0]}?" if close else ""
+                hint = plugin_hint(group, name) or (f" Did you mean {group}={close[0]}?" if close else "")
                 return f"no {group} called {shortened(str(name))}.{hint} Choices: {', '.join(options)}"
     return None
 
@@ -209,6 +182,8 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
 def _judge_single(override: Override) -> str | None:
     if override.key_or_group.startswith("hydra.sweep."):
         return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
+    if override.key_or_group.startswith("hydra.sweeper."):
+        return f"{override.key_or_group} is for --multirun"
     if not override.is_sweep_override():
         return None
     return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"
@@ -219,7 +194,7 @@ def _judge_values(override: Override) -> str | None:
     try:
         count = _count(override)
     except (HydraException, ValueError, TypeError) as error:
-        return f"{override.input_line}: {_one_line(error)}"
+        return f"{override.input_line}: {one_line(error)}"
     if count == 0:
         return f"{override.input_line} has no values"
     return f"{override.input_line}: these would be more than {JOBS:,} jobs" if count > JOBS else None
@@ -293,13 +268,3 @@ def _texts(override: Override) -> Iterator[str]:
 
 def _values(override: Override) -> Iterator[Any]:
     return override.sweep_iterator() if override.is_discrete_sweep() else iter([override.value()])
-
-
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """The composed config less Hydra's own node."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -13,6 +13,7 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import hydra._internal.hydra as hydra_door
@@ -22,6 +23,11 @@ from hydra.core.default_element import GroupDefault, InputDefault
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_runner.cli.own_files import check_file, shown_file
+from vae_runner.errors import UserError
+from vae_runner.paths import config_dir
 
 __all__ = ["LEFT_OUT", "reading_presets"]
 
@@ -46,7 +52,8 @@ class _Loader(ConfigLoaderImpl):
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
-        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        chosen = _without_null(overrides)
+        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, chosen)
         self._presets = repository.delegate = _Presets(repository.delegate, parsed)
         return parsed, repository
 
@@ -73,8 +80,11 @@ class _Presets(ConfigRepository):
         }
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """A preset that builds on another one is loaded before it, so that its choices count for that one."""
-        result = super().load_config(config_path)
+        """A preset that builds on another one is loaded before it, so that its choices count for that one.
+
+        Raises `UserError` with file and line where one of the user's own files is no config.
+        """
+        result = self._read(config_path)
         if result and config_path.startswith(GROUP) and result.header.get("package") == "_global_":
             own = {choice.node: choice for default in result.defaults_list if (choice := _choice(default))}
             for node, option in self._chosen.items():
@@ -82,6 +92,26 @@ class _Presets(ConfigRepository):
                     self._leave_out(node, own, result, config_path.removeprefix(GROUP))
             self._chosen = {node: choice.option for node, choice in own.items()} | self._chosen
         return result
+
+    def _read(self, config_path: str) -> ConfigResult | None:
+        file = self._own_file(config_path)
+        if file is None:
+            return super().load_config(config_path)
+        check_file(file)
+        try:
+            result = super().load_config(config_path)
+        except (OmegaConfBaseException, ValueError) as error:
+            raise UserError(f"{shown_file(file)}: {str(error).splitlines()[0]}") from error
+        if config_path.startswith(GROUP) and result and result.header.get("package") is None:
+            raise UserError(f"{shown_file(file)}, line 1: a preset begins with the line '# @package _global_'")
+        return result
+
+    def _own_file(self, config_path: str) -> Path | None:
+        """The file that it is read from, where that is one of the user's."""
+        source = next((source for source in self.sources if source.is_config(config_path)), None)
+        if source is None or source.scheme() != "file" or Path(source.path) == config_dir():
+            return None
+        return Path(source.path, source._normalize_file_name(config_path))
 
     def _leave_out(self, node: str, own: Mapping[str, "_Choice"], preset: ConfigResult, name: str) -> None:
         """Take what lies in the node out of the preset, the options as well as the values, and note what was there."""
@@ -107,6 +137,14 @@ class _Choice:
     def text(self) -> str:
         """As it is written on the command line."""
         return f"{self.group}={_plain(self.option)}"
+
+
+def _without_null(overrides: list[str]) -> list[str]:
+    """The settings without those that choose no preset, which Hydra does not take, nor what was chosen before them."""
+    name = GROUP.removesuffix("/")
+    nulls = [place for place, text in enumerate(overrides) if text.lower() == f"{name}=null"]
+    last = nulls[-1] if nulls else -1
+    return [text for place, text in enumerate(overrides) if place > last or not text.startswith(f"{name}=")]
 
 
 def _choice(default: InputDefault) -> _Choice | None:

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from vae_runner.divergence.base import DivergenceBase
 from vae_runner.divergence.kl import ClosedFormKL, MonteCarloKL
 from vae_runner.schedule import Schedule
-from vae_runner.signature import non_negative, positive
+from vae_runner.signature import Limit, non_negative, positive
 from vae_runner.state import StateKey
 
 __all__ = ["beta_kl", "capacity_kl", "plain_kl"]
 
-Samples = Annotated[int, positive] | None
+Samples = Annotated[int, positive, Limit("must be at most 10,000", lambda value: value <= 10_000)] | None
 Reduction = Literal["sum_mean", "sum_sum"]
 
 

@@ -27,7 +27,7 @@ from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
-from vae_runner.errors import UserError
+from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
 from vae_runner.latent_space import LatentSpace
@@ -54,6 +54,8 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
+        if place_of(cause):  # a part of the user's own
+            raise UserError(f"{node['_target_']}: {in_words(cause)}") from error
         if isinstance(cause, (ValueError, TypeError)):
             raise UserError(f"{node['_target_']}: {cause}") from error
         if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
@@ -62,14 +64,18 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
 
 
 def assemble(
-    config: dict[str, Any], folder: Path | None = None, stop_signal: Callable[[], int | None] = lambda: None
+    config: dict[str, Any],
+    folder: Path | None = None,
+    stop_signal: Callable[[], int | None] = lambda: None,
+    data: tuple[Subset, Subset] | None = None,
 ) -> Engine:
-    """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there.
+    """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there. `data` are
+    the images to train and to validate on, where they have been looked up already.
 
     What the config leaves to the data is filled in: the length of the learning rate's schedule.
     """
     settings = EngineConfig(**config["engine"])
-    train, validation = build_data(config["dataset"])
+    train, validation = data or build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, settings.seed)
     optimizer = build(config["optimizer"], params=list(objective.parameters()))
     corruption = build_corruption(config)

@@ -10,21 +10,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import Parameter
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_runner.architectures import LinearDecoder
 from vae_runner.callbacks.tensorboard import summary_writer
 from vae_runner.datasets.pixels import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
-from vae_runner.errors import UserError
+from vae_runner.errors import UserError, in_words, place_of
+from vae_runner.experiment.brightness import check_brightness
 from vae_runner.experiment.ranges import check_rates, check_schedule
-from vae_runner.latent_space import ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
-from vae_runner.likelihood import Bernoulli
 from vae_runner.signature import coerced, fault, locate, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
@@ -78,7 +76,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     if not problems:
         problems += _check_spaces(config)
         problems += check_rates(config)
-        problems += _check_brightness(config) if to_train else []
+        problems += check_brightness(config, spaces_of(config["distribution"]).values()) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")
     return config, problems
@@ -168,32 +166,6 @@ def _check_spaces(config: Mapping[str, Any]) -> list[str]:
     return [f"divergence has {divergences} parts, but distribution has {spaces}: each latent space needs one"]
 
 
-def _check_brightness(config: Mapping[str, Any]) -> list[str]:
-    """Whether pixels can be dark: logits W z (+ b) with nothing below 0 in W, z and b are probabilities from 0.5 up."""
-    decoder = config["architecture"]["decoder"]
-    adds = _is_a(decoder, LinearDecoder) and decoder.get("non_negative", True)
-    codes = all(map(_is_non_negative, spaces_of(config["distribution"]).values()))
-    if not (adds and codes and _is_a(config["likelihood"], Bernoulli)):
-        return []
-    return [
-        "architecture/decoder=linear: with weights and latents of 0 or above, likelihood=bernoulli makes no pixel "
-        "darker than 0.5; set likelihood=gaussian, or architecture.decoder.non_negative=false"
-    ]
-
-
-def _is_non_negative(space: Mapping[str, Any]) -> bool:
-    """Whether all codes of a latent space's posterior are 0 or above."""
-    if not _is_a(space, UniformSpace):
-        return _is_a(space, ExponentialSpace, GammaSpace, WeibullSpace)
-    low = (space.get("prior") or {}).get("low")  # of a uniform prior, inside which the posterior stays
-    return low is not None and bool((torch.as_tensor(low) >= 0).all())
-
-
-def _is_a(node: Mapping[str, Any], *kinds: type) -> bool:
-    target = locate(node["_target_"])
-    return isinstance(target, type) and issubclass(target, kinds)
-
-
 def _check_group(config: dict[str, Any], group: str) -> list[str]:
     node: Any = config
     for part in group.split("."):
@@ -232,8 +204,9 @@ def _check_node(
         return [f"{key}: expected an option of its group, got {node!r}"]
     try:
         accepted = parameters(locate(node["_target_"]))
-    except (ImportError, TypeError, ValueError) as error:
-        return [f"{key}._target_: cannot import {node['_target_']!r}: {error}"]
+    except Exception as error:  # whatever a module of the user's own does when it is imported
+        reason = in_words(error) if place_of(error) else error
+        return [f"{key}._target_: cannot import {node['_target_']!r}: {reason}"]
     open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter, _ in accepted.values())
     names = {name for name, (parameter, _) in accepted.items() if parameter.kind not in _VARIADIC} - given
     settable = {f"{key}.{name}" for name in {*names, *also}}
@@ -283,11 +256,23 @@ def _check_values(node: dict[str, Any], key: str, hints: Mapping[str, Any]) -> l
         if name not in node:
             continue
         node[name] = coerced(node[name], hint)
-        if problem := fault(node[name], hint):
+        problem = fault(node[name], hint) or _homeless(node[name], hint)
+        if problem:
             colon = ":" if problem.startswith("expected") else ""
             full = f"{key}.{name}" if key else name
             problems.append(f"{full}{colon} {problem}, got {_show(node[name])}")
     return problems
+
+
+def _homeless(value: Any, hint: Any) -> str | None:
+    """What is wrong with a path that begins with ~NAME, where nobody is called so."""
+    if Path not in get_args(hint) or not isinstance(value, str):
+        return None
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        return "begins with the home folder of nobody here"
+    return None
 
 
 def _show(value: Any) -> str:

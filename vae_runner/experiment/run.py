@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from vae_runner.callbacks import Checkpoints
 from vae_runner.checkpoint import has_checkpoint, load_latest
+from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.advice import tell_advice
@@ -36,12 +37,20 @@ __all__ = ["resume", "start"]
 log = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str, latest: Path | None = None) -> float:
+def start(
+    cfg: DictConfig,
+    path: Path,
+    choices: Mapping[str, str],
+    command: str,
+    latest: Path | None = None,
+    data: tuple[Subset, Subset] | None = None,
+) -> float:
     """Train in the new folder `path`; returns the last validation's -ELBO, nats per image.
 
     `choices` are the options chosen of each config group, `command` what the user typed, `latest` a link to set to the
-    folder. Raises `UserError` for what is wrong with the request, `RunError` for what went wrong on the way, and
-    `Interrupted` where the run was asked to stop.
+    folder, `data` the images to train and to validate on, where they have been looked up already. Raises `UserError`
+    for what is wrong with the request, `RunError` for what went wrong on the way, and `Interrupted` where the run was
+    asked to stop.
     """
     config = _checked(cfg)
     if config["engine"]["resume"] is not None:
@@ -49,7 +58,8 @@ def start(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str,
     folder = RunFolder(path)
     with folder.claim(resuming=False):
         folder.write_config(config)
-        return _train(folder, config, {"name": path.name, "choices": dict(choices)}, _Session(command), latest)
+        known = {"name": path.name, "choices": dict(choices)}
+        return _train(folder, config, known, _Session(command), latest, data)
 
 
 def resume(
@@ -99,6 +109,7 @@ def _train(
     known: Mapping[str, Any],
     session: _Session,
     latest: Path | None = None,
+    data: tuple[Subset, Subset] | None = None,
 ) -> float:
     """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
     path, status, signals = folder.path, Status(folder.path), StopSignals()
@@ -107,10 +118,10 @@ def _train(
     begun = not session.is_resumed  # a resumed run that is refused stays as it was
     try:
         with signals.listening():
-            log.info("run   %s", shown(path))
             if not session.is_resumed:
                 status.write("running")
-            engine = assemble(config, path, lambda: signals.number)
+            engine = assemble(config, path, lambda: signals.number, data)
+            log.info("run   %s", shown(path))  # behind what is found wrong while the parts are made
             engine.callbacks.insert(0, status)
             if session.is_resumed:
                 _go_on(engine, path, config, is_done=before == "done")
