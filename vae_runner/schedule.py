@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vae_runner.signature import enforced, non_negative, positive, probability
 
-__all__ = ["Constant", "Cosine", "Cyclic", "Linear", "Schedule", "as_schedule"]
+__all__ = ["Constant", "Cosine", "Cyclic", "Linear", "Scaled", "Schedule", "as_schedule"]
 
 
 class Schedule(ABC):
@@ -83,6 +83,17 @@ class Cyclic(Schedule):
     def __call__(self, step: Tensor) -> Tensor:
         steps = max(round(self.period * self.rising), 1)
         return self.start + (self.end - self.start) * _way(step % self.period, steps)
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    """`factor` times another schedule."""
+
+    schedule: Schedule
+    factor: float
+
+    def __call__(self, step: Tensor) -> Tensor:
+        return self.schedule(step) * self.factor
 
 
 def as_schedule(value: "float | Schedule") -> Schedule:
