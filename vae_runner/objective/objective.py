@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.divergence import DivergenceBase
+from vae_runner.latent_space import LatentSpace
 from vae_runner.objective.elbo import has_closed_form, measure, shared_kl, space_prefix
 from vae_runner.state import LOSS, METRICS, MODEL, OWN_LOSS, RECON, SCHEDULED, Y_RAW, Y_TRUE, State, X
 
@@ -67,6 +68,11 @@ class Objective(nn.Module):
         own = [weights for term in self.divergences if (weights := term.own_weights())]
         taken = {id(weights) for player in own for weights in player}
         return [[weights for weights in self.parameters() if id(weights) not in taken], *own]
+
+    def sampled_spaces(self) -> list[LatentSpace]:
+        """Returns the latent spaces whose KL is measured by samples, since no term has it and it has no closed form."""
+        known = zip(self.model.spaces, self._shared, self._closed, strict=True)
+        return [space for space, shared, is_closed in known if shared is None and not is_closed]
 
     def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
         """Returns what the terms' schedules are at these steps (N,), by name: (N,) each."""
