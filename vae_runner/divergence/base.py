@@ -17,7 +17,7 @@ A term may have weights of its own, which play against the model's (a discrimina
 while `loss` sees them frozen, so that one backward pass of the sum of both gives each player its own gradient.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -49,7 +49,7 @@ def sum_sum(divergence: Tensor) -> Tensor:
 class DivergenceBase(nn.Module):
     """Base class: override `compute`, or `compute_parts` where there is more than one figure to log.
 
-    `keys` maps the argument names of `compute` to the state's keys, or to a tuple of them, for a tuple of values; where
+    `keys` maps the argument names of `compute` to the state's keys, or to several, for a tuple of values; where
     `state_key` is given, what `compute` returns is stored there. `name` stands before the names of its metrics.
     In a step, all of a term's arithmetic is in float32, whatever the networks' precision.
 
@@ -66,9 +66,9 @@ class DivergenceBase(nn.Module):
         if vars(cls).keys() & {"compute", "compute_parts"}:
             cls.is_kl = vars(cls).get("is_kl", False)
 
-    def __init__(self, keys: Mapping[str, StateKey | tuple[StateKey, ...]], state_key: StateKey | None = None) -> None:
+    def __init__(self, keys: Mapping[str, StateKey | Sequence[StateKey]], state_key: StateKey | None = None) -> None:
         super().__init__()
-        self.keys = dict(keys)
+        self.keys = {name: key if isinstance(key, StateKey) else tuple(key) for name, key in keys.items()}
         self.state_key = state_key
         self.name = ""
         self._reduction: Callable[[Tensor], Tensor] = sum_mean
@@ -112,11 +112,19 @@ class DivergenceBase(nn.Module):
         return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Returns own weights with settings of the optimiser, [{"params": ..., "lr": 1e-4}]: each a group of the run's
-        one optimiser, at a rate that no schedule moves, and clipped apart. Weights that are in none are trained as the
-        model's are. Without `own_loss` they are trained by the loss.
+        """Returns own weights with settings of the optimiser, [{"params": [...], "lr": 1e-4}]: each a group of the
+        run's one optimiser, at a rate that no schedule moves, and clipped apart. Weights that are in none are trained
+        as the model's are. Without `own_loss` they are trained by the loss.
         """
         return []
+
+    def own_groups(self) -> list[dict[str, Any]]:
+        """Returns `parameter_groups`, their weights as lists. Raises `ValueError` for weights that are not its own."""
+        groups = [{**group, "params": list(group["params"])} for group in self.parameter_groups()]
+        own = set(map(id, self.parameters()))
+        if not own.issuperset(id(weights) for group in groups for weights in group["params"]):
+            raise ValueError(f"{type(self).__name__}.parameter_groups has weights that are not the term's own")
+        return groups
 
     @property
     def is_player(self) -> bool:
@@ -125,8 +133,9 @@ class DivergenceBase(nn.Module):
 
     def own_weights(self) -> list[nn.Parameter]:
         """Returns the weights that are the term's alone: all of a player, else those with settings of their own."""
-        groups = self.parameter_groups()
-        return list(self.parameters()) if self.is_player else [one for group in groups for one in group["params"]]
+        if self.is_player:
+            return list(self.parameters())
+        return [weights for group in self.own_groups() for weights in group["params"]]
 
     def weighted(self, reduced: Tensor) -> Tensor:
         """Returns post(beta(t) gamma |reduced - C(t)|), at the current step t."""

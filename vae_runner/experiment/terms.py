@@ -65,7 +65,8 @@ def check_terms(node: Any, spaces: int) -> Iterator[str]:
     terms = term_nodes(node)
     given = {term.space for term in terms if term.space is not None}
     if given and given != set(range(spaces)):
-        yield f"divergence has {len(given)} parts, but distribution has {spaces}: each latent space needs one"
+        wanted = "each latent space needs one" if len(given) != spaces else f"they are space0 to space{spaces - 1}"
+        yield f"divergence has {len(given)} parts, but distribution has {spaces}: {wanted}"
         return
     owners: dict[str, str] = {}
     for term in terms:

@@ -1,7 +1,7 @@
 """What a term is told of the run that it is in: arguments of its constructor that are filled in, and no config sets.
 
     input_key, target_key, sample_key      where the state has q(z|x), p(z) and z of the term's latent space
-    input_keys, target_keys, sample_keys   the same of all spaces, tuples: the term is over all of them, and built once
+    input_keys, target_keys, sample_keys   the same of all spaces, a list: the term is over all of them, built once
     dims                                   how many latents these are
     num_images                             images in the training set
     batch_size                             images in a step; fewer in a validation's last one

@@ -59,7 +59,7 @@ class Objective(nn.Module):
         """Returns what an optimiser is made of: all weights that have no settings of their own, and each term's groups
         of those that have.
         """
-        own = [group for term in self.divergences for group in term.parameter_groups()]
+        own = [group for term in self.divergences for group in term.own_groups()]
         taken = {id(weights) for group in own for weights in group["params"]}
         return [{"params": [weights for weights in self.parameters() if id(weights) not in taken]}, *own]
 
