@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,6 +21,8 @@ Count = Annotated[int, positive]
 FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
 APART = 30  # times that of several schedules one is above where another ends, from which on the scale is logarithmic
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
+OF_TERMS = "beta, weight of each term"  # of a set of terms with names
+WITHOUT_NAME = re.compile(r"(space\d+/)?[^/]*")  # figures of a run with one term, or one for each space
 
 
 @enforced
@@ -50,15 +53,16 @@ class ScheduleChart(Picture):
                 Curve(name.rpartition("/")[0], list(zip(steps.tolist(), schedules[name], strict=True)), colour)
                 for name, colour in zip(of_kind, COLOURS * len(of_kind), strict=False)
             ]
-            panels.append((MEANINGS.get(kind, kind), curves))
-        canvas = _panels(panels, f"schedules over {scene.total_steps:,} steps", scene.total_steps, 1, 620, 110)
+            panels.append((_meaning(kind, of_kind), curves))
+        title = f"schedules over {scene.total_steps:,} steps"
+        canvas = _panels(panels, title, scene.total_steps, 1, 620, 110, are_schedules=True)
         return [Chart(canvas, {"steps": steps.tolist(), "schedules": schedules})]
 
 
 @enforced
 class LossCurves(Picture):
-    """Loss, reconstruction, KL with the capacity, and beta over the steps so far, from metrics.jsonl: lines of the
-    training, dots of the validation; nats per image.
+    """Loss, reconstruction, KL with the capacity, beta, and the terms where these are several with names, over the
+    steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image.
 
     points   of a curve at most
     """
@@ -78,7 +82,8 @@ class LossCurves(Picture):
             ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
             ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
-            ("beta, weight of the KL", self._scheduled(records, "beta", "")),
+            (_meaning("beta", _named(records, "beta")), self._scheduled(records, "beta", "")),
+            ("terms as weighted, nats", self._terms(records)),
         ]
         panels = [(title, [curve for curve in curves if curve.points]) for title, curves in panels]
         panels = [(title, curves) for title, curves in panels if curves]
@@ -89,17 +94,36 @@ class LossCurves(Picture):
         return [Curve("training", train, COLOURS[0]), Curve("validation", validation, COLOURS[1], as_dots=True)]
 
     def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Curve]:
-        names = dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind)
         train = _of(records, "train")
         return [
             Curve(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
-            for number, name in enumerate(names)
+            for number, name in enumerate(_named(records, kind))
+        ]
+
+    def _terms(self, records: Sequence[dict[str, Any]]) -> list[Curve]:
+        """What each term with a name adds to the loss."""
+        names = [name for name in _named(records, "divergence") if not WITHOUT_NAME.fullmatch(name)]
+        train = _of(records, "train")
+        return [
+            Curve(name.rpartition("/")[0], self._points(train, name), colour)
+            for name, colour in zip(names, COLOURS * len(names), strict=False)
         ]
 
     def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
         points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
         every = -(-len(points) // self.points) or 1
         return [*points[:-1:every], *points[-1:]]
+
+
+def _named(records: Sequence[dict[str, Any]], kind: str) -> list[str]:
+    """The names of all figures of that kind, `tc/beta` is a `beta`, in the order in which they come."""
+    return list(dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind))
+
+
+def _meaning(kind: str, names: Sequence[str]) -> str:
+    """What a kind of schedule is, for the head of its chart."""
+    is_of_terms = kind == "beta" and not all(map(WITHOUT_NAME.fullmatch, names))
+    return OF_TERMS if is_of_terms else MEANINGS.get(kind, kind)
 
 
 def _of(records: Sequence[dict[str, Any]], split: str) -> list[dict[str, Any]]:
@@ -136,6 +160,7 @@ def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
 
 def _panels(
     panels: Sequence[tuple[str, Sequence[Curve]]], title: str, x_end: float, columns: int, wide: float, high: float,
+    are_schedules: bool = False,
 ) -> Canvas:  # fmt: skip
     """Small charts over the same steps, in rows of so many columns; schedules from 0."""
     rows = -(-len(panels) // columns)
@@ -146,7 +171,7 @@ def _panels(
         row, column = divmod(number, columns)
         left, top = 70 + across * column, 66 + down * row
         x_title = "step" if number + columns >= len(panels) else ""
-        is_schedule = name in MEANINGS.values()
+        is_schedule = are_schedules or name in (*MEANINGS.values(), OF_TERMS)
         may_be_log = _far_apart(curves) if is_schedule else name in FALLING
         plot(canvas, Box(left, top, left + wide, top + high), name, curves, x_end, x_title, may_be_log, is_schedule)
     return canvas
