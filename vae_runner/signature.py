@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "enforced",
     "fault",
+    "finite",
     "locate",
     "non_negative",
     "parameters",

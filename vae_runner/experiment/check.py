@@ -22,6 +22,7 @@ from vae_runner.datasets.pixels import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError
+from vae_runner.experiment.scheduled import schedule_faults
 from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
 from vae_runner.latent_space import ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
 from vae_runner.likelihood import Bernoulli
@@ -251,7 +252,8 @@ def _check_node(
     hints = {name: accepted[name][1] for name in values if name in names and not _left_open(name, values, filled)}
     problems += _check_values(node, key, hints)
     for name, value in values.items():
-        problems += _check_inner(value, f"{key}.{name}")
+        inner = _check_inner(value, f"{key}.{name}")
+        problems += inner or schedule_faults(value, hints.get(name, Any), f"{key}.{name}")
     return problems
 
 
