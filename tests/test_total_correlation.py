@@ -56,7 +56,7 @@ def test_the_parts_sum_to_the_sampled_kl(estimator: str) -> None:
 def test_each_row_of_stratified_weights_is_a_mean_s_and_its_own_image_one_of_n(batch: int, num_images: int) -> None:
     weights = mss_weights(batch, num_images, torch.zeros((), dtype=torch.float64)).exp()
     torch.testing.assert_close(weights.sum(1), torch.ones(batch).double(), rtol=1e-12, atol=0)
-    own = torch.full((batch,), 1 / num_images if batch > 1 else 1.0).double()
+    own = torch.full((batch,), 1 / num_images if batch > 1 else 1.0, dtype=torch.float64)
     torch.testing.assert_close(weights.diagonal(), own, rtol=1e-12, atol=0)
 
 
