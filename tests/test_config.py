@@ -338,3 +338,71 @@ def test_a_setting_of_a_resumed_sweep_reaches_its_new_jobs_as_it_is(configs: Com
     (job,) = _Rest(Ledger("vae-train", "0000", jobs=[["seed=1"]], changes=changes), [0], {}).jobs(trust=False)
     parsed = {override.key_or_group: override.value() for override in map(configs.parse, job)}
     assert parsed == {"seed": 1, **changes, "trust": False}
+
+
+TERMS_WITH_KL = ["control", "control_generation", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info"]
+
+
+@pytest.mark.parametrize("option", TERMS_WITH_KL)
+def test_a_term_with_a_kl_that_does_not_exist_is_refused_before_training(
+    option: str, experiment: Callable[..., Engine]
+) -> None:
+    pair = ["distribution=weibull", "distribution/prior=laplace", "distribution.prior.loc=9"]
+    line = r"KL\(SimpleWeibull \|\| SimpleLaplace\) has no closed form; divergence.samples=16 estimates it"
+    with pytest.raises(UserError, match=line):
+        experiment(f"divergence={option}", *pair)
+    assert torch.isfinite(experiment(f"divergence={option}", "divergence.samples=2", *pair).train_step()[LOSS])
+    with pytest.raises(UserError, match=r"KL\(SimpleNormal \|\| SimpleExponential\) is infinite"):
+        experiment(f"divergence={option}", "distribution/prior=exponential")
+
+
+@pytest.mark.parametrize("option", ["beta_tc", "wae"])
+def test_a_term_without_a_kl_asks_for_none(option: str, experiment: Callable[..., Engine]) -> None:
+    engine = experiment(f"divergence={option}", "distribution=weibull", "distribution/prior=laplace")
+    assert torch.isfinite(engine.train_step()[LOSS])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["divergence=beta_tc", "distribution.dims=1"], "one latent has no total correlation; make distribution.dims"),
+        (["divergence=factor", "engine.batch_size=2"], "permuted=second_half needs engine.batch_size to be at least 4"),
+        (
+            ["divergence=wae", "engine.batch_size=1"],
+            "the discrepancy is a mean over pairs of images; make engine.batch",
+        ),
+        (["divergence=dip_i", "engine.batch_size=1"], "one image has no covariance; make engine.batch_size at least 2"),
+        (["divergence=info", "divergence.alpha=2"], "alpha must be at most 1, where the KL has no weight, got 2"),
+        (["divergence=free_bits", "divergence.groups=[3]"], r"groups must add up to the 10 latents, got \[3\]: 3"),
+        (["divergence=control", "divergence.start=0"], "start must lie from beta_min to beta_max, 1 to 100, got 0"),
+        (
+            ["divergence=factor", "optimizer=adagrad"],
+            "a term sets betas for its own weights, which torch.optim.Adagrad",
+        ),
+    ],
+)
+def test_a_term_that_cannot_be_computed_is_refused(
+    overrides: list[str], line: str, experiment: Callable[..., Engine]
+) -> None:
+    with pytest.raises(UserError, match=line) as raised:
+        experiment(*overrides)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["beta_tc", "control", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info", "wae"]
+)
+def test_whatever_is_trained_the_same_is_measured(option: str, experiment: Callable[..., Engine]) -> None:
+    """At the first step the weights are the same, so that KL and reconstruction are those of the plain bound."""
+    plain = experiment("divergence=kl").train_step()[METRICS]
+    found = experiment(f"divergence={option}").train_step()[METRICS]
+    for name in ("recon", "kl", "kl_dims"):
+        torch.testing.assert_close(found[name], plain[name])
+    torch.testing.assert_close(found["loss"], found["recon"] + found["divergence"])
+
+
+@pytest.mark.parametrize("option", ["beta_tc", "dip_ii", "factor", "geco", "info", "wae"])
+def test_a_term_over_all_spaces_trains_with_two(option: str, experiment: Callable[..., Engine]) -> None:
+    metrics = experiment(f"divergence={option}", "distribution=mixed").train_step()[METRICS]
+    assert metrics["divergence"].isfinite()
+    torch.testing.assert_close(metrics["loss"], metrics["recon"] + metrics["divergence"])

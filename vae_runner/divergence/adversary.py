@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional
 
-from vae_runner.divergence.base import sum_mean
-from vae_runner.divergence.composite import WeightedParts, kl_of
+from vae_runner.divergence.composite import WeightedParts
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import State, StateKey
@@ -73,6 +72,8 @@ class AdversarialTC(WeightedParts):
     but one latent, or where the batch is too small to be permuted.
     """
 
+    kl_weight = "beta"
+
     def __init__(
         self,
         input_keys: tuple[StateKey, ...],
@@ -105,8 +106,7 @@ class AdversarialTC(WeightedParts):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         joint, _ = self._sources(torch.cat(codes, dim=1))
         tc = density_ratio_tc(self.discriminator(joint))
-        kl = sum_mean(kl_of(posteriors, priors, self.samples))
-        return self.weight("beta") * kl + self.weight("gamma") * tc, {"tc": tc}
+        return self.kl_part(posteriors, priors) + self.weight("gamma") * tc, {"tc": tc}
 
     def own_loss(self, state: State) -> Tensor:
         codes = torch.cat([state[key] for key in self.keys["codes"]], dim=1).detach()

@@ -4,14 +4,15 @@ term = sum over parts of weight(t) part,     each weight logged and drawn under 
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from vae_runner.distributions import monte_carlo_kl
-from vae_runner.divergence.base import DivergenceBase
-from vae_runner.schedule import Schedule, as_schedule
+from vae_runner.divergence.base import DivergenceBase, sum_mean
+from vae_runner.schedule import Constant, Schedule, as_schedule
 from vae_runner.state import StateKey
 
 __all__ = ["WeightedParts", "kl_of"]
@@ -24,7 +25,13 @@ class WeightedParts(DivergenceBase):
 
     The weights are the term's own, so that `with_beta` would be one too many, and of what a capacity is to be kept away
     from none of them says: both raise `ValueError`.
+
+    kl_weight   the name of the weight of the KL, where that is a part
+    samples     of the KL's Monte-Carlo estimate; None: its closed form
     """
+
+    kl_weight: ClassVar[str | None] = None
+    samples: int | None = None
 
     def __init__(
         self, keys: Mapping[str, StateKey | tuple[StateKey, ...]], weights: Mapping[str, float | Schedule]
@@ -35,6 +42,17 @@ class WeightedParts(DivergenceBase):
     def weight(self, name: str) -> Tensor:
         """Returns the weight of that name at the current step, ()."""
         return self.weights[name](self.step)
+
+    @property
+    def needs_kl(self) -> bool:
+        """Whether KL(q||p) is a part of it; with a weight of 0 at every step it need not even exist."""
+        return self.kl_weight is not None and self.weights[self.kl_weight] != Constant(0.0)
+
+    def kl_part(self, q: Distribution | Several, p: Distribution | Several) -> Tensor:
+        """Returns the weighted batch mean of KL(q||p), (), nats; 0 where it is not needed."""
+        if not self.needs_kl:
+            return self.step.new_zeros((), dtype=torch.get_default_dtype())
+        return self.weight(str(self.kl_weight)) * sum_mean(kl_of(q, p, self.samples))
 
     def schedules(self) -> dict[str, Schedule]:
         return dict(self.weights)

@@ -126,6 +126,7 @@ class ReconstructionConstraint(WeightedParts):
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
     """
 
+    needs_kl = True
     multiplier: Tensor
     average: Tensor
     moves: Tensor

@@ -104,7 +104,7 @@ class InfoMMD(WeightedParts):
         discrepancy = self.discrepancy(torch.cat(codes, dim=1), priors)
         alpha, lambda_mmd = self.weight("alpha"), self.weight("lambda_mmd")
         term = (alpha + lambda_mmd - 1) * discrepancy
-        if not self._is_without_kl():
+        if self.needs_kl:
             term = term + (1 - alpha) * sum_mean(kl_of(posteriors, priors, self.samples))
         return term, {"mmd": discrepancy}
 
@@ -120,9 +120,10 @@ class InfoMMD(WeightedParts):
             return sum(rbf(squared, scale * width) for scale in self.scales)
         return sum(imq(squared, 2 * scale * width) for scale in self.scales)
 
-    def _is_without_kl(self) -> bool:
-        """Whether the KL's weight is 0 at every step: then it need not exist."""
-        return self.weights["alpha"] == Constant(1.0)
+    @property
+    def needs_kl(self) -> bool:
+        """Whether KL(q||p) is a part of it: with alpha = 1 at every step it need not even exist."""
+        return self.weights["alpha"] != Constant(1.0)
 
     def _check_weights(self) -> None:
         lowest = [min(self.weights[name].extremes(), default=1.0) for name in ("alpha", "lambda_mmd")]

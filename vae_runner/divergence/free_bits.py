@@ -38,6 +38,8 @@ class FreeBits(WeightedParts):
     of the groups that are at or below the floor. Raises `ValueError` where the groups do not add up to the latents.
     """
 
+    kl_weight = "beta"
+
     def __init__(
         self,
         input_key: StateKey,

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.divergence.base import sum_mean
-from vae_runner.divergence.composite import WeightedParts, kl_of
+from vae_runner.divergence.composite import WeightedParts
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import StateKey
@@ -46,6 +45,8 @@ class DIP(WeightedParts):
     has no covariance.
     """
 
+    kl_weight = "beta"
+
     def __init__(
         self,
         input_keys: tuple[StateKey, ...],
@@ -72,5 +73,4 @@ class DIP(WeightedParts):
         variances = torch.cat([q.variance for q in posteriors], dim=1) if self.of == "codes" else None
         off_diagonal, diagonal = squared_deviations(covariance(means, variances))
         penalty = self.weight("lambda_od") * off_diagonal + self.weight("lambda_d") * diagonal
-        kl = sum_mean(kl_of(posteriors, priors, self.samples))
-        return self.weight("beta") * kl + penalty, {"dip_od": off_diagonal, "dip_d": diagonal}
+        return self.kl_part(posteriors, priors) + penalty, {"dip_od": off_diagonal, "dip_d": diagonal}

@@ -25,7 +25,7 @@ from vae_runner.callbacks import (
 )
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
-from vae_runner.divergence import DivergenceBase, MonteCarloKL
+from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import shortened, spaces_of
@@ -198,6 +198,10 @@ def build_term(
         raise UserError(f"{term.key}: {term.node['_target_']} makes a {type(made).__name__}, and no DivergenceBase")
     if space_id is not None and made.is_kl:
         _try_kl(made, spaces[space_id], term.key, space_id)
+    elif isinstance(made, WeightedParts) and made.needs_kl:
+        for number in range(len(spaces)) if space_id is None else (space_id,):
+            kl = plain_kl(posterior_key(number), prior_key(number), made.samples)  # of which it is a part
+            _try_kl(kl, spaces[number], term.key, number)
     return made
 
 
