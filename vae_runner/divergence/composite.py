@@ -27,6 +27,7 @@ class WeightedParts(DivergenceBase):
     from none of them says: both raise `ValueError`.
 
     kl_weight   the name of the weight of the KL, where that is a part
+    needs_kl    whether KL(q||p) is a part of it; with a weight of 0 at every step it need not even exist
     samples     of the KL's Monte-Carlo estimate; None: its closed form
     """
 
@@ -38,15 +39,11 @@ class WeightedParts(DivergenceBase):
     ) -> None:
         super().__init__(keys)
         self.weights = {name: as_schedule(weight) for name, weight in weights.items()}
+        self.needs_kl = self.kl_weight is not None and self.weights[self.kl_weight] != Constant(0.0)
 
     def weight(self, name: str) -> Tensor:
         """Returns the weight of that name at the current step, ()."""
         return self.weights[name](self.step)
-
-    @property
-    def needs_kl(self) -> bool:
-        """Whether KL(q||p) is a part of it; with a weight of 0 at every step it need not even exist."""
-        return self.kl_weight is not None and self.weights[self.kl_weight] != Constant(0.0)
 
     def kl_part(self, q: Distribution | Several, p: Distribution | Several) -> Tensor:
         """Returns the weighted batch mean of KL(q||p), (), nats; 0 where it is not needed."""

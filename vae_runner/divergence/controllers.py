@@ -126,7 +126,6 @@ class ReconstructionConstraint(WeightedParts):
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
     """
 
-    needs_kl = True
     multiplier: Tensor
     average: Tensor
     moves: Tensor
@@ -147,6 +146,7 @@ class ReconstructionConstraint(WeightedParts):
     ) -> None:
         keys = {"posteriors": input_keys, "priors": target_keys, "recon": RECON, "decoded": Y_PRED, "target": Y_TRUE}
         super().__init__(keys, {"kappa": kappa})
+        self.needs_kl = True
         if not smallest <= start <= largest:
             raise ValueError(f"start must lie from smallest to largest, {smallest:g} to {largest:g}, got {start:g}")
         self.constraint, self.unit, self.samples = constraint, unit, samples

@@ -95,6 +95,7 @@ class InfoMMD(WeightedParts):
         if batch_size < 2:
             raise ValueError("the discrepancy is a mean over pairs of images; make engine.batch_size at least 2")
         self._check_weights()
+        self.needs_kl = self.weights["alpha"] != Constant(1.0)
         self.kernel, self.scales = kernel, tuple(scales or SCALES[kernel])
         self.unbiased, self.samples = estimator == "unbiased", samples
 
@@ -119,11 +120,6 @@ class InfoMMD(WeightedParts):
         if self.kernel == "rbf":
             return sum(rbf(squared, scale * width) for scale in self.scales)
         return sum(imq(squared, 2 * scale * width) for scale in self.scales)
-
-    @property
-    def needs_kl(self) -> bool:
-        """Whether KL(q||p) is a part of it: with alpha = 1 at every step it need not even exist."""
-        return self.weights["alpha"] != Constant(1.0)
 
     def _check_weights(self) -> None:
         lowest = [min(self.weights[name].extremes(), default=1.0) for name in ("alpha", "lambda_mmd")]
