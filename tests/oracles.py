@@ -37,3 +37,21 @@ def compare(function: Callable[..., Tensor], name: str, case: dict, dtype: torch
     for key, expected in case.get("grad", {}).items():
         gradient = 0.0 if arguments[key].grad is None else arguments[key].grad.item()
         assert gradient == pytest.approx(expected, rel=of_gradient, abs=of_gradient), key
+
+
+OBJECTIVES = json.loads((Path(__file__).parent / "objectives.json").read_text())
+CLOSENESS = {torch.float64: 1e-9, torch.float32: 1e-5}  # of values, relative
+
+
+def objective_cases(name: str) -> pytest.MarkDecorator:
+    """Parametrise a test by the cases of an objective, in both precisions."""
+    both = [(case, dtype) for dtype in CLOSENESS for case in OBJECTIVES[name]["cases"]]
+    ids = [f"{number % (len(both) // 2)}-{dtype}" for number, (_, dtype) in enumerate(both)]
+    return pytest.mark.parametrize(("case", "dtype"), both, ids=ids)
+
+
+def close(value: Tensor, expected: float | list, size: float = 1.0) -> None:
+    """Check a value against the oracle; of a difference of numbers of some `size`, relative to these."""
+    wanted = torch.tensor(expected, dtype=torch.float64)
+    closeness = CLOSENESS[value.dtype]
+    torch.testing.assert_close(value.detach().double(), wanted, rtol=closeness, atol=closeness * size)

@@ -237,6 +237,25 @@ def test_curves_have_what_the_log_has_up_to_the_step(tmp_path: Path) -> None:
     assert LossCurves().drawings(scene(folder=tmp_path / "none")) == []
 
 
+def test_terms_with_names_are_drawn_as_they_are_weighted(tmp_path: Path) -> None:
+    own = {"kl/beta": 1.0, "tc/beta": 6.0, "kl/divergence": 9.0, "tc/divergence": 30.0, "tc/mi": 3.0}
+    records = [{"step": step, "split": "train", "kl": 9.0, **own} for step in (10, 20)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=20))
+    assert {"KL, nats", "beta, weight of each term", "terms as weighted, nats"} <= set(texts(svg))
+    assert sorted(text for text in texts(svg) if text in ("kl", "tc")) == ["kl", "kl", "tc", "tc"]
+    svg, _, _ = drawn(ScheduleChart(points=2), scene(total=101, **{name: lambda t: t * 0.0 + 3 for name in own}))
+    assert {"beta, weight of each term", "mi"} <= set(texts(svg))
+
+
+def test_terms_of_spaces_alone_have_no_names(tmp_path: Path) -> None:
+    record = {"step": 10, "split": "train", "space0/beta": 1.0, "space1/beta": 6.0, "space0/divergence": 9.0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=10))
+    assert "beta, weight of the KL" in texts(svg)
+    assert "terms as weighted, nats" not in texts(svg)
+
+
 def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, picture, read = tmp_path / "metrics.jsonl", LossCurves(), []
     lines = [json.dumps({"step": step, "split": "train", "loss": 100.0 - step, "kl_dims": [1.0]}) for step in range(40)]

@@ -72,7 +72,8 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     group: str, option: str, experiment: Callable[..., Engine], cache: Path, tmp_path: Path
 ) -> None:
     overrides = ["dataset=dsprites"] if group in ("experiment", "dataset") else []
-    overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}={option}")
+    place = "@divergence.beta" if group == "schedule" else ""
+    overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}{place}={option}")
     overrides += ["distribution=mixed"] if option == "per_space" else []
     overrides += [f"distribution={option}"] if group == "distribution/prior" else []
     if group == "dataset" and option != "dsprites":
@@ -186,6 +187,14 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["divergence=capacity", "divergence.capacity.steps=0"], "divergence.capacity.steps must be positive, got 0"),
         (["divergence.beta={_target_: vae_runner.likelihood.Bernoulli}"],
          "divergence.beta: expected float or Schedule, got vae_runner.likelihood.Bernoulli"),
+        (["schedule@divergence.beta=linear", "divergence.beta.start=-1"],
+         "divergence.beta must not be negative, but its schedule comes to -1"),
+        (["schedule@divergence.beta=steps", "divergence.beta.steps=[5,5]"],
+         "divergence.beta: steps must rise, got [5, 5]"),
+        (["schedule@divergence.beta=chain", "divergence.beta.first=-2"],
+         "divergence.beta must not be negative, but its schedule comes to -2"),
+        (["schedule@divergence.bta=linear"], "no setting called 'divergence.bta'. Did you mean divergence.beta?"),
+        (["schedule@divergence.samples=linear"], "divergence.samples: expected int or null, got vae_runner.schedule.L"),
         (["visualisation.traversal.lin_steps=0"], "visualisation.traversal.lin_steps must be positive, got 0"),
         (["~divergence"], "no divergence is chosen; set divergence=..."),
         (["~distribution.dims", "distribution._target_=torch.nn.Linear"], "distribution.in_features is missing"),
@@ -251,6 +260,35 @@ def test_a_schedule_can_be_given_where_a_number_stands(experiment: Callable[...,
     engine = experiment(f"divergence.beta={schedule}")
     betas = [float(engine.objective.divergences[0].scheduled()["beta"]) for _ in range(5) if engine.train_step()]
     assert betas == [1, 2, 3, 4, 4]
+
+
+def test_a_schedule_takes_the_place_of_whatever_stood_there(compose: Compose) -> None:
+    cyclic = yaml.safe_load((config_dir() / "schedule/cyclic.yaml").read_text())
+    for divergence in ("beta", "beta_annealed"):  # a number, and a Linear that has settings of its own
+        cfg = compose(f"divergence={divergence}", "schedule@divergence.beta=cyclic", "divergence.beta.period=1e3")
+        config, problems = check(cfg)
+        assert problems == []
+        assert config["divergence"]["beta"] == cyclic | {"period": 1000}
+
+
+def test_a_schedule_goes_to_any_number_that_may_be_one(compose: Compose) -> None:
+    places = {"divergence.capacity": "experiment=burgess2018_dsprites", "lr_schedule": "lr_schedule=cosine"}
+    places["divergence.space1.capacity"] = "divergence=per_space"
+    for place, choice in places.items():
+        config, problems = check(compose("distribution=mixed" if "space" in place else "seed=0", choice,
+                                         f"schedule@{place}=sigmoid"))  # fmt: skip
+        assert problems == []
+        for name in place.split("."):
+            config = config[name]
+        assert config == yaml.safe_load((config_dir() / "schedule/sigmoid.yaml").read_text())
+
+
+def test_the_parts_of_a_chain_are_chosen_in_any_order(compose: Compose) -> None:
+    parts = ["schedule@divergence.beta.first=linear", "divergence.beta.first.steps=7", "schedule@divergence.beta=chain"]
+    config, problems = check(compose(*parts))
+    assert problems == []
+    assert config["divergence"]["beta"]["first"]["steps"] == 7
+    assert config["divergence"]["beta"]["then"] == 1.0
 
 
 def test_the_learning_rate_schedule_fills_the_run(experiment: Callable[..., Engine]) -> None:
@@ -335,3 +373,52 @@ def test_a_setting_of_a_resumed_sweep_reaches_its_new_jobs_as_it_is(configs: Com
     (job,) = _Rest(Ledger("vae-train", "0000", jobs=[["seed=1"]], changes=changes), [0], {}).jobs(trust=False)
     parsed = {override.key_or_group: override.value() for override in map(configs.parse, job)}
     assert parsed == {"seed": 1, **changes, "trust": False}
+
+
+TERMS_WITH_KL = ["control", "control_generation", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info"]
+
+
+@pytest.mark.parametrize("option", TERMS_WITH_KL)
+def test_a_term_with_a_kl_that_does_not_exist_is_refused_before_training(
+    option: str, experiment: Callable[..., Engine]
+) -> None:
+    pair = ["distribution=weibull", "distribution/prior=laplace", "distribution.prior.loc=9"]
+    line = r"KL\(SimpleWeibull \|\| SimpleLaplace\) has no closed form; divergence.samples=16 estimates it"
+    with pytest.raises(UserError, match=line):
+        experiment(f"divergence={option}", *pair)
+    assert torch.isfinite(experiment(f"divergence={option}", "divergence.samples=2", *pair).train_step()[LOSS])
+    with pytest.raises(UserError, match=r"KL\(SimpleNormal \|\| SimpleExponential\) is infinite"):
+        experiment(f"divergence={option}", "distribution/prior=exponential")
+
+
+@pytest.mark.parametrize("option", ["beta_tc", "wae"])
+def test_a_term_without_a_kl_asks_for_none(option: str, experiment: Callable[..., Engine]) -> None:
+    engine = experiment(f"divergence={option}", "distribution=weibull", "distribution/prior=laplace")
+    assert torch.isfinite(engine.train_step()[LOSS])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["divergence=beta_tc", "distribution.dims=1"], "one latent has no total correlation; make distribution.dims"),
+        (["divergence=factor", "engine.batch_size=2"], "permuted=second_half needs engine.batch_size to be at least 4"),
+        (
+            ["divergence=wae", "engine.batch_size=1"],
+            "the discrepancy is a mean over pairs of images; make engine.batch",
+        ),
+        (["divergence=dip_i", "engine.batch_size=1"], "one image has no covariance; make engine.batch_size at least 2"),
+        (["divergence=info", "divergence.alpha=2"], "alpha must be at most 1, where the KL has no weight, got 2"),
+        (["divergence=free_bits", "divergence.groups=[3]"], r"groups must add up to the 10 latents, got \[3\]: 3"),
+        (["divergence=control", "divergence.start=0"], "start must lie from beta_min to beta_max, 1 to 100, got 0"),
+        (
+            ["divergence=factor", "optimizer=adagrad"],
+            "a term sets betas for its own weights, which torch.optim.Adagrad",
+        ),
+    ],
+)
+def test_a_term_that_cannot_be_computed_is_refused(
+    overrides: list[str], line: str, experiment: Callable[..., Engine]
+) -> None:
+    with pytest.raises(UserError, match=line) as raised:
+        experiment(*overrides)
+    assert "\n" not in str(raised.value)

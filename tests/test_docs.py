@@ -1,6 +1,10 @@
 """The examples of docs/ and README run as they are printed."""
 
+import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,31 @@ def test_examples_run(
     if "Pictures(" in block:
         assert (inside / "grids/traversal.png").is_file()
         assert "neg_elbo" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_term_of_ones_own_trains_as_it_is_printed(cache: Path, inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "library.md").read_text().split("### A term of the loss")[1]
+    files = re.findall(r"`((?:\w+/)*\w+\.(?:py|yaml))`:\n\n```\w+\n(.*?)```", text, re.S)
+    assert [name for name, _ in files] == ["own_terms.py", "mine/divergence/centred.yaml"]
+    for name, content in files:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content)
+    path, program, *arguments = shlex.split(re.search(r"^\$ (.*)$", text, re.M)[1])
+    assert (path, program) == ("PYTHONPATH=.", "vae-train")
+    short = ["dataset.limit=300", "dataset.validation=50", "engine.steps=12", "engine.device=cpu", "architecture=mlp"]
+    short += ["visualisation=[schedule,curves]", "engine.log_every=4", "dataset.source=render", "engine.threads=1"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("PYTHONPATH", f".:{ROOT}")
+    command = [sys.executable, "-m", "vae_runner", *arguments, *short, "hydra.run.dir=run"]
+    subprocess.run(command, check=True, capture_output=True)
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    figures = {"divergence", "beta"}
+    names = {f"{term}/{figure}" for term in ("kl", "centred", "critic") for figure in figures}
+    assert records[-2].keys() >= {*names, "critic/tc", "critic/d_loss", "kl", "kl_dims", "recon"}
+    assert records[-2]["centred/beta"] == 10
+    page = Path("run/report.html").read_text()
+    assert "Weighted term centred" in page
 
 
 def test_the_example_by_hand_is_short() -> None:

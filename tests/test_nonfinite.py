@@ -58,8 +58,8 @@ def test_the_norm_is_that_of_all_gradients_together() -> None:
         torch.nn.Parameter(torch.ones(1)),
     ]
     parts[0].grad, parts[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0], [12.0]])
-    assert float(gradient_norm(parts)) == 13
-    assert float(gradient_norm(parts, largest=1.3)) == 13
+    assert float(gradient_norm([parts])) == 13
+    assert float(gradient_norm([parts], largest=1.3)) == 13
     assert parts[1].grad.flatten().tolist() == pytest.approx([0, 0.4, 1.2])
 
 

@@ -246,7 +246,7 @@ def spoilt(folder: Folder) -> None:
         commands=[f"command {EVIL}"],
     )
     folder.records(
-        [train_record(50, **{f"space {EVIL}/kl": 2.0, f"space {EVIL}/kl_dims": [1.0], f"metric {EVIL}": NAN})]
+        [train_record(50, **{f"space {EVIL}/beta": 2.0, f"space {EVIL}/kl_dims": [1.0], f"metric {EVIL}": NAN})]
     )
     (folder.path / "config.yaml").write_text(f"config: {EVIL}")
     folder.picture("'onerror=alert(3) \"<b>", png(), step=EVIL)
@@ -271,7 +271,7 @@ def test_every_value_is_text_and_never_markup(folder: Folder) -> None:
         "config:",
     ):
         assert f"{what} {EVIL}" in page.root.text, what
-    assert f"KL of space {EVIL}" in page.root.text
+    assert f"Weight beta of space {EVIL}: 2" in page.root.text
     assert f"space {EVIL}, 1.00 in all" in page.root.text
     assert f"metric {EVIL}" in page.root.text
     assert "'onerror=alert(3) \"<b>" in {image.attributes["alt"] for image in page.all("img")}
@@ -459,6 +459,17 @@ def test_the_capacity_is_drawn_where_there_is_one(folder: Folder) -> None:
     axes = Axes(folder.page().chart("KL"))
     assert_points(axes.lines("capacity")[0], [(step, step / 40) for step in range(50, 1001, 50)], axes)
     assert "C25.00" in folder.page().chart("KL").text
+
+
+def test_each_term_with_a_name_has_its_curves_and_measures_nothing(folder: Folder) -> None:
+    own = {"kl/divergence": 3.0, "tc/divergence": 5.0, "tc/beta": 6.0, "kl/capacity": 4.0, "space0/tc/mi": 1.5}
+    steps = [train_record(50) | own, train_record(100) | {name: value + 1 for name, value in own.items()}]
+    folder.records(steps)
+    page = folder.page()
+    charts = ["Loss", "Reconstruction, -log p(x|z)", "KL", "Capacity C of kl", "Weight beta of tc"]
+    assert page.charts() == [*charts, "Weighted term kl", "mi of space0/tc", "Weighted term tc"]
+    axes = Axes(page.chart("Weighted term tc"))
+    assert_points(axes.lines("train")[0], [(50, 5.0), (100, 6.0)], axes)
 
 
 def test_each_latent_space_has_its_kl_and_its_capacity(folder: Folder) -> None:

@@ -25,7 +25,7 @@ ORDER = [
         "layers",
         "corruption",
     ),
-    *("auto_encoder", "objective", "architectures", "datasets", "metrics", "visualisation"),
+    *("auto_encoder", "metrics", "objective", "architectures", "datasets", "visualisation"),
     *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -16,7 +16,7 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.initialisation import he_initialised
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
-from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key
+from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key, sample_key
 
 __all__ = ["VAE", "AutoEncoderBase", "Sample", "as_sample", "as_tuple"]
 
@@ -99,12 +99,13 @@ class VAE(AutoEncoderBase):
         return tuple(space.prior() for space in self.spaces)
 
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
-        """As documented in the base class; posteriors and priors go to the state under their keys."""
+        """As documented in the base class; posteriors, priors and the sample go to the state under their keys."""
         posteriors = self.posteriors(x)
+        samples = tuple(posterior.rsample() for posterior in posteriors)
         if state is not None:
-            for space_id, (posterior, prior) in enumerate(zip(posteriors, self.priors(), strict=True)):
-                state[posterior_key(space_id)], state[prior_key(space_id)] = posterior, prior
-        return as_sample(posterior.rsample() for posterior in posteriors)
+            for space_id, parts in enumerate(zip(posteriors, self.priors(), samples, strict=True)):
+                state[posterior_key(space_id)], state[prior_key(space_id)], state[sample_key(space_id)] = parts
+        return as_sample(samples)
 
     def decode(self, sample: Sample, state: State | None = None) -> Tensor:
         """As documented in the base class; the decoder's raw output goes to the state under `Y_RAW`."""

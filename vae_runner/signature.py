@@ -23,6 +23,7 @@ __all__ = [
     "describe",
     "enforced",
     "fault",
+    "finite",
     "locate",
     "non_negative",
     "parameters",

@@ -14,7 +14,9 @@ __all__ = [
     "LOSS",
     "METRICS",
     "MODEL",
+    "OWN_LOSS",
     "POSTERIORS",
+    "RECON",
     "SCHEDULED",
     "SPOILED",
     "STEP",
@@ -24,8 +26,10 @@ __all__ = [
     "State",
     "StateKey",
     "X",
+    "kl_key",
     "posterior_key",
     "prior_key",
+    "sample_key",
     "state_key",
 ]
 
@@ -66,7 +70,9 @@ X = state_key("x")  # (B, C, H, W), input images in [0, 1]
 Y_TRUE = state_key("y_true")  # (B, C, H, W), what is to be reconstructed
 Y_RAW = state_key("y_raw")  # the decoder's output: parameters of the likelihood
 Y_PRED = state_key("y_pred")  # (B, C, H, W), decoded images
+RECON = state_key("recon")  # (B,), -log p(x|z) of each image, nats
 LOSS = state_key("loss")  # (), nats per image
+OWN_LOSS = state_key("own_loss")  # (), what terms train weights of their own by; missing where none does
 MODEL = state_key("model")
 POSTERIORS = state_key("posteriors")  # q(z|x) of X for each latent space, where a picture may take it for the model's
 DEVICE = state_key("device")
@@ -81,6 +87,8 @@ DEAD_NATS = 0.05  # a latent with less KL carries nothing, and is called dead
 
 _posteriors: dict[int, StateKey] = {}
 _priors: dict[int, StateKey] = {}
+_samples: dict[int, StateKey] = {}
+_kls: dict[int, StateKey] = {}
 
 
 def posterior_key(space_id: int = 0) -> StateKey:
@@ -93,9 +101,20 @@ def prior_key(space_id: int = 0) -> StateKey:
     return _priors.setdefault(space_id, StateKey(f"prior_{space_id}"))
 
 
+def sample_key(space_id: int = 0) -> StateKey:
+    """Where a model puts z (B, D) of its latent space number `space_id`: the very sample that is decoded."""
+    return _samples.setdefault(space_id, StateKey(f"sample_{space_id}"))
+
+
+def kl_key(space_id: int = 0) -> StateKey:
+    """Where a term that is KL(q||p) of a latent space leaves it for who measures: (B, D), nats."""
+    return _kls.setdefault(space_id, StateKey(f"kl_{space_id}"))
+
+
 def _known(name: str) -> StateKey | None:
     """The key of this module that has that name, None where there is none."""
-    for prefix, of_space in (("posterior_", posterior_key), ("prior_", prior_key)):
+    homes = {"posterior_": posterior_key, "prior_": prior_key, "sample_": sample_key, "kl_": kl_key}
+    for prefix, of_space in homes.items():
         if (number := name.removeprefix(prefix)) != name and number.isdecimal():
             return of_space(int(number))
     key = globals().get(name.upper())

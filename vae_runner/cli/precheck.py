@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.cli.arguments import CHOICES, WITH_VALUE, Request
 from vae_runner.cli.composer import Composer, composer, one_line, without_hydra
 from vae_runner.cli.hydra_settings import hydra_faults, plugin_hint, repeated
+from vae_runner.cli.schedules import GROUP as SCHEDULE
+from vae_runner.cli.schedules import judge_schedule, takes_schedule
 from vae_runner.cli.typed import as_typed, hint_in
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
@@ -53,7 +55,10 @@ def precheck(request: Request, composer: Composer) -> DictConfig:
         if override in choices or _lies_in_any(override.key_or_group, unread):
             continue
         problem = judge_setting(override, known, names, composer.groups)
-        if not _report(problem and (_of_others(override.key_or_group, composer) or problem), problems):
+        if problem:
+            name = override.key_or_group
+            problem = _of_others(name, composer) or _of_schedules(name, base, composer) or problem
+        if not _report(problem, problems):
             usable.append(override)
     usable.sort(key=parsed.index)
     if not request.multirun:
@@ -144,20 +149,22 @@ def _group(override: Override, composer: Composer) -> str | None:
 
 def judge_choice(override: Override, composer: Composer) -> str | None:
     """What is wrong with the choice of a group's option."""
-    group = override.key_or_group
+    if problem := judge_schedule(override):
+        return problem
+    group, name = override.key_or_group, override.get_key_element().lstrip("+")
     if override.is_delete():
         return None
     if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/"):
-        return f"{group} is chosen without +: {group}={override.get_value_string()}"
+        return f"{name} is chosen without +: {name}={override.get_value_string()}"
     options = composer.options(group)
     for value in _values(override):
-        for name in value if isinstance(value, list) else [value]:
-            if name is None and group not in NULLABLE:
-                return f"{group}=null chooses nothing. Choices: {', '.join(options)}"
-            if name is not None and name not in options:
-                close = difflib.get_close_matches(str(name), options, 1)
-                hint = plugin_hint(group, name) or (f" Did you mean {group}={close[0]}?" if close else "")
-                return f"no {group} called {shortened(str(name))}.{hint} Choices: {', '.join(options)}"
+        for option in value if isinstance(value, list) else [value]:
+            if option is None and group not in NULLABLE:
+                return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
+            if option is not None and option not in options:
+                close = difflib.get_close_matches(str(option), options, 1)
+                hint = plugin_hint(group, option) or (f" Did you mean {name}={close[0]}?" if close else "")
+                return f"no {group} called {shortened(str(option))}.{hint} Choices: {', '.join(options)}"
     return None
 
 
@@ -220,6 +227,14 @@ def _of_others(key: str, composer: Composer) -> str | None:
         return None
     homes = [name for name in composer.options(group) if key in nodes(_composed(composer, f"{group}={name}"))]
     return f"{key} is a setting of {group}={'|'.join(homes)}" if homes else None
+
+
+def _of_schedules(key: str, base: DictConfig, composer: Composer) -> str | None:
+    """That the setting is one of schedules that are not chosen for the number before it, where it is."""
+    node = key.rpartition(".")[0]
+    names = composer.options(SCHEDULE) if node and takes_schedule(OmegaConf.select(base, node)) else []
+    homes = [name for name in names if key in nodes(_composed(composer, f"{SCHEDULE}@{node}={name}"))]
+    return f"{key} is a setting of {SCHEDULE}@{node}={'|'.join(homes)}" if homes else None
 
 
 def _composed(composer: Composer, choice: str) -> Any:

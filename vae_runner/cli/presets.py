@@ -6,7 +6,8 @@ on it, has chosen another one for the node, or for a node inside it, what it set
     left out = {key : key lies in N; N lies in M; chosen(N) is not the preset's; the preset chooses M}
 
 What it sets in a node for which it chooses nothing goes with every option. Hydra merges all of it in any case, so that
-`likelihood=laplace` would be given the sigma of the preset's Gaussian; hence a loader that reads presets so.
+`likelihood=laplace` would be given the sigma of the preset's Gaussian; hence a loader that reads presets so. The same
+loader puts schedules where `cli.schedules` says.
 """
 
 import contextlib
@@ -19,13 +20,14 @@ from typing import Any
 import hydra._internal.hydra as hydra_door
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
-from hydra.core.default_element import GroupDefault, InputDefault
+from hydra.core.default_element import GroupDefault, InputDefault, ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.own_files import check_file, shown_file
+from vae_runner.cli.schedules import append_schedules, replaced_by_schedules
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
@@ -55,7 +57,20 @@ class _Loader(ConfigLoaderImpl):
         chosen = _without_null(overrides)
         parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, chosen)
         self._presets = repository.delegate = _Presets(repository.delegate, parsed)
-        return parsed, repository
+        return append_schedules(parsed), repository
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: CachingConfigRepository
+    ) -> DictConfig:
+        replaced = replaced_by_schedules(defaults)
+        self._replaced = {id(default): replaced[place] for place, default in enumerate(defaults)}
+        return super()._compose_config_from_defaults_list(defaults, repo)
+
+    def _load_single_config(self, default: ResultDefault, repo: CachingConfigRepository) -> ConfigResult:
+        result = super()._load_single_config(default, repo)
+        for node in self._replaced.get(id(default), ()):
+            _take(result.config, node)
+        return result
 
     def _load_configuration_impl(self, *arguments: Any, **settings: Any) -> DictConfig:
         cfg = super()._load_configuration_impl(*arguments, **settings)

@@ -12,7 +12,7 @@ from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.kl import has_closed_form_kl
 from vae_runner.distributions.laplace import SimpleLaplace
-from vae_runner.distributions.monte_carlo import monte_carlo_kl
+from vae_runner.distributions.monte_carlo import log_density, log_ratio, monte_carlo_kl
 from vae_runner.distributions.normal import SimpleNormal
 from vae_runner.distributions.uniform import SimpleUniform
 from vae_runner.distributions.weibull import SimpleWeibull
@@ -26,5 +26,7 @@ __all__ = [
     "SimpleUniform",
     "SimpleWeibull",
     "has_closed_form_kl",
+    "log_density",
+    "log_ratio",
     "monte_carlo_kl",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-__all__ = ["monte_carlo_kl"]
+__all__ = ["log_density", "log_ratio", "monte_carlo_kl"]
 
 
 def monte_carlo_kl(p: Distribution, q: Distribution, samples: int = 1) -> Tensor:
@@ -20,11 +20,15 @@ def monte_carlo_kl(p: Distribution, q: Distribution, samples: int = 1) -> Tensor
     """
     if samples < 1:
         raise ValueError(f"monte_carlo_kl: samples must be at least 1, but it is {samples}")
-    x = p.rsample((samples,))
-    return (p.log_prob(x) - _log_prob(q, x)).mean(0)
+    return log_ratio(p, q, p.rsample((samples,))).mean(0)
 
 
-def _log_prob(q: Distribution, x: Tensor) -> Tensor:
+def log_ratio(p: Distribution, q: Distribution, x: Tensor) -> Tensor:
+    """Returns log p(x) - log q(x) of each draw x of p, nats: in the mean over draws it is KL(p||q)."""
+    return p.log_prob(x) - log_density(q, x)
+
+
+def log_density(q: Distribution, x: Tensor) -> Tensor:
     """Returns log q(x), -inf outside of the support, where torch's own unvalidated densities are anything."""
     try:
         support = q.support

@@ -4,7 +4,7 @@ The formulas stand in `vae_runner.distributions`; here they meet the state. King
 normal; Bauckhage 2014 for the Weibull.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ class ClosedFormKL(DivergenceBase):
     Whatever pair `torch.distributions.kl_divergence` knows, ours among them; `NotImplementedError` for others.
     """
 
+    is_kl: ClassVar[bool] = True
+
     def __init__(self, input_key: StateKey, target_key: StateKey, state_key: StateKey | None = None) -> None:
         super().__init__({"input": input_key, "target": target_key}, state_key)
 
@@ -52,6 +54,8 @@ class MonteCarloKL(DivergenceBase):
 
     Unbiased; its standard error falls with the square root of `samples`. Single values may be negative.
     """
+
+    is_kl: ClassVar[bool] = True
 
     def __init__(
         self,

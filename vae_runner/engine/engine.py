@@ -8,7 +8,6 @@ its checkpoint).
 
 import contextlib
 import logging
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,15 +25,15 @@ from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
 from vae_runner.engine.own import own_globals
+from vae_runner.engine.rates import Rates
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
 from vae_runner.errors import UserError
-from vae_runner.metrics import ActiveUnits, Means
-from vae_runner.objective import Objective
+from vae_runner.objective import Evidence, Objective
 from vae_runner.randomness import isolated, reseed, seed_for
 from vae_runner.schedule import Constant, Schedule
-from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, State, posterior_key
+from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, State
 
 __all__ = ["Engine", "Interrupted"]
 
@@ -57,9 +56,9 @@ class Interrupted(KeyboardInterrupt):
 class Engine:
     """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks.
 
-    `optimizer` is made of the objective's parameters by the caller; `lr_schedule` gives the factor of its learning
-    rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or None.
-    `corruption` makes the model's input from the clean images, which stay the target.
+    `optimizer` is made of the objective's `parameter_groups()` by the caller; `lr_schedule` gives the factor of its
+    learning rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or
+    None. `corruption` makes the model's input from the clean images, which stay the target.
     """
 
     def __init__(
@@ -89,8 +88,8 @@ class Engine:
         self.step = 0
         self.nonfinite = NonFinite(config.on_nonfinite, self.device)
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
-        self._base_rates = [group["lr"] for group in optimizer.param_groups]
-        self._parameters = list(self.objective.parameters())
+        self._rates = Rates(self.objective, optimizer)
+        self._players = self.objective.players()
         self._ahead = Ahead(config.seed)
         self._expected = 0  # the first step whose images are not announced
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
@@ -161,7 +160,7 @@ class Engine:
 
     def schedules(self, steps: torch.Tensor) -> dict[str, torch.Tensor]:
         """Returns the value of every schedule at these steps (N,), by name: (N,) each; `lr` of the first group."""
-        return {**self.objective.scheduled_at(steps), "lr": self._base_rates[0] * self.lr_schedule(steps)}
+        return {**self.objective.scheduled_at(steps), "lr": self._rates.base[0] * self.lr_schedule(steps)}
 
     def train_step(self) -> State:
         """Make one optimiser step; returns its state, without metrics where the step had to be left out.
@@ -170,14 +169,14 @@ class Engine:
         """
         config = self.config
         factor, seed = self._ahead.at(self.step, self.total_steps, self.lr_schedule)
-        self._set_rate(factor)
+        self._rates.set(factor)
         reseed(seed, self.device)
         x = self._training_batch()
         if not self.objective.training:
             self.objective.train()
         state = self.training_step.gradients(self.corruption(x), x)
         state[STEP], state[DEVICE] = self.step, self.device
-        norm = gradient_norm(self._parameters, config.clip_norm)
+        norm = gradient_norm(self._players, config.clip_norm)
         if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
             self.training_step.update(state)
         else:
@@ -190,24 +189,17 @@ class Engine:
     def validate(self) -> dict[str, float | list[float]]:
         """Returns the means over the whole validation split: nats per image, in fp32, one noise sample per image.
 
-        Neither schedules nor generators move. `neg_elbo` is `recon` + `kl`, whatever the divergence's weight;
-        `bits_per_dim` is the same figure for each number of an image, as its likelihood defines it.
+        Neither schedules nor generators move. What is measured is `Evidence`, whatever the terms and their weights.
         """
         self.objective.eval()
-        means, active = Means(), ActiveUnits()
+        evidence = Evidence(self.objective.model.likelihood, len(self.objective.model.spaces))
         with isolated(seed_for(self.config.seed, "validation"), self.device):
             every = torch.arange(len(self.validation), device=self.validation.indices.device)
             for positions in every.split(self.config.batch_size):
                 x = self.validation.batch(positions)
-                state = self.objective(self.corruption(x), x)
-                means.add(state[METRICS], weight=len(x))
-                active.add([state[posterior_key(index)] for index in range(len(self.objective.model.spaces))])
+                evidence.add(self.objective(self.corruption(x), x), len(x))
         self.objective.train()
-        result = {**means.read(), **active.read()}
-        neg_elbo = result["recon"] + result["kl"]
-        dimensions = math.prod(self.validation.data.image_shape)
-        bits = self.objective.model.likelihood.bits_per_dim(neg_elbo, dimensions)
-        return {"neg_elbo": neg_elbo, "bits_per_dim": bits, **result}
+        return evidence.read(self.validation.data.image_shape)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in plain containers and tensors."""
@@ -267,10 +259,6 @@ class Engine:
         self.validated = self.validate()
         for callback in self.callbacks:
             callback.on_validation(self)
-
-    def _set_rate(self, factor: float) -> None:
-        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = rate * factor
 
     def _possible_threads(self) -> range:
         return range(1, torch.get_num_threads() + 1) if self.device.type == "cpu" else range(0)

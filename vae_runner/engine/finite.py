@@ -5,9 +5,10 @@ One nan in one gradient is all over the weights after one update. What tells it 
     |g| = sqrt(sum_i g_i^2),
 
 which is finite where every g_i is, and below 1e19 (what is larger would be lost in Adam's squares). Clipping has it
-already. On a CPU every step is looked at. A GPU's host would have to wait for it: where such a step ends the run, the
-first one is noted on the device and read where something is written anyway, so that no record and no checkpoint
-comes after it; where it is left out, the host does wait.
+already; weights that a term has for itself are clipped apart from the model's, and judged with them. On a CPU every
+step is looked at. A GPU's host would have to wait for it: where such a step ends the run, the first one is noted on the
+device and read where something is written anyway, so that no record and no checkpoint comes after it; where it is left
+out, the host does wait.
 
 A step that is left out changes no weight, no moment of the optimiser and no mean of the logs; the step counter and the
 schedules go on, so that every other step has the images and the noise that it would have had.
@@ -91,11 +92,20 @@ class NonFinite:
         self._first = torch.where(is_first, found, self._first)
 
 
-def gradient_norm(parameters: Sequence[Tensor], largest: float | None = None) -> Tensor:
-    """Returns the norm of all gradients, (), of parameters on one device; scaled down to the `largest`, if given."""
+def gradient_norm(players: Sequence[Sequence[Tensor]], largest: float | None = None) -> Tensor:
+    """Returns the norm of all gradients, (), of parameters on one device; those of each player are scaled down to the
+    `largest`, if given.
+    """
+    norms = [_norm(parameters, largest) for parameters in players]
+    return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+
+
+def _norm(parameters: Sequence[Tensor], largest: float | None) -> Tensor:
     if largest is not None:
         return nn.utils.clip_grad_norm_(parameters, largest)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:  # a player that has not played
+        return parameters[0].new_zeros(())
     # as `nn.utils.get_total_norm`, without its search for devices and types, which takes a third of the time
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 

@@ -12,7 +12,7 @@ from vae_runner.engine.compilation import Compiled
 from vae_runner.engine.config import EngineConfig
 from vae_runner.layers import accelerate
 from vae_runner.objective import Objective
-from vae_runner.state import LOSS, State
+from vae_runner.state import LOSS, OWN_LOSS, State
 
 __all__ = ["TrainingStep"]
 
@@ -62,7 +62,7 @@ class TrainingStep:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 state = forward(laid_out, target)
             self.optimizer.zero_grad(set_to_none=True)
-            state[LOSS].backward()
+            _total(state).backward()
             return state
 
         return gradients(self.objective) if self._compiled is None else self._compiled(gradients)
@@ -71,3 +71,8 @@ class TrainingStep:
         """The optimiser's step, and what follows on it."""
         self.optimizer.step()
         self.objective.on_step_training(state)
+
+
+def _total(state: State) -> Tensor:
+    """The model's loss and what terms train weights of their own by: each weight has its gradient from one of them."""
+    return state[LOSS] + state[OWN_LOSS] if OWN_LOSS in state else state[LOSS]

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,23 @@ from vae_runner.callbacks import (
 )
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
-from vae_runner.divergence import DivergenceBase, MonteCarloKL
+from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
+from vae_runner.experiment.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
+from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.report.callback import Report
 from vae_runner.signature import locate, parameters
-from vae_runner.state import posterior_key, prior_key
+from vae_runner.state import posterior_key, prior_key, sample_key
 from vae_runner.visualisation import Picture
 
-__all__ = ["assemble", "build", "build_corruption", "build_data", "build_set", "split_config"]
+__all__ = ["assemble", "build", "build_corruption", "build_data", "build_model", "build_objective", "build_set"]
+__all__ += ["split_config"]
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +79,8 @@ def assemble(
     """
     settings = EngineConfig(**config["engine"])
     train, validation = data or build_data(config["dataset"])
-    objective = build_objective(config, train.data.image_shape, settings.seed)
-    optimizer = build(config["optimizer"], params=list(objective.parameters()))
+    objective = build_objective(config, train)
+    optimizer = build_optimizer(config["optimizer"], objective)
     corruption = build_corruption(config)
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
@@ -103,19 +106,50 @@ def build_set(node: Mapping[str, Any]) -> ImageData:
     return build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
 
 
-def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:
-    """The model for images of that shape, and its divergences; the weights depend on the seed alone.
+def build_objective(config: Mapping[str, Any], train: Subset) -> Objective:
+    """The model for the training images, and the terms of its loss; the weights depend on the seed alone.
 
     Raises `UserError` where the weights alone take more memory than there is.
     """
+    with isolated(seed_for(config["engine"]["seed"], "weights")):
+        model = build_model(config, train.data.image_shape)
+        facts = Facts(tuple(model.latent_dims), len(train), config["engine"]["batch_size"])
+        terms = {
+            name: build_term(term, name, model.spaces, space_id, facts)
+            for term in term_nodes(config["divergence"])
+            for name, space_id in placed(term, len(model.spaces))
+        }
+        objective = Objective(model, terms)
+    for space in objective.sampled_spaces():
+        log.info("%s has no closed form: it is measured by the one sample that is decoded", _pair(space))
+    return objective
+
+
+def build_model(config: Mapping[str, Any], image_shape: tuple[int, int, int]) -> VAE:
+    """The model for images of that shape, with weights drawn from torch's generator. Raises as `build_objective`."""
     _refuse_absurd(config, image_shape)
-    with isolated(seed_for(seed, "weights")):
-        spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
-        encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
-        model = VAE(encoder, spaces, decoder, likelihood)
-        parts = list(spaces_of(config["divergence"]).values())
-        nodes = parts * len(spaces) if len(parts) == 1 else parts
-        return Objective(model, [build_divergence(nodes[i], space, i) for i, space in enumerate(spaces)])
+    spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
+    encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
+    return VAE(encoder, spaces, decoder, likelihood)
+
+
+def build_optimizer(node: Mapping[str, Any], objective: Objective) -> torch.optim.Optimizer:
+    """The optimiser of all weights; those that a term has settings for are groups of their own.
+
+    Raises `UserError` where it knows no such setting, or refuses its value.
+    """
+    (model, *own) = objective.parameter_groups()
+    optimizer: torch.optim.Optimizer = build(node, params=model["params"])
+    for group in own:
+        settings = {name: value for name, value in group.items() if name != "params"}
+        if unknown := sorted(settings.keys() - optimizer.defaults.keys()):
+            raise UserError(
+                f"divergence: a term sets {', '.join(unknown)} for its own weights, which {node['_target_']} does not "
+                f"know; it knows {', '.join(sorted(optimizer.defaults))}"
+            )
+        build({**node, **settings}, params=[torch.nn.Parameter(torch.zeros(1))])  # it judges values here alone
+        optimizer.add_param_group(group)
+    return optimizer
 
 
 def build_corruption(config: Mapping[str, Any]) -> Corruption:
@@ -155,23 +189,46 @@ def _taken(node: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if name in accepted}
 
 
-def build_divergence(node: Mapping[str, Any], space: LatentSpace, space_id: int) -> DivergenceBase:
-    """The divergence of one latent space from its prior.
+def build_term(
+    term: Term, name: str, spaces: Sequence[LatentSpace], space_id: int | None, facts: Facts
+) -> DivergenceBase:
+    """A term of the loss, of one latent space or, where it has none, over all of them.
 
-    Raises `UserError` where the pair has no closed form and none was asked to be estimated, and where it is infinite.
+    Raises `UserError` where it is a KL of a pair that has no closed form and was not asked to be estimated, or where
+    that is infinite.
     """
-    divergence: DivergenceBase = build(node, input_key=posterior_key(space_id), target_key=prior_key(space_id))
-    posterior, prior = space.posterior(torch.zeros(1, space.num_parameters)), space.prior()
-    pair = f"KL({type(posterior).__name__} || {type(prior).__name__})"
+    known = facts.of_all() if space_id is None else facts.of_space(space_id)
+    taken = taken_facts(locate(term.node["_target_"]))
+    made = build(term.node, **{fact: value for fact, value in known.items() if fact in taken})
+    if not isinstance(made, DivergenceBase):
+        raise UserError(f"{term.key}: {term.node['_target_']} makes a {type(made).__name__}, and no DivergenceBase")
+    if space_id is not None and made.is_kl:
+        _try_kl(made, spaces[space_id], term.key, space_id)
+    elif isinstance(made, WeightedParts) and made.needs_kl:
+        for number in range(len(spaces)) if space_id is None else (space_id,):
+            kl = plain_kl(posterior_key(number), prior_key(number), made.samples)  # of which it is a part
+            _try_kl(kl, spaces[number], term.key, number)
+    return made
+
+
+def _try_kl(divergence: DivergenceBase, space: LatentSpace, key: str, space_id: int) -> None:
+    """Compute a KL of a latent space's posterior from its prior once."""
+    posterior, prior, pair = space.posterior(torch.zeros(1, space.num_parameters)), space.prior(), _pair(space)
     try:
-        value = divergence.loss({posterior_key(space_id): posterior, prior_key(space_id): prior})
+        parts = {posterior_key: posterior, prior_key: prior, sample_key: posterior.rsample()}
+        value = divergence.loss({key_of(space_id): part for key_of, part in parts.items()})
     except NotImplementedError:
-        raise UserError(f"{pair} has no closed form; divergence.samples=16 estimates it from 16 samples") from None
+        raise UserError(f"{pair} has no closed form; {key}.samples=16 estimates it from 16 samples") from None
     if not value.isfinite():
         raise UserError(f"{pair} is infinite: the prior has to cover all that the posterior can reach")
     if isinstance(divergence, MonteCarloKL):
         log.info("%s is a Monte-Carlo estimate from %s samples", pair, divergence.samples)
-    return divergence
+
+
+def _pair(space: LatentSpace) -> str:
+    """The KL of a space, in words."""
+    posterior = space.posterior(torch.zeros(1, space.num_parameters))
+    return f"KL({type(posterior).__name__} || {type(space.prior()).__name__})"
 
 
 def build_callbacks(

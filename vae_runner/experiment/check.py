@@ -22,7 +22,10 @@ from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.brightness import check_brightness
-from vae_runner.experiment.ranges import check_rates, check_schedule
+from vae_runner.experiment.ranges import check_rates
+from vae_runner.experiment.scheduled import schedule_faults
+from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
+from vae_runner.objective.facts import FACTS
 from vae_runner.signature import coerced, fault, locate, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
@@ -34,7 +37,7 @@ GROUPS += ("optimizer", "lr_schedule", "corruption")
 GIVEN: dict[str, frozenset[str]] = {
     "architecture.encoder": frozenset({"image_shape"}),
     "architecture.decoder": frozenset({"latent_dim", "image_shape"}),
-    "divergence": frozenset({"input_key", "target_key"}),
+    "divergence": FACTS,
     "likelihood": frozenset({"num_channels"}),
     "optimizer": frozenset({"params"}),
 }
@@ -42,8 +45,6 @@ GIVEN: dict[str, frozenset[str]] = {
 FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 
 LONG = 200  # characters of a value that is shown whole
-
-PER_SPACE = ("distribution", "divergence")  # groups that may hold a part for each latent space: space0, space1, ...
 
 ROOT = {"seed": int, "resume": str | None, "trust": bool}
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -74,7 +75,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     for group in GROUPS:
         problems += _check_group(config, group)
     if not problems:
-        problems += _check_spaces(config)
+        problems += check_terms(config["divergence"], len(spaces_of(config["distribution"])))
         problems += check_rates(config)
         problems += check_brightness(config, spaces_of(config["distribution"]).values()) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():
@@ -158,14 +159,6 @@ def _check_threads(threads: Any) -> list[str]:
     return [f"engine.threads={threads}: this process may use {most} core{'s' if most > 1 else ''}"]
 
 
-def _check_spaces(config: Mapping[str, Any]) -> list[str]:
-    """Whether there is one divergence for all latent spaces, or one for each of them."""
-    spaces, divergences = (len(spaces_of(config[group])) for group in PER_SPACE)
-    if "_target_" in config["divergence"] or spaces == divergences:
-        return []
-    return [f"divergence has {divergences} parts, but distribution has {spaces}: each latent space needs one"]
-
-
 def _check_group(config: dict[str, Any], group: str) -> list[str]:
     node: Any = config
     for part in group.split("."):
@@ -175,12 +168,11 @@ def _check_group(config: dict[str, Any], group: str) -> list[str]:
     if node is None:
         return [f"no {group} is chosen; set {group.replace('.', '/')}=..."]
     given, filled = GIVEN.get(group, frozenset()), FILLED.get(group, frozenset())
-    if group in PER_SPACE:
-        return [
-            line
-            for name, part in spaces_of(node).items()
-            for line in _check_node(part, f"{group}.{name}" if name else group, given, filled)
-        ]
+    if group == "divergence":
+        return [line for term in term_nodes(node) for line in _check_node(term.node, term.key, given)]
+    if group == "distribution":
+        parts = spaces_of(node).items()
+        return [line for name, part in parts for line in _check_node(part, f"{group}.{name}" if name else group)]
     if group != "dataset":
         return _check_node(node, group, given, filled)
     names = {field.name for field in fields(SplitConfig)}
@@ -213,21 +205,21 @@ def _check_node(
     values = {name: value for name, value in node.items() if name not in _NODE_KEYS}
     problems = []
     for name in values:
-        if name in given:
+        if name in given and (name in accepted or open_ended):
             problems.append(f"{key}.{name} follows from the data and the other settings; it cannot be set")
         elif name not in names and not open_ended:
             problems.append(_unknown(f"{key}.{name}", settable))
     for name in sorted(names - values.keys() - filled):
         parameter = accepted[name][0]
         if parameter.default is parameter.empty and not node.get("_args_"):
-            problems.append(f"{key}.{name} is missing; set {key}.{name}=...")
+            own = about_facts(node["_target_"]) if given is FACTS else ""
+            problems.append(f"{key}.{name} is missing; set {key}.{name}=...{own}")
     said = {name for name in values if _is_said(values[name], accepted.get(name)) or _left_open(name, values, filled)}
     hints = {name: accepted[name][1] for name in values if name in names and name not in said}
     problems += _check_values(node, key, hints)
-    for name, hint in hints.items():
-        problems += check_schedule(node[name], f"{key}.{name}", hint)
     for name, value in values.items():
-        problems += _check_inner(value, f"{key}.{name}")
+        inner = _check_inner(value, f"{key}.{name}")
+        problems += inner or schedule_faults(value, hints.get(name, Any), f"{key}.{name}")
     return problems
 
 

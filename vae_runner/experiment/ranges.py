@@ -1,7 +1,7 @@
-"""Ranges that no annotation of ours can say: those of torch's optimisers, and of schedules by what they are for.
+"""Ranges that no annotation of ours can say: those of torch's optimisers, and of the schedule of their rate.
 
 A learning rate above 10 throws the weights about, one below 1e-9 leaves most of them where they are in single
-precision; a schedule has to keep, at both its ends, what the number in whose place it stands has to keep.
+precision.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import torch
 from hydra.utils import instantiate
 
-from vae_runner.schedule import Schedule
-from vae_runner.signature import Limit, between, fault, locate, non_negative
+from vae_runner.experiment.scheduled import end_faults, ends, is_schedule
+from vae_runner.signature import Limit, between, fault, non_negative
 
-__all__ = ["check_rates", "check_schedule"]
+__all__ = ["check_rates"]
 
 RATE = between(1e-9, 10)
 OPTIMIZER: dict[str, Any] = {
@@ -25,21 +25,12 @@ OPTIMIZER: dict[str, Any] = {
     "maximize": Annotated[bool, Limit("must be false: the loss is to become small", lambda value: not value)],
 }
 FACTOR = Annotated[float, non_negative]
-ENDS = ("value", "start", "end")  # the arguments of a schedule between which its values lie
-
-
-def check_schedule(node: Any, key: str, hint: Any) -> list[str]:
-    """A line for each end of a schedule that the number of that annotation, in whose place it stands, cannot be."""
-    if not _is_schedule(node):
-        return []
-    faults = {name: problem for name in _ends(node) if (problem := fault(node[name], hint))}
-    return [f"{key}.{name} {problem}, got {node[name]!r}" for name, problem in faults.items()]
 
 
 def check_rates(config: Mapping[str, Any]) -> list[str]:
     """What is wrong with the optimiser and the schedule of its learning rate, which have fitting types already."""
     node, schedule = config["optimizer"], config["lr_schedule"]
-    problems = check_schedule(schedule, "lr_schedule", FACTOR)
+    problems = end_faults(schedule, FACTOR, "lr_schedule")
     if str(node["_target_"]).startswith("torch.optim."):
         hints = {name: hint for name, hint in OPTIMIZER.items() if name in node}
         problems += [
@@ -53,9 +44,9 @@ def check_rates(config: Mapping[str, Any]) -> list[str]:
 
 def _check_highest(rate: Any, schedule: Mapping[str, Any]) -> list[str]:
     """Whether the schedule takes the learning rate out of its range."""
-    if not _is_schedule(schedule) or not isinstance(rate, (int, float)) or not _ends(schedule):
+    if not is_schedule(schedule) or not isinstance(rate, (int, float)) or not ends(schedule):
         return []
-    highest = rate * max(schedule[name] for name in _ends(schedule))
+    highest = rate * max(schedule[name] for name in ends(schedule))
     problem = RATE.broken_by(highest)
     return [f"optimizer.lr times the largest factor of lr_schedule {problem}, got {highest:g}"] if problem else []
 
@@ -69,17 +60,3 @@ def _check_step(node: Mapping[str, Any]) -> list[str]:
     except Exception as error:
         return [f"optimizer: {' '.join(str(error.__cause__ or error).split())}"]
     return []
-
-
-def _is_schedule(node: Any) -> bool:
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        return False
-    try:
-        target = locate(node["_target_"])
-    except ImportError:
-        return False  # told where the node itself is checked
-    return isinstance(target, type) and issubclass(target, Schedule)
-
-
-def _ends(schedule: Mapping[str, Any]) -> list[str]:
-    return [name for name in ENDS if isinstance(schedule.get(name), (int, float))]

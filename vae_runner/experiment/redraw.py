@@ -76,6 +76,6 @@ def _scene(run: SavedRun) -> Scene:
 def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:
     """As `Engine.schedules`, from the config alone."""
     config = run.config
-    objective = build_objective(config, run.image_shape, config["seed"])
+    objective = build_objective(config, run.data[0])
     factor = build(config["lr_schedule"])
     return lambda steps: {**objective.scheduled_at(steps), "lr": config["optimizer"]["lr"] * factor(steps)}

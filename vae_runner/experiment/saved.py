@@ -18,7 +18,7 @@ from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import choose_device
 from vae_runner.errors import UserError
-from vae_runner.experiment.assemble import build_corruption, build_data, build_objective
+from vae_runner.experiment.assemble import build_corruption, build_data, build_model
 from vae_runner.experiment.check import check
 from vae_runner.experiment.folder import shown
 from vae_runner.experiment.resume import saved_config
@@ -29,6 +29,7 @@ from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker
 __all__ = ["SavedRun", "load"]
 
 Checkpoint = Literal["best", "last", "previous"]
+MODELS = "model."  # before the names of an objective's weights that are its model's
 
 
 class SavedRun:
@@ -147,6 +148,8 @@ def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto",
     except BrokenCheckpointError as error:
         raise UserError(str(error)) from error
     image_shape = tuple(content["image_shape"])
-    objective = build_objective(config, image_shape, config["seed"])
-    objective.load_state_dict(content["objective"])
-    return SavedRun(folder, config, objective.model.to(choose_device(device)), content["step"], image_shape)
+    with isolated(0):
+        model = build_model(config, image_shape)
+    weights = content["objective"].items()  # the model's, and what its terms keep
+    model.load_state_dict({name.removeprefix(MODELS): value for name, value in weights if name.startswith(MODELS)})
+    return SavedRun(folder, config, model.to(choose_device(device)), content["step"], image_shape)

@@ -1,6 +1,7 @@
 """The curves of a run on its page: what is minimised, its parts, and the schedules from 0, each over the steps."""
 
 import math
+import re
 from collections.abc import Iterator
 
 from vae_runner.report.chart import Point, Series, chart
@@ -14,21 +15,23 @@ __all__ = ["NATS", "curves"]
 
 NATS = "nats per image"
 LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
-LOSSES = ("recon", "kl", "loss", "neg_elbo", "divergence", "capacity")  # drawn, or follow from what is drawn
+# Drawn, or follow from what is drawn: what is measured, and of a run with one term for each space what is trained.
+LOSSES = re.compile(r"(space\d+/)?(recon|kl|loss|neg_elbo|divergence|capacity)")
 SCHEDULES = {"beta": "Weight beta", "capacity": "Capacity C", "lr": "Learning rate"}
 NO_CURVE = ("step", "epoch", "seconds", "images_per_second")
 
 
 def curves(run: Run) -> Html:
     """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps."""
-    spaces = sorted({key.removesuffix("kl") for record in run.train[-1:] for key in record if key.endswith("/kl")})
+    found = {key for record in run.train[-1:] for key in record}
+    spaces = sorted(key.removesuffix("kl") for key in found if re.fullmatch(r"space\d+/kl", key))
     others = [key for key in _others(run) if _varies(points(run.train, key))]
     drawn = [
         _curve(run, "loss", "Loss", may_be_log=True),
         _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
         _curve(run, "kl", "KL", reference="capacity"),
         *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
-        *(_curve(run, key, _title(key), unit="") for key in others),
+        *(_curve(run, key, _title(key), unit=NATS if _part(key) == "divergence" else "") for key in others),
     ]
     still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
@@ -42,7 +45,7 @@ def _others(run: Run) -> list[str]:
 
 
 def _is_curve(key: str) -> bool:
-    return _part(key) not in (*LOSSES, *NO_CURVE)
+    return not LOSSES.fullmatch(key) and _part(key) not in NO_CURVE
 
 
 def _part(key: str) -> str:
@@ -50,8 +53,10 @@ def _part(key: str) -> str:
 
 
 def _title(key: str) -> str:
-    """'Learning rate', or 'Weight beta of space1'."""
+    """'Learning rate', 'Weight beta of space1', or 'Weighted term tc'."""
     space, _, part = key.rpartition("/")
+    if part == "divergence":
+        return f"Weighted term {space}"
     return SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else "")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -22,6 +23,8 @@ Count = Annotated[int, positive]
 FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
 APART = 30  # times that of several schedules one is above where another ends, from which on the scale is logarithmic
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
+OF_TERMS = "beta, weight of each term"  # of a set of terms with names
+WITHOUT_NAME = re.compile(r"(space\d+/)?[^/]*")  # figures of a run with one term, or one for each space
 
 
 @enforced
@@ -52,15 +55,15 @@ class ScheduleChart(Picture):
                 Series(name.rpartition("/")[0], list(zip(steps.tolist(), schedules[name], strict=True)), colour)
                 for name, colour in zip(of_kind, COLOURS * len(of_kind), strict=False)
             ]
-            shown.append(_panel(MEANINGS.get(kind, kind), curves))
+            shown.append(_panel(_meaning(kind, of_kind), curves, is_schedule=True))
         canvas = panels(shown, f"schedules over {scene.total_steps:,} steps", scene.total_steps, 1, 620, 110)
         return [Chart(canvas, {"steps": steps.tolist(), "schedules": schedules})]
 
 
 @enforced
 class LossCurves(Picture):
-    """Loss, reconstruction, KL with the capacity, and beta over the steps so far, from metrics.jsonl: lines of the
-    training, dots of the validation; nats per image.
+    """Loss, reconstruction, KL with the capacity, beta, and the terms where these are several with names, over the
+    steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image.
 
     points   of a curve at most
     """
@@ -80,7 +83,8 @@ class LossCurves(Picture):
             ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
             ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
-            ("beta, weight of the KL", self._scheduled(records, "beta", "")),
+            (_meaning("beta", _named(records, "beta")), self._scheduled(records, "beta", "")),
+            ("terms as weighted, nats", self._terms(records)),
         ]
         found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
         shown = [_panel(title, curves) for title, curves in found if curves]
@@ -91,17 +95,36 @@ class LossCurves(Picture):
         return [Series("training", train, COLOURS[0]), Series("validation", validation, COLOURS[1], "dots")]
 
     def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Series]:
-        names = dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind)
         train = _of(records, "train")
         return [
             Series(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
-            for number, name in enumerate(names)
+            for number, name in enumerate(_named(records, kind))
+        ]
+
+    def _terms(self, records: Sequence[dict[str, Any]]) -> list[Series]:
+        """What each term with a name adds to the loss."""
+        names = [name for name in _named(records, "divergence") if not WITHOUT_NAME.fullmatch(name)]
+        train = _of(records, "train")
+        return [
+            Series(name.rpartition("/")[0], self._points(train, name), colour)
+            for name, colour in zip(names, COLOURS * len(names), strict=False)
         ]
 
     def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
         points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
         every = -(-len(points) // self.points) or 1
         return [*points[:-1:every], *points[-1:]]
+
+
+def _named(records: Sequence[dict[str, Any]], kind: str) -> list[str]:
+    """The names of all figures of that kind, `tc/beta` is a `beta`, in the order in which they come."""
+    return list(dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind))
+
+
+def _meaning(kind: str, names: Sequence[str]) -> str:
+    """What a kind of schedule is, for the head of its chart."""
+    is_of_terms = kind == "beta" and not all(map(WITHOUT_NAME.fullmatch, names))
+    return OF_TERMS if is_of_terms else MEANINGS.get(kind, kind)
 
 
 def _of(records: Sequence[dict[str, Any]], split: str) -> list[dict[str, Any]]:
@@ -136,9 +159,9 @@ def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
-def _panel(title: str, curves: Sequence[Series]) -> Panel:
+def _panel(title: str, curves: Sequence[Series], is_schedule: bool = False) -> Panel:
     """Schedules from 0."""
-    is_schedule = title in MEANINGS.values()
+    is_schedule = is_schedule or title in (*MEANINGS.values(), OF_TERMS)
     return title, curves, _far_apart(curves) if is_schedule else title in FALLING, is_schedule
 
 

@@ -1,0 +1,129 @@
+"""The total correlation by a classifier that plays against the encoder: FactorVAE (Kim & Mnih 2018, arXiv 1802.05983).
+
+A discriminator with two logits learns to tell codes z ~ q(z), class 0, from codes of which each latent was permuted
+over the batch on its own, so that they are draws of prod_d q(z_d), class 1 (their algorithm 2). Where it is perfect,
+
+    TC = KL(q(z) || prod_d q(z_d)) = E_q(z)[l_0(z) - l_1(z)]              the density-ratio trick, their equation 3
+
+    the VAE's term         beta KL + gamma TC, the discriminator's weights held
+    the discriminator's    cross entropy of both classes, half of it each, of codes that are held
+
+Both are of one step and one backward pass. The permuted codes come from other images than the joint ones: each batch is
+halved (`second_half`); or from the same ones (`same_batch`), as in much code that is around.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional
+
+from vae_runner.divergence.composite import WeightedParts
+from vae_runner.schedule import Schedule
+from vae_runner.signature import enforced, non_negative, positive
+from vae_runner.state import State, StateKey
+
+__all__ = ["AdversarialTC", "density_ratio_tc", "discriminator", "discriminator_loss", "permuted"]
+
+Weight = Annotated[float, non_negative] | Schedule
+SLOPE = 0.2  # of the leaky units
+
+
+def permuted(codes: Tensor) -> Tensor:
+    """Returns codes (B, D) with each latent permuted over the batch on its own, drawn anew.
+
+    Permutations that are all the same would leave the codes what they are: then the last one is moved on by one.
+    """
+    order = torch.rand_like(codes).argsort(dim=0)
+    is_same = (order == order[:, :1]).all()
+    last = torch.where(is_same, order[:, -1].roll(1), order[:, -1])
+    return codes.gather(0, torch.cat([order[:, :-1], last.unsqueeze(1)], dim=1))
+
+
+def density_ratio_tc(logits: Tensor) -> Tensor:
+    """Returns the mean of l_0 - l_1 over codes' logits (B, 2), (), nats."""
+    return (logits[:, 0] - logits[:, 1]).mean()
+
+
+def discriminator_loss(joint: Tensor, of_permuted: Tensor) -> Tensor:
+    """Returns half the mean cross entropy of logits (B, 2) of class 0, and half that of class 1, ()."""
+    as_joint, as_permuted = -functional.log_softmax(joint, 1)[:, 0], -functional.log_softmax(of_permuted, 1)[:, 1]
+    return (as_joint.mean() + as_permuted.mean()) / 2
+
+
+def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
+    """A network from codes (B, dims) to two logits (B, 2), with so many layers of leaky units."""
+    widths = [dims, *[units] * layers]
+    inner = [
+        part
+        for number in range(layers)
+        for part in (nn.Linear(widths[number], widths[number + 1]), nn.LeakyReLU(SLOPE))
+    ]
+    return nn.Sequential(*inner, nn.Linear(widths[-1], 2))
+
+
+@enforced
+class AdversarialTC(WeightedParts):
+    """beta KL + gamma TC over the dimensions of all latent spaces, TC by a discriminator that is trained beside.
+
+    The discriminator has settings of the optimiser of its own, `lr` and `betas` (None: the optimiser's). Logged: `tc`,
+    nats; `d_loss`, nats (ln 2 where nothing is to be told apart), and `d_accuracy`. Raises `ValueError` where there is
+    but one latent, or where the batch is too small to be permuted.
+    """
+
+    kl_weight = "beta"
+
+    def __init__(
+        self,
+        input_keys: tuple[StateKey, ...],
+        target_keys: tuple[StateKey, ...],
+        sample_keys: tuple[StateKey, ...],
+        dims: int,
+        batch_size: Annotated[int, positive],
+        gamma: Weight = 35.0,
+        beta: Weight = 1.0,
+        layers: Annotated[int, positive] = 6,
+        units: Annotated[int, positive] = 1000,
+        lr: Annotated[float, positive] = 1e-4,
+        betas: tuple[float, float] | None = (0.5, 0.9),
+        permuted: Literal["second_half", "same_batch"] = "second_half",
+        samples: Annotated[int, positive] | None = None,
+    ) -> None:
+        keys = {"posteriors": input_keys, "priors": target_keys, "codes": sample_keys}
+        super().__init__(keys, {"gamma": gamma, "beta": beta})
+        if dims < 2:
+            raise ValueError("one latent has no total correlation; make distribution.dims at least 2")
+        least = 4 if permuted == "second_half" else 2
+        if batch_size < least:
+            raise ValueError(f"permuted={permuted} needs engine.batch_size to be at least {least}, got {batch_size}")
+        self.discriminator = discriminator(dims, layers, units)
+        self.settings = {"lr": lr} | ({} if betas is None else {"betas": tuple(betas)})
+        self.halves, self.samples = permuted == "second_half", samples
+
+    def compute_parts(
+        self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...], codes: tuple[Tensor, ...]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        joint, _ = self._sources(torch.cat(codes, dim=1))
+        tc = density_ratio_tc(self.discriminator(joint))
+        return self.kl_part(posteriors, priors) + self.weight("gamma") * tc, {"tc": tc}
+
+    def own_loss(self, state: State) -> Tensor:
+        codes = torch.cat([state[key] for key in self.keys["codes"]], dim=1).detach()
+        joint, others = self._sources(codes)
+        logits = self.discriminator(torch.cat([joint, permuted(others)]))
+        of_joint, of_permuted = logits.split([len(joint), len(others)])
+        loss = discriminator_loss(of_joint, of_permuted)
+        right = (of_joint[:, 0] > of_joint[:, 1]).float().mean() + (
+            of_permuted[:, 1] >= of_permuted[:, 0]
+        ).float().mean()
+        self.record(state, d_loss=loss, d_accuracy=right / 2)
+        return loss
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.parameters()), **self.settings}]
+
+    def _sources(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes that are taken as they are, and those that are permuted; one image, a set's last, is both."""
+        half = len(codes) // 2
+        return (codes[:half], codes[half:]) if self.halves and half else (codes, codes)

@@ -1,0 +1,101 @@
+"""What is minimised: -E_q[log p(x|z)] + the terms, nats per image; the one part that a compiler sees.
+
+The negative evidence lower bound is its value with plain KL divergences (Kingma & Welling 2014, equation 3).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.divergence import DivergenceBase
+from vae_runner.latent_space import LatentSpace
+from vae_runner.objective.elbo import has_closed_form, measure, shared_kl, space_prefix
+from vae_runner.state import LOSS, METRICS, MODEL, OWN_LOSS, RECON, SCHEDULED, Y_RAW, Y_TRUE, State, X
+
+__all__ = ["Objective"]
+
+
+class Objective(nn.Module):
+    """A model and the terms of its loss: one term, or one for each latent space, or a mapping of names to terms.
+
+    A name stands before the names of the term's metrics, `tc/divergence`, unless it is ''; those of the spaces' are
+    space0, space1, ... where there are several.
+    """
+
+    def __init__(self, model: VAE, divergences: Sequence[DivergenceBase] | Mapping[str, DivergenceBase]) -> None:
+        super().__init__()
+        self.model = model
+        named = divergences if isinstance(divergences, Mapping) else _by_space(divergences, len(model.spaces))
+        self.divergences = nn.ModuleList(named.values())
+        for name, term in named.items():
+            term.name = f"{name}/" if name else ""
+        self._shared = [shared_kl(list(named.values()), space_id) for space_id in range(len(model.spaces))]
+        self._closed = [has_closed_form(space) for space in model.spaces]
+
+    def forward(self, x: Tensor, target: Tensor) -> State:
+        """Returns the state of one step: the loss, what the model put there, and the metrics.
+
+        Metrics, nats per image: what is measured, `recon` = -log p(x|z), `kl` the sum over spaces, and `kl_dims`; what
+        is trained, `loss`, and each term's own; beside them the likelihood's scales, where it learns them.
+        """
+        state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: {}}
+        self.model(x, state)
+        state[Y_TRUE] = target  # forward() has bound x; a corrupted input is reconstructed towards the clean image
+        state[RECON] = self.model.likelihood.nll(state[Y_RAW], target)
+        recon = state[LOSS] = state[RECON].mean()
+        with torch.autocast(x.device.type, enabled=False):  # the networks alone may be in bf16
+            self._add_terms(state)
+            measured = measure(state, self._shared, self._closed)
+        # In the log's order; what is measured counts, whatever a term has written.
+        metrics = state[METRICS] = {**measured, **state[METRICS], **measured}
+        metrics["recon"], metrics["loss"] = recon.detach(), state[LOSS].detach()
+        metrics.update(self.model.likelihood.scales())
+        return state
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Returns what an optimiser is made of: all weights that have no settings of their own, and each term's groups
+        of those that have.
+        """
+        own = [group for term in self.divergences for group in term.own_groups()]
+        taken = {id(weights) for group in own for weights in group["params"]}
+        return [{"params": [weights for weights in self.parameters() if id(weights) not in taken]}, *own]
+
+    def players(self) -> list[list[nn.Parameter]]:
+        """Returns the weights that are moved together: the model's, and those that each term has for itself."""
+        own = [weights for term in self.divergences if (weights := term.own_weights())]
+        taken = {id(weights) for player in own for weights in player}
+        return [[weights for weights in self.parameters() if id(weights) not in taken], *own]
+
+    def sampled_spaces(self) -> list[LatentSpace]:
+        """Returns the latent spaces whose KL is measured by samples, since no term has it and it has no closed form."""
+        known = zip(self.model.spaces, self._shared, self._closed, strict=True)
+        return [space for space, shared, is_closed in known if shared is None and not is_closed]
+
+    def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
+        """Returns what the terms' schedules are at these steps (N,), by name: (N,) each."""
+        return {name: values for part in self.divergences for name, values in part.scheduled_at(steps).items()}
+
+    def on_step_training(self, state: State) -> None:
+        """After the optimiser's step: constraints hold again; schedules and the likelihood's sums move on by one."""
+        self.model.constrain()
+        for divergence in self.divergences:
+            divergence.on_step_training(state)
+        self.model.likelihood.on_step_training(state)
+
+    def _add_terms(self, state: State) -> None:
+        """Add each term to the loss, and then what the terms train weights of their own by, apart from it."""
+        for divergence in self.divergences:
+            divergence.on_criterion(state)
+        for divergence in self.divergences:
+            if (own := divergence.own_loss(state)) is not None:
+                state[OWN_LOSS] = state[OWN_LOSS] + own if OWN_LOSS in state else own
+
+
+def _by_space(terms: Sequence[DivergenceBase], spaces: int) -> dict[str, DivergenceBase]:
+    """The terms by the names of their spaces. Raises `ValueError` where they are neither one nor one for each space."""
+    if len(terms) not in (1, spaces):
+        raise ValueError(f"{len(terms)} terms for {spaces} latent space(s): give them names, {{'kl': ..., 'tc': ...}}")
+    return {space_prefix(number, len(terms)).rstrip("/"): term for number, term in enumerate(terms)}
