@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.split import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.drawing.layout import check_size, most_frames
@@ -85,8 +85,9 @@ class Animation(Picture):
 
     def _traversal(self, scene: Scene) -> Movie:
         state = scene.state(self.phase)
-        grid = self.traversal.grid(state)
-        latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
+        with evaluating(state[MODEL]):
+            grid = self.traversal.grid(state)
+            latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
         tiles = to_pixels(grid.values(), grid.title)
         tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, C)
         texts = list(grid.column_labels[grid.lead :])
