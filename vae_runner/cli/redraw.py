@@ -9,6 +9,8 @@ from typing import Any
 from vae_runner.cli import told
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
+from vae_runner.output import to_stdout
+from vae_runner.text import plain
 
 __all__ = ["main", "run"]
 
@@ -111,7 +113,7 @@ def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 def _redraw(wish: Wish) -> int:
     if not (wish.folder / "config.yaml").is_file():
-        raise UserError(f"{wish.folder}: no run there (no config.yaml); give the folder of a run")
+        raise UserError(f"{plain(wish.folder)}: no run there (no config.yaml); give the folder of a run")
     from vae_runner.engine import choose_device
     from vae_runner.experiment.redraw import checked_nodes, redraw
 
@@ -121,7 +123,7 @@ def _redraw(wish: Wish) -> int:
     nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
     out = wish.out or wish.folder / "redrawn"
     for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust):
-        print(file, flush=True)
+        to_stdout(file)
     return 0
 
 
