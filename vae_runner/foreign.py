@@ -17,7 +17,18 @@ from typing import Any
 
 import yaml
 
-__all__ = ["LARGE", "LOADER", "SMALL", "dig", "has_aliases", "is_plain", "json_object", "number", "parsed_yaml"]
+__all__ = [
+    "LARGE",
+    "LOADER",
+    "SMALL",
+    "dig",
+    "has_aliases",
+    "is_plain",
+    "json_object",
+    "number",
+    "parsed_yaml",
+    "plain_yaml",
+]
 __all__ += ["read_bytes", "read_json", "whole"]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of YAML: builds plain values only
@@ -65,6 +76,14 @@ def parsed_yaml(text: str) -> Any:
         return yaml.load(text, LOADER)
     except (TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"a value in it cannot be read ({error})") from error
+
+
+def plain_yaml(text: str) -> Any:
+    """The content of a YAML text of plain values; None where it is none, or not whole."""
+    try:
+        return parsed_yaml(text)
+    except (yaml.YAMLError, ValueError):
+        return None
 
 
 def has_aliases(text: str) -> bool:

@@ -116,7 +116,9 @@ def _persist(wanted: _Wanted, part: Path, remedy: str, pause: float) -> None:
         try:
             return _attempt(wanted, part)
         except urllib.error.HTTPError as error:
-            raise UserError(f"cannot fetch {wanted.url} (HTTP {error.code} {_plain(error.reason)}): {remedy}") from error
+            raise UserError(
+                f"cannot fetch {wanted.url} (HTTP {error.code} {_plain(error.reason)}): {remedy}"
+            ) from error
         except _Interrupted as error:
             fruitless = 0 if _size(part) >= furthest + _LEAST else fruitless + 1
             furthest = max(furthest, _size(part))

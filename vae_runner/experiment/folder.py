@@ -16,6 +16,7 @@ from vae_runner.callbacks import Callback, Training
 from vae_runner.commands import literal, quoted, resume_command, shown
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
+from vae_runner.foreign import whole
 from vae_runner.state import State
 
 __all__ = ["RunFolder", "Status", "holds_a_run", "literal", "quoted", "record_failure", "resume_command", "shown"]
@@ -79,8 +80,9 @@ class Status(Callback):
         self.folder = folder
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         before = read_json(self.file)  # of a run that is resumed
-        self._step, self._total = before.get("step", 0), before.get("total_steps", 0)
-        self._skipped = before.get("skipped", 0)
+        self._step, self._total, self._skipped = (
+            whole(before.get(name)) or 0 for name in ("step", "total_steps", "skipped")
+        )
         self._longer = ""
 
     @property

@@ -15,7 +15,7 @@ from vae_runner.experiment.assemble import build, build_objective, build_picture
 from vae_runner.experiment.check import check
 from vae_runner.experiment.resume import check_targets, saved_config
 from vae_runner.experiment.saved import Checkpoint, SavedRun, load
-from vae_runner.files import read_json
+from vae_runner.foreign import read_json, whole
 from vae_runner.randomness import isolated
 from vae_runner.state import State
 from vae_runner.visualisation import Scene
@@ -69,8 +69,8 @@ def _scene(run: SavedRun) -> Scene:
             subset = run.data[0 if phase == "train" else 1]
             return picture_state(run.model, subset, run.step, run.device, run.corruption)
 
-    last = max(int(status.get("step") or 0), run.step)
-    return Scene(last, max(int(status.get("total_steps") or 0), last), run.folder, state, _schedules(run))
+    last = max(whole(status.get("step")) or 0, run.step)
+    return Scene(last, max(whole(status.get("total_steps")) or 0, last), run.folder, state, _schedules(run))
 
 
 def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:

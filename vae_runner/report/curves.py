@@ -9,6 +9,7 @@ from vae_runner.report.folder import Run
 from vae_runner.report.human import nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.text import plain
 
 __all__ = ["NATS", "curves"]
 
@@ -16,13 +17,16 @@ NATS = "nats per image"
 LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
 LOSSES = ("recon", "kl", "loss", "neg_elbo", "divergence", "capacity")  # drawn, or follow from what is drawn
 SCHEDULES = {"beta": "Weight beta", "capacity": "Capacity C", "lr": "Learning rate"}
+MOST = 60  # curves of a kind
 NO_CURVE = ("step", "epoch", "seconds", "images_per_second")
 
 
 def curves(run: Run) -> Html:
     """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps."""
-    spaces = sorted({key.removesuffix("kl") for record in run.train[-1:] for key in record if key.endswith("/kl")})
-    others = [key for key in _others(run) if _varies(points(run.train, key))]
+    spaces = sorted({key.removesuffix("kl") for record in run.train[-1:] for key in record if key.endswith("/kl")})[
+        :MOST
+    ]
+    others = [key for key in _others(run) if _varies(points(run.train, key))][:MOST]
     drawn = [
         _curve(run, "loss", "Loss", may_be_log=True),
         _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
@@ -30,7 +34,7 @@ def curves(run: Run) -> Html:
         *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
         *(_curve(run, key, _title(key), unit="") for key in others),
     ]
-    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)]
+    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
     return section("Curves", tag("div", *drawn, class_="charts"), constant) if any(drawn) else Html()
 
@@ -52,7 +56,7 @@ def _part(key: str) -> str:
 def _title(key: str) -> str:
     """'Learning rate', or 'Weight beta of space1'."""
     space, _, part = key.rpartition("/")
-    return SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else "")
+    return plain(SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else ""))
 
 
 def _varies(points: list[Point]) -> bool:
