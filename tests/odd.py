@@ -159,7 +159,7 @@ def _bytes(folder: Path, choose: random.Random) -> str:
         at = choose.randrange(len(data))
         data[at:at] = choose.randbytes(choose.randrange(1, 200))
     elif what == 3:
-        data += data
+        data = data * 2
     else:
         data = bytearray(
             choose.choice([b"", b"\0" * 1_000, b"\xff\xfe", b"\n" * 500, b"{", b"PK\3\4", b"\xef\xbb\xbf{}"])

@@ -26,7 +26,7 @@ ORDER = [
         "corruption",
     ),
     *("auto_encoder", "objective", "architectures", "datasets", "metrics", "visualisation"),
-    *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
+    *("torch_file", "checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -47,7 +47,7 @@ def read_bytes(file: str | Path, most: int = LARGE) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file", str(file))
         if about.st_size > most:
             raise OSError(errno.EFBIG, f"{about.st_size:,} bytes are more than such a file has", str(file))
-        return opened.read(most)
+        return opened.read(about.st_size)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from vae_runner.state import (
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
+__all__ = ["FIRST", "LazyState", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
 
@@ -196,6 +196,30 @@ class _Forward(dict[StateKey, Any]):
             return self[key]
         except KeyError:
             return default
+
+
+class LazyState(dict[StateKey, Any]):
+    """A state whose images, and what follows from them, are made when somebody asks for them: `known` is there."""
+
+    def __init__(self, known: State, make: Callable[[], State]) -> None:
+        super().__init__(known)
+        self._make = make
+
+    @cached_property
+    def rest(self) -> State:
+        return self._make()
+
+    def __missing__(self, key: StateKey) -> Any:
+        return self.rest[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Of the images not, while nobody has asked for them: a walker looks at their size if they are at hand."""
+        if super().__contains__(key) or (key is X and "rest" not in self.__dict__):
+            return super().__contains__(key)
+        return key in self.rest
+
+    def get(self, key: StateKey, default: Any = None) -> Any:
+        return super().get(key) if super().__contains__(key) else self.rest.get(key, default)
 
 
 def picture_images(subset: Subset, count: int) -> Tensor:
