@@ -170,7 +170,7 @@ def _bytes(folder: Path, choose: random.Random) -> str:
 
 def _kind(folder: Path, choose: random.Random) -> str:
     """A file that is a folder, a pipe, a link to itself, to nothing or to a device, far too large, or gone."""
-    file = _file(folder, choose, (*TEXTS, "grids/*.png", "checkpoints/*.pt", "report.html"))
+    file = _file(folder, choose, (*TEXTS, "grids/*.png", "checkpoints/*.pt"))
     file.unlink(missing_ok=True)
     what = choose.randrange(7)
     if what == 0:
