@@ -26,6 +26,7 @@ from vae_runner.drawing.text import tick_labels
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
+from vae_runner.foreign import json_object
 from vae_runner.report.gallery import PAGE_WIDTH
 from vae_runner.state import FACTORS, MODEL, State, X
 from vae_runner.visualisation import (
@@ -259,8 +260,7 @@ def test_terms_of_spaces_alone_have_no_names(tmp_path: Path) -> None:
 def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, picture, read = tmp_path / "metrics.jsonl", LossCurves(), []
     lines = [json.dumps({"step": step, "split": "train", "loss": 100.0 - step, "kl_dims": [1.0]}) for step in range(40)]
-    loads = json.loads
-    monkeypatch.setattr(curves.json, "loads", lambda line: read.append(line) or loads(line))
+    monkeypatch.setattr(curves, "json_object", lambda line: read.append(line) or json_object(line))
 
     def shown() -> tuple[int, bytes]:
         """How many lines were read for it, and the picture."""

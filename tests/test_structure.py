@@ -13,7 +13,7 @@ from PIL import ImageColor
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
-    *("paths", "errors", "signature", "files", "randomness", "output", "drawing"),
+    *("paths", "errors", "text", "foreign", "signature", "files", "commands", "randomness", "output", "drawing"),
     *(
         "state",
         "schedule",
@@ -26,7 +26,7 @@ ORDER = [
         "corruption",
     ),
     *("auto_encoder", "metrics", "objective", "architectures", "datasets", "visualisation"),
-    *("checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
+    *("torch_file", "checkpoint", "callbacks", "engine", "report", "console", "experiment", "cli", "bench", "__main__"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

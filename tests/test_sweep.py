@@ -5,6 +5,7 @@ import io
 import json
 import math
 import multiprocessing
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -369,3 +370,34 @@ def test_a_click_on_a_head_sorts_the_table_in_a_browser(tmp_path: Path) -> None:
     policy = text[text.index('<meta http-equiv="Content-Security-Policy"') :].partition(">")[0] + ">"
     clicked = shown(text.replace(policy, "").replace("</html>", f"<script>{CLICKS}</script></html>"))
     assert "<title>2013 1023 1023 0123 ascending</title>" in clicked  # equal ones stay in their order
+
+
+def test_no_text_in_a_csv_file_is_a_formula(tmp_path: Path) -> None:
+    evil = ["=cmd|'/c calc'!A0", "@SUM(1)", "+1+1", "-1+1", "\t=1", "\uff1d1"]
+    for number, text in enumerate(evil):
+        make_run(tmp_path / f"={number}", config={"seed": number % 2, "=key": text}, state="failed", reason=text)
+    make_run(tmp_path / "=done0", config={"seed": 0, "=key": "-3", "lr": -1.5})
+    make_run(tmp_path / "=done1", config={"seed": 1, "=key": "-3", "lr": -1.5})
+    table = rows(tmp_path)
+    cells = [cell for row in table for cell in (*row, *row.values())]
+    assert not [
+        cell for cell in cells if cell.startswith(("=", "@", "+", "\t", "\r")) or (cell[:1] == "-" and cell != "-3")
+    ]
+    assert {row["'=key"] for row in table} >= {"'=cmd|'/c calc'!A0", "'@SUM(1)", "'-1+1", "-3"}
+    seeds_table = (tmp_path / "sweep-seeds.csv").read_text()
+    assert "'=key" in seeds_table
+    assert not re.search(r"(^|,)[=@+]", seeds_table, re.MULTILINE)
+
+
+def test_a_run_that_cannot_be_read_is_a_row_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds(tmp_path, [70.0, 65.5, 80.0])
+    (tmp_path / "0-ab-beta/status.json").write_text("[]")
+    with (tmp_path / "1-ab-beta/metrics.jsonl").open("a") as log:
+        log.write('{"step": 1e400}\n[[\n')
+    table = rows(tmp_path)
+    assert [row["status"] for row in table] == ["unreadable", "done", "done"]
+    assert table[0]["reason"] == "status.json is not what a run writes: no JSON object"
+    assert table[1]["best"] == "best"
+    notes = [(e.attributes["class"], e.text) for e in page(tmp_path).all("li")]
+    assert ("error", "seed=0: unreadable at step 100: status.json is not what a run writes: no JSON object") in notes
+    assert any("2 lines of metrics.jsonl cannot be read and are left out" in text for _, text in notes)

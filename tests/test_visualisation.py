@@ -12,6 +12,7 @@ from copying import make_state, run
 from PIL import Image
 from torch import Tensor
 
+from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.callbacks.pictures import Pictures, picture_images
 from vae_runner.datasets.split import Subset
 from vae_runner.drawing.grid import png
@@ -295,3 +296,53 @@ def test_a_picture_is_gray_where_its_images_are_and_in_colour_where_a_pixel_is_n
     changed = (pixels != other).any(-1)
     assert (changed == (other == (255, 0, 255)).all(-1)).all()
     assert changed.any()
+
+
+class Normalised(AutoEncoderBase):
+    """A model that training mode changes, and that has a part of its own in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.code = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 4), torch.nn.BatchNorm1d(4))
+        self.image = torch.nn.Sequential(torch.nn.Linear(4, 256), torch.nn.BatchNorm1d(256))
+        self.image[1].eval()
+
+    def encode(self, x: Tensor, state: State | None = None) -> Tensor:
+        return self.code(x)
+
+    def decode(self, sample: Tensor, state: State | None = None) -> Tensor:
+        if self.fails:
+            raise ArithmeticError("in the middle")
+        return self.image(sample).sigmoid().reshape(-1, 1, 16, 16)
+
+    fails = False
+
+
+@pytest.mark.parametrize(
+    "walker",
+    [
+        LinSpaceWalker(), RandomWalker(), ReconstructionViewer(), CodePathWalker(3, None, None),
+        ImagePathWalker(3, torch.zeros(2, 1, 16, 16), torch.ones(2, 1, 16, 16)),
+    ],
+    ids=lambda walker: type(walker).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_walker_called_by_hand_moves_nothing_of_the_model_and_keeps_no_graph(
+    walker: LatentWalker, fails: bool
+) -> None:
+    model = Normalised()
+    images = torch.rand(6, 1, 16, 16)
+    state = {X: images, MODEL: model, Y_PRED: model(images)}
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    model.fails = fails
+    if fails and not isinstance(walker, ReconstructionViewer):
+        with pytest.raises(ArithmeticError):
+            walker(state)
+    else:
+        made = state_key("made")
+        assert not walker.to_key(made)(state).images.requires_grad
+        assert not state[made].requires_grad
+    assert torch.is_grad_enabled()
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

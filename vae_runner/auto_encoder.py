@@ -5,7 +5,8 @@ A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a dec
     q(z_i|x) = space_i(head(encoder(x))),    z_i ~ q(z_i|x),    p(x|z) = likelihood(decoder(z_1, z_2, ...))
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 
 import torch
@@ -18,7 +19,7 @@ from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
 from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key, sample_key
 
-__all__ = ["VAE", "AutoEncoderBase", "Sample", "as_sample", "as_tuple"]
+__all__ = ["VAE", "AutoEncoderBase", "Sample", "as_sample", "as_tuple", "evaluating"]
 
 Sample = Tensor | tuple[Tensor, ...]  # (B, D) for one latent space; a tuple of them for several
 
@@ -124,3 +125,18 @@ def as_sample(parts: Iterable[Tensor]) -> Sample:
     """One tensor for each space as the sample that `encode` returns: the tensor itself where there is one space."""
     parts = tuple(parts)
     return parts[0] if len(parts) == 1 else parts
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in evaluation mode and nothing needs a gradient; afterwards each of its modules is, and
+    autograd is, as before.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    with torch.no_grad():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, was_training in modes:  # not `train`, which would move those that are frozen
+                module.training = was_training

@@ -1,13 +1,20 @@
-"""Where log messages go: plain lines on the console, and all of it with the time to a run's train.log."""
+"""Where log messages go: plain lines on the console, and all of it with the time to a run's train.log.
+
+A message is one line, whatever is in it: what a file's name, or a server, puts there cannot look like another message.
+"""
 
 import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-__all__ = ["ConsoleHandler", "logging_to"]
+from vae_runner.output import to_stderr
+from vae_runner.text import LINE, one_line, plain
+
+__all__ = ["ConsoleHandler", "logging_to", "warnings_to_stderr"]
 
 
 class ConsoleHandler(logging.Handler):
@@ -20,9 +27,23 @@ class ConsoleHandler(logging.Handler):
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         try:
             if not record.exc_info:
-                tqdm.write(prefix + record.getMessage())
+                tqdm.write(one_line(prefix + record.getMessage()))
         except Exception:
             self.handleError(record)
+
+
+class LineFormatter(logging.Formatter):
+    """The time, the level and the message in one line; the lines of a traceback are set in below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        text = plain(super().formatException(ei), 10 * LINE, lines=True)
+        return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
 class LogFile(logging.FileHandler):
@@ -48,7 +69,7 @@ def logging_to(file: Path | None) -> Iterator[None]:
     handlers: list[logging.Handler] = [ConsoleHandler()]
     if file is not None:
         to_file = LogFile(file, delay=True)
-        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        to_file.setFormatter(LineFormatter())
         handlers.append(to_file)
     for handler in handlers:
         logger.addHandler(handler)
@@ -62,3 +83,24 @@ def logging_to(file: Path | None) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+class _StderrHandler(logging.Handler):
+    """Prints warnings to standard error, for commands that print something else to standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.exc_info:
+            to_stderr(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def warnings_to_stderr() -> Iterator[None]:
+    """Inside, warnings that vae_runner logs are lines of standard error."""
+    logger, handler = logging.getLogger("vae_runner"), _StderrHandler(logging.WARNING)
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate

@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vae_runner.errors import RunError
+from vae_runner.foreign import LOADER, has_aliases, json_object, read_json
 
 __all__ = ["LOADER", "append", "flush", "has_aliases", "hold", "is_alive", "json_object", "keep_as", "locked"]
 __all__ += ["read_json", "remove_leftovers", "write_atomically", "write_json"]
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of YAML: builds plain values only
 _UMASK = os.umask(0o077)  # asked once, for to ask is to set it, for all threads
 os.umask(_UMASK)
 
@@ -104,31 +102,6 @@ def remove_leftovers(folder: Path) -> None:
         is_own = process == str(os.getpid())  # what this one writes now, it has not begun before
         if process.isdigit() and (is_own or not is_alive(int(process))):
             file.unlink(missing_ok=True)
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """The content of a JSON file, empty where there is no such file or it holds something else."""
-    try:
-        return json_object(Path(path).read_text()) or {}
-    except (OSError, UnicodeDecodeError):
-        return {}
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object, None where the text is none or not whole."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def has_aliases(text: str) -> bool:
-    """Whether a YAML text refers to parts of itself: a few lines of it can stand for more than memory holds.
-
-    Nothing that is written here does. Raises `yaml.YAMLError` where it is no YAML.
-    """
-    return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ["OutputLost", "standard_output", "to_stderr"]
+from vae_runner.text import one_line
+
+__all__ = ["OutputLost", "standard_output", "to_stderr", "to_stdout"]
 
 
 class OutputLost(BaseException):
@@ -42,11 +44,16 @@ def standard_output(is_needed: bool) -> Iterator[None]:
 
 
 def to_stderr(line: str) -> None:
-    """One line to standard error, or none where that cannot be written."""
+    """One line to standard error, whatever is in it, or none where that cannot be written."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
     except OSError:
         _give_up(sys.stderr)
+
+
+def to_stdout(line: object) -> None:
+    """One line to standard output, whatever is in it."""
+    print(one_line(line), flush=True)
 
 
 class _Output:

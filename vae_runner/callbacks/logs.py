@@ -13,6 +13,7 @@ from typing import Any
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.errors import RunError
 from vae_runner.files import append, flush, write_atomically
+from vae_runner.foreign import json_object, read_bytes, whole
 from vae_runner.metrics import Means
 from vae_runner.state import METRICS, SCHEDULED, State
 
@@ -36,7 +37,7 @@ class MetricsLog(Callback):
         self._steps = 0  # of this process since the last record
 
     def on_start(self, engine: Training) -> None:
-        _forget_after(self.file, engine.step, lambda line: int(json.loads(line)["step"]))
+        _forget_after(self.file, engine.step, _step_of_record)
         self._started = self._logged = time.monotonic()
 
     def on_step(self, engine: Training, state: State) -> None:
@@ -116,6 +117,12 @@ class EpochTable(Callback):
         append(self.file, text.getvalue())
 
 
+def _step_of_record(line: str) -> int:
+    if (step := whole((json_object(line) or {}).get("step"))) is None:
+        raise ValueError("no step")
+    return step
+
+
 def _step_of_row(line: str) -> int:
     return -1 if line.startswith("epoch,step,") else int(line.split(",")[1])  # -1: the header
 
@@ -126,12 +133,15 @@ def _forget_after(file: Path, step: int, step_of: Callable[[str], int]) -> None:
     """
     if not file.exists():
         return
-    lines = file.read_text(errors="replace").splitlines(keepends=True)
+    try:
+        lines = read_bytes(file).decode(errors="replace").split("\n")[:-1]
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror}") from error
     kept = []
-    for line in [line for line in lines if line.endswith("\n")]:
+    for line in lines:
         try:
             if step_of(line) <= (step or -1):  # step 0 is validated again
                 kept.append(line)
         except (ValueError, LookupError, TypeError):
             log.warning("%s: left out a line that cannot be read: %.40r", file.name, line)
-    write_atomically(file, "".join(kept).encode())
+    write_atomically(file, "".join(f"{line}\n" for line in kept).encode())

@@ -3,14 +3,14 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE, Sample
+from vae_runner.auto_encoder import VAE, Sample, evaluating
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.corruption import Corruption
@@ -36,7 +36,7 @@ from vae_runner.state import (
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
+__all__ = ["FIRST", "LazyState", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
 
@@ -94,12 +94,9 @@ class Pictures(Callback):
         """Make all pictures of this step, and have them written."""
         self._draw(engine, at_start=False)
 
-    @torch.no_grad()
     def _draw(self, engine: Training, at_start: bool) -> None:
-        model, step = engine.objective.model, 0 if at_start else engine.step
-        was_training = model.training
-        model.eval()
-        try:
+        step = 0 if at_start else engine.step
+        with evaluating(engine.objective.model):
             scene = _scene(engine, self.folder.parent, step)
             for name, picture in self.walkers.items():
                 if picture.at_start != at_start:
@@ -108,8 +105,6 @@ class Pictures(Callback):
                     drawings = picture.drawings(scene)
                 for drawing in drawings:
                     self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
-        finally:
-            model.train(was_training)
 
     def _writing(self, name: str, picture: Picture, drawing: Drawing, step: int, seed: int) -> Callable[[], None]:
         folder = self.folder if drawing.folder == "grids" else self.folder.parent / drawing.folder
@@ -164,12 +159,12 @@ def picture_state(
     images = subset.data.gather(indices)
     state = _Forward({X: images, Y_TRUE: images, MODEL: model, STEP: step, DEVICE: device})
     state[FACTORS] = factors_of(subset.data, indices)
-    with isolated(0, device):
+    with evaluating(model), isolated(0, device):
         state.sample = model.encode(images, state)
     state[POSTERIORS] = tuple(state[posterior_key(space)] for space in range(len(model.latent_dims)))
     if seen := spoiled(images, corruption):
         state.update(seen)
-        with isolated(0, device):
+        with evaluating(model), isolated(0, device):
             state.sample = model.encode(state[SPOILED])
     return state
 
@@ -189,7 +184,8 @@ class _Forward(dict[StateKey, Any]):
     def __missing__(self, key: StateKey) -> Any:
         if key not in (Y_PRED, Y_RAW):
             raise KeyError(key)
-        self[Y_PRED] = self[MODEL].decode(self.sample, self)
+        with evaluating(self[MODEL]):
+            self[Y_PRED] = self[MODEL].decode(self.sample, self)
         return self[key]
 
     def __contains__(self, key: object) -> bool:
@@ -200,6 +196,30 @@ class _Forward(dict[StateKey, Any]):
             return self[key]
         except KeyError:
             return default
+
+
+class LazyState(dict[StateKey, Any]):
+    """A state whose images, and what follows from them, are made when somebody asks for them: `known` is there."""
+
+    def __init__(self, known: State, make: Callable[[], State]) -> None:
+        super().__init__(known)
+        self._make = make
+
+    @cached_property
+    def rest(self) -> State:
+        return self._make()
+
+    def __missing__(self, key: StateKey) -> Any:
+        return self.rest[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Of the images not, while nobody has asked for them: a walker looks at their size if they are at hand."""
+        if super().__contains__(key) or (key is X and "rest" not in self.__dict__):
+            return super().__contains__(key)
+        return key in self.rest
+
+    def get(self, key: StateKey, default: Any = None) -> Any:
+        return super().get(key) if super().__contains__(key) else self.rest.get(key, default)
 
 
 def picture_images(subset: Subset, count: int) -> Tensor:

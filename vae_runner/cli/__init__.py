@@ -69,7 +69,7 @@ def _command(arguments: list[str]) -> int:
 
 def _explain(error: Exception, program: str) -> int:
     if isinstance(error, UserError):
-        lines, code = str(error).splitlines(), 2
+        lines, code = str(error).split("\n"), 2
     elif isinstance(error, RunError):
         lines, code = [str(error)], 1
     else:

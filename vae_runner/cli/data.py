@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from vae_runner.cli import told
 from vae_runner.errors import UserError
+from vae_runner.output import to_stdout
 
 __all__ = ["main"]
 
@@ -85,7 +86,7 @@ def _check(rest: list[str]) -> int:
         raise UserError("this data set has no image files to check; dataset=folder, celeba and celeba_hq have")
     found = examine(limited(data, split_config(node)))
     for line in found.describe(data):
-        print(line)
+        to_stdout(line)
     return 1 if found.refused or (found.bad and not data.skip_bad) else 0
 
 

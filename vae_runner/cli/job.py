@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from vae_runner.cli.presets import LEFT_OUT, reading_presets
 from vae_runner.errors import in_words
-from vae_runner.output import standard_output, to_stderr
+from vae_runner.output import standard_output, to_stderr, to_stdout
 from vae_runner.paths import config_dir
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
     if is_finished(path, changes):
         return last_figure(path)
     settings = [text for text in HydraConfig.get().overrides.task if text != "trust=false"]  # `resume` says that
-    print(f"\njob {job.num}   {' '.join(settings)}", flush=True)
+    print(flush=True)
+    to_stdout(f"job {job.num}   {' '.join(settings)}")
     try:
         return _logged(path, sweep if ledger else path, lambda: take_up(cfg, path, choices, _command(), changes))
     except Exception as error:
@@ -93,7 +94,7 @@ def sweep_report(folder: Path) -> None:
     try:
         write_sweep(folder)
     except Exception as error:
-        print(f"warning: no sweep report: {type(error).__name__}: {error}", flush=True)
+        to_stdout(f"warning: no sweep report: {type(error).__name__}: {error}")
 
 
 def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] = task) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from vae_runner.cli import told
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
+from vae_runner.output import to_stdout
+from vae_runner.text import plain
 
 __all__ = ["main", "run"]
 
@@ -16,7 +18,7 @@ HELP = """\
 vae-redraw: draw the pictures of a saved run again, without training
 
 usage:  vae-redraw RUN [checkpoint=best|last|previous] [visualisation=[NAME,...]] [visualisation.NAME.SETTING=VALUE ...]
-                   [engine.device=auto|cpu|cuda] [trust=true] [--out DIR] [--config-dir DIR]
+                   [dataset.root=DIR] [engine.device=auto|cpu|cuda] [trust=true] [--out DIR] [--config-dir DIR]
 
 examples:
   vae-redraw outputs/latest                                          all pictures of the run, from its best weights
@@ -28,6 +30,8 @@ examples:
 
 RUN is a run's folder. A picture that the run had keeps the settings that it had there, any other has its defaults;
 vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed.
+checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.
+dataset.root=DIR: where the run's images are now; pictures that show none of them, such as samples, need none.
 trust=true: build parts from outside vae_runner and torch that the saved config names.
 Exit codes: 0 done, 1 failed, 2 a mistake in the request, 141 nobody reads what is printed."""
 GROUP = "visualisation"
@@ -39,9 +43,10 @@ class Wish:
 
     folder: Path
     request: Request  # its overrides are those of the group alone
-    checkpoint: Any = "best"
+    checkpoint: Any = None  # the best one that there is
     device: str = "auto"
     trust: bool = False
+    root: str | None = None  # where the images are
     out: Path | None = None
 
 
@@ -72,7 +77,7 @@ def _wish(arguments: list[str]) -> Wish:
     out, rest = _take_out(arguments)
     request = read_arguments(rest)
     folders = [argument for argument in request.overrides if "=" not in argument]
-    own = {"checkpoint": "best", "engine.device": "auto", "trust": "false"}
+    own = {"checkpoint": "", "engine.device": "auto", "trust": "false", "dataset.root": ""}
     dashed = [f"--{name}" for name, _ in request.stray] + [flag for flag in request.flags if flag != "--config-dir"]
     problems = [f"no option called '{name}'; see vae-redraw --help" for name in dashed]
     settings = []
@@ -86,14 +91,18 @@ def _wish(arguments: list[str]) -> Wish:
             problems.append(f"{name} cannot be set: only pictures are made anew ({GROUP}..., {', '.join(own)})")
     if len(folders) != 1:
         problems.append("give the folder of one run: vae-redraw outputs/latest")
+    given = {argument.partition("=")[0] for argument in request.overrides}
     for name, choices in {"checkpoint": ("best", "last", "previous"), "trust": ("true", "false")}.items():
-        if own[name].lower() not in choices:
+        if own[name].lower() not in choices and name in given:
             problems.append(f"{name}: expected one of {', '.join(choices)}, got '{own[name]}'")
     if problems:
         raise UserError("\n".join(problems))
     request.overrides = settings
     trust = own["trust"].lower() == "true"
-    return Wish(Path(folders[0]), request, own["checkpoint"], own["engine.device"], trust, out)
+    if "dataset.root" in given and not own["dataset.root"]:
+        raise UserError("dataset.root= names no folder; give dataset.root=DIR")
+    checkpoint, root = own["checkpoint"].lower() or None, own["dataset.root"] or None
+    return Wish(Path(folders[0]), request, checkpoint, own["engine.device"], trust, root, out)
 
 
 def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
@@ -111,7 +120,8 @@ def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 def _redraw(wish: Wish) -> int:
     if not (wish.folder / "config.yaml").is_file():
-        raise UserError(f"{wish.folder}: no run there (no config.yaml); give the folder of a run")
+        raise UserError(f"{plain(wish.folder)}: no run there (no config.yaml); give the folder of a run")
+    from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.redraw import checked_nodes, redraw
 
@@ -120,8 +130,9 @@ def _redraw(wish: Wish) -> int:
     choose_device(wish.device)
     nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
     out = wish.out or wish.folder / "redrawn"
-    for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust):
-        print(file, flush=True)
+    with warnings_to_stderr():
+        for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root):
+            to_stdout(file)
     return 0
 
 

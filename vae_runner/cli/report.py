@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vae_runner.cli import told
 from vae_runner.errors import RunError, UserError
+from vae_runner.output import to_stdout
+from vae_runner.text import plain
 
 __all__ = ["main", "run"]
 
@@ -59,7 +61,7 @@ def _command(arguments: list[str]) -> int:
 def _report(arguments: list[str]) -> int:
     folders, out = _read(arguments)
     try:
-        print(f"report {_write(folders, out)}")
+        to_stdout(f"report {_write(folders, out)}")
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
@@ -83,7 +85,7 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
     if len(outs) > 1 or "" in outs:
         problems.append("--out takes one folder")
     elif outs and Path(outs[0]).exists() and not Path(outs[0]).is_dir():
-        problems.append(f"--out {outs[0]} is not a folder")
+        problems.append(f"--out {plain(outs[0])} is not a folder")
     if not names and not problems:
         problems.append("which runs? vae-report outputs/latest; --help says more")
     if problems:
@@ -93,9 +95,9 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
 
 def _fault(name: str) -> str:
     return (
-        f"{name} is not a folder; give the folder of a run or of a sweep"
+        f"{plain(name)} is not a folder; give the folder of a run or of a sweep"
         if Path(name).exists()
-        else f"no folder {name}"
+        else f"no folder {plain(name)}"
     )
 
 
@@ -107,12 +109,16 @@ def _write(folders: list[Path], out: Path | None) -> Path:
 
     if len(folders) == 1 and is_run(folders[0]):
         if out is not None:
-            raise UserError(f"--out is for several runs; the report of one is written into its folder, {folders[0]}")
+            raise UserError(
+                f"--out is for several runs; the report of one is written into its folder, {plain(folders[0])}"
+            )
         return write_report(folders[0])
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
     for folder in folders:
         runs = find_runs(folder)
         if not runs:
-            raise UserError(f"no runs in {folder}: none of its folders has a status.json, config.yaml or metrics.jsonl")
+            raise UserError(
+                f"no runs in {plain(folder)}: none of its folders has a status.json, config.yaml or metrics.jsonl"
+            )
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     return write_sweep(out or (folders[0] if len(folders) == 1 else Path("report")), found.values())

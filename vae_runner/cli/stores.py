@@ -7,6 +7,7 @@ from pathlib import Path
 from vae_runner.datasets.cache import cache_dir
 from vae_runner.datasets.stores import Stored, list_stores, remove_store
 from vae_runner.errors import UserError
+from vae_runner.output import to_stdout
 
 __all__ = ["stores"]
 
@@ -19,13 +20,14 @@ def stores(arguments: Sequence[str]) -> int:
     cache = cache_dir(folder)
     found = list_stores(cache)
     if way is None:
-        print("\n".join(_table(found, cache)))
+        for line in _table(found, cache):
+            to_stdout(line)
         return 0
     chosen = _chosen(found, way, value, cache)
     removed = [stored for stored in chosen if remove_store(stored)]
     for stored in chosen:
-        print(f"{'removed' if stored in removed else 'in use, kept'}  {stored.key}  {stored.size / 1e6:,.1f} MB")
-    print(
+        to_stdout(f"{'removed' if stored in removed else 'in use, kept'}  {stored.key}  {stored.size / 1e6:,.1f} MB")
+    to_stdout(
         f"{len(removed):,} of {len(found):,} stores removed, {sum(s.size for s in removed) / 1e6:,.1f} MB, in {cache}"
     )
     return 0 if len(removed) == len(chosen) else 1

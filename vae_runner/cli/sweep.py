@@ -24,6 +24,7 @@ from vae_runner.experiment.folder import quoted, resume_command, shown
 from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.files import locked
+from vae_runner.output import to_stdout
 from vae_runner.report.sweep import FILE, Ledger, find_runs, job_number, read_ledger, write_ledger
 
 __all__ = ["go_on", "is_launchers", "sweep"]
@@ -60,7 +61,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
             if not trust:
                 _check_new(rest, cfg, compose, folder)
             write_ledger(folder, rest.ledger)
-            print(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}", flush=True)
+            to_stdout(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}")
             compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
 
     return _do(folder, launch)
@@ -160,7 +161,9 @@ def _do(folder: Path, launch: Callable[[], None]) -> int:
     latest = Path("multirun", "latest")
     seen = latest if latest.resolve() == folder.resolve() else folder
     again = [] if all_done or not (folder / FILE).exists() else [f"do the rest by: {resume_command(folder)}"]
-    print("\n" + "\n".join([*lines, *again, f"report {shown(seen / 'sweep.html')}"]), flush=True)
+    print(flush=True)
+    for line in [*lines, *again, f"report {shown(seen / 'sweep.html')}"]:
+        to_stdout(line)
     return 0 if all_done else 1
 
 

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked
+from vae_runner.text import plain
 
 __all__ = ["fetch", "git_blob_id"]
 
@@ -116,7 +117,7 @@ def _persist(wanted: _Wanted, part: Path, remedy: str, pause: float) -> None:
             return _attempt(wanted, part)
         except urllib.error.HTTPError as error:
             raise UserError(
-                f"cannot fetch {wanted.url} (HTTP {error.code} {_plain(str(error.reason))}): {remedy}"
+                f"cannot fetch {wanted.url} (HTTP {error.code} {_plain(error.reason)}): {remedy}"
             ) from error
         except _Interrupted as error:
             fruitless = 0 if _size(part) >= furthest + _LEAST else fruitless + 1
@@ -169,7 +170,7 @@ def _open(url: str, start: int) -> http.client.HTTPResponse | None:
         if start and error.code == _NOTHING_FURTHER:
             return None
         if error.code in _PASSING_TROUBLE:
-            raise _Interrupted(f"HTTP {error.code} {_plain(str(error.reason))}") from error
+            raise _Interrupted(f"HTTP {error.code} {_plain(error.reason)}") from error
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:  # of an address or a header that makes no sense
         raise _Interrupted(_reason(error)) from error
@@ -192,10 +193,9 @@ def _reason(error: BaseException) -> str:
     return _plain(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
 
 
-def _plain(words: str) -> str:
+def _plain(words: object) -> str:
     """What a server has said in one line that can be printed, and not a long one."""
-    line = " ".join(words.split())[:_LONGEST]
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return plain(" ".join(str(words).split()), _LONGEST)
 
 
 def _accept(part: Path, path: Path, url: str, verify: Callable[[Path], str | None]) -> None:

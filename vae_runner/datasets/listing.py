@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import features
 
 from vae_runner.errors import UserError
+from vae_runner.text import plain
 
 __all__ = ["IMAGE_EXTENSIONS", "Entry", "Listing", "count_other", "describe_others", "digest_of", "in_order"]
 __all__ += ["list_files", "list_folder", "make_dataset", "normal_endings", "open_regular", "printable"]
@@ -77,14 +78,14 @@ def list_folder(dir: str | Path, extensions: Sequence[str]) -> Listing:
     folder = Path(dir).expanduser()
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"dataset.root={dir} {problem}; set dataset.root=DIR")
+        raise UserError(f"dataset.root={printable(dir)} {problem}; set dataset.root=DIR")
     endings, others = normal_endings(extensions), Counter[str]()
     with _uncollected():
         entries = sorted(_files(folder, endings, others), key=in_order)
     if not entries:
         left = describe_others(others, "; other files: ")
         raise UserError(
-            f"no images ({' '.join(endings)}) under {folder}{_zip_hint(folder)}{left}; set dataset.root=DIR"
+            f"no images ({' '.join(endings)}) under {printable(folder)}{_zip_hint(folder)}{left}; set dataset.root=DIR"
         )
     return Listing(entries, others)
 
@@ -134,8 +135,8 @@ def in_order(entry: Entry) -> str:
 
 
 def printable(name: object) -> str:
-    """A file's name as it can be printed and stored: bytes that are no UTF-8 are escaped."""
-    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A file's name as it can be printed and stored: see `vae_runner.text`; a path may be long."""
+    return plain(name, 1000)
 
 
 def _files(folder: Path, endings: tuple[str, ...], others: Counter[str]) -> Iterator[Entry]:

@@ -24,12 +24,12 @@ from vae_runner.engine.allocator import keep_freed_memory
 from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
+from vae_runner.engine.fitting import load_optimizer, load_weights
 from vae_runner.engine.own import own_globals
 from vae_runner.engine.rates import Rates
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
-from vae_runner.errors import UserError
 from vae_runner.objective import Evidence, Objective
 from vae_runner.randomness import isolated, reseed, seed_for
 from vae_runner.schedule import Constant, Schedule
@@ -217,12 +217,8 @@ class Engine:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to where `state_dict` was called. Raises `UserError` where the checkpoint is of another model."""
-        try:
-            self.objective.load_state_dict(state["objective"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise UserError(f"the checkpoint is of another model than the config: {reason}") from error
+        load_weights(self.objective, state["objective"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.training_step.arrange()
         if (
             self.config.threads is None

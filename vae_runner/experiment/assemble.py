@@ -79,7 +79,7 @@ def assemble(
     """
     settings = EngineConfig(**config["engine"])
     train, validation = data or build_data(config["dataset"])
-    objective = build_objective(config, train)
+    objective = build_objective(config, train.data.image_shape, len(train))
     optimizer = build_optimizer(config["optimizer"], objective)
     corruption = build_corruption(config)
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
@@ -106,14 +106,15 @@ def build_set(node: Mapping[str, Any]) -> ImageData:
     return build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
 
 
-def build_objective(config: Mapping[str, Any], train: Subset) -> Objective:
-    """The model for the training images, and the terms of its loss; the weights depend on the seed alone.
+def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], num_images: int) -> Objective:
+    """The model for so many training images of that shape, and the terms of its loss; the weights depend on the seed
+    alone.
 
     Raises `UserError` where the weights alone take more memory than there is.
     """
     with isolated(seed_for(config["engine"]["seed"], "weights")):
-        model = build_model(config, train.data.image_shape)
-        facts = Facts(tuple(model.latent_dims), len(train), config["engine"]["batch_size"])
+        model = build_model(config, image_shape)
+        facts = Facts(tuple(model.latent_dims), num_images, config["engine"]["batch_size"])
         terms = {
             name: build_term(term, name, model.spaces, space_id, facts)
             for term in term_nodes(config["divergence"])

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import platform
-import re
-import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,42 +13,13 @@ from typing import Any
 import yaml
 
 from vae_runner.callbacks import Callback, Training
+from vae_runner.commands import literal, quoted, resume_command, shown
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
+from vae_runner.foreign import whole
 from vae_runner.state import State
 
 __all__ = ["RunFolder", "Status", "holds_a_run", "literal", "quoted", "record_failure", "resume_command", "shown"]
-
-
-def shown(folder: Path) -> str:
-    """The folder as a user would type it: relative to where he is, where that is shorter."""
-    relative = os.path.relpath(folder)
-    return relative if not relative.startswith("..") else str(folder)
-
-
-def resume_command(folder: Path, length: str = "") -> str:
-    """What to type to go on with the run, quoted for Hydra and for the shell where its name needs it; a run that is
-    complete needs a new `length`, engine.steps=N.
-    """
-    name = shown(folder)
-    if re.fullmatch(r"[A-Za-z0-9_./-]+", name):
-        command = f"vae-train resume={name}"
-    else:
-        command = "vae-train " + shlex.quote(f"resume={quoted(literal(name))}")
-    return f"{command} {length}".rstrip()
-
-
-def quoted(text: str) -> str:
-    """The text as a value that Hydra's grammar takes, whatever characters it holds: what escapes there is a backslash
-    before a quote, or before the end, and nothing else.
-    """
-    escaped = re.sub(r'(\\*)("|\Z)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), text)
-    return f'"{escaped}"'
-
-
-def literal(text: str) -> str:
-    """The text with nothing in it to be looked up."""
-    return text.replace("${", "\\${")
 
 
 def holds_a_run(folder: Path) -> str:
@@ -111,8 +80,9 @@ class Status(Callback):
         self.folder = folder
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         before = read_json(self.file)  # of a run that is resumed
-        self._step, self._total = before.get("step", 0), before.get("total_steps", 0)
-        self._skipped = before.get("skipped", 0)
+        self._step, self._total, self._skipped = (
+            whole(before.get(name)) or 0 for name in ("step", "total_steps", "skipped")
+        )
         self._longer = ""
 
     @property

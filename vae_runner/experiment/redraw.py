@@ -9,15 +9,16 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_runner.callbacks.pictures import naming, picture_state, write_drawing
+from vae_runner.callbacks.pictures import LazyState, naming, picture_state, write_drawing
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.check import check
 from vae_runner.experiment.resume import check_targets, saved_config
 from vae_runner.experiment.saved import Checkpoint, SavedRun, load
-from vae_runner.files import read_json
+from vae_runner.foreign import dig, read_json, whole
+from vae_runner.objective import Objective
 from vae_runner.randomness import isolated
-from vae_runner.state import State
+from vae_runner.state import DEVICE, MODEL, STEP, State
 from vae_runner.visualisation import Scene
 from vae_runner.visualisation.picture import Phase
 
@@ -45,11 +46,19 @@ def checked_nodes(folder: Path, choose: Callable[[Nodes], Nodes], trust: bool = 
 
 
 def redraw(
-    folder: Path, nodes: Mapping[str, Any], checkpoint: Checkpoint, out: Path, device: str = "auto", trust: bool = False
+    folder: Path,
+    nodes: Mapping[str, Any],
+    checkpoint: Checkpoint | None,
+    out: Path,
+    device: str = "auto",
+    trust: bool = False,
+    root: str | None = None,
 ) -> Iterator[Path]:
-    """Draw the pictures that the nodes describe into `out`; yields each file when it is written."""
-    run = load(folder, checkpoint, device, trust)
-    pictures = build_pictures(nodes, run.model, run.data[1].data)
+    """Draw the pictures that the nodes describe into `out`; yields each file when it is written. The images of the run
+    are read, from `root` where it is given, if a picture shows them or what is made of them.
+    """
+    run = load(folder, checkpoint, device, trust, root)
+    pictures = build_pictures(nodes, run.model, run.about_data)
     scene = _scene(run)
     for name, picture in pictures.items():
         with torch.no_grad(), isolated(0, run.device), naming(name):
@@ -65,17 +74,24 @@ def _scene(run: SavedRun) -> Scene:
 
     @cache
     def state(phase: Phase) -> State:
-        with torch.no_grad():
+        def read() -> State:
             subset = run.data[0 if phase == "train" else 1]
             return picture_state(run.model, subset, run.step, run.device, run.corruption)
 
-    last = max(int(status.get("step") or 0), run.step)
-    return Scene(last, max(int(status.get("total_steps") or 0), last), run.folder, state, _schedules(run))
+        return LazyState({MODEL: run.model, STEP: run.step, DEVICE: run.device}, read)
+
+    last = max(whole(status.get("step")) or 0, run.step)
+    return Scene(last, max(whole(status.get("total_steps")) or 0, last), run.folder, state, _schedules(run))
 
 
 def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:
-    """As `Engine.schedules`, from the config alone."""
+    """As `Engine.schedules`, from the config and from what the run has noted of its images."""
     config = run.config
-    objective = build_objective(config, run.data[0])
+
+    @cache
+    def objective() -> Objective:
+        noted = whole(dig(read_json(run.folder / "environment.json"), "data", "train"))
+        return build_objective(config, run.image_shape, noted or len(run.data[0]))
+
     factor = build(config["lr_schedule"])
-    return lambda steps: {**objective.scheduled_at(steps), "lr": config["optimizer"]["lr"] * factor(steps)}
+    return lambda steps: {**objective().scheduled_at(steps), "lr": config["optimizer"]["lr"] * factor(steps)}

@@ -20,10 +20,12 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.advice import tell_advice
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
+from vae_runner.experiment.content import content_fault
 from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
+from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
@@ -70,6 +72,8 @@ def resume(
     `latest` is set to the folder where the run was killed before it could do so.
     """
     saved, cfg = saved_config(path, {}, trust), saved_config(path, changes, trust)
+    if "dataset.root" not in changes and "root" in (cfg.get("dataset") or {}):
+        cfg.dataset.root = found_root(OmegaConf.to_container(cfg.dataset), path)
     made = {key: value for key, value in changes.items() if OmegaConf.select(saved, key) != value}
     config = _checked(cfg)
     folder = RunFolder(path)
@@ -127,6 +131,7 @@ def _train(
                 _go_on(engine, path, config, is_done=before == "done")
             engine.prepare()
             record = environment(engine, known, session.command, session.changes)
+            record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
             if session.is_resumed:
                 compare_data(known.get("data"), record["data"])
                 for line in warn_of_another_place(known, record):
@@ -186,7 +191,7 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     if not is_done and not has_checkpoint(path / "checkpoints"):
         log.info("there is no checkpoint yet: starting from step 0")
         return
-    content = load_latest(path / "checkpoints")
+    content = load_latest(path / "checkpoints", content_fault)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):

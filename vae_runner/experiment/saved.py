@@ -4,31 +4,43 @@ run = vae_runner.load("outputs/latest")
 codes = run.encode(images);  images = run.decode(codes);  images = run.sample(16);  run.traverse().save("walk.png")
 """
 
+import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE, Sample, as_sample, as_tuple
-from vae_runner.callbacks.pictures import picture_images, spoiled
+from vae_runner.auto_encoder import VAE, Sample, as_sample
+from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
+from vae_runner.commands import shown
 from vae_runner.corruption import Corruption
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import ImageData, Subset
 from vae_runner.engine import choose_device
+from vae_runner.engine.fitting import load_weights
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build_corruption, build_data, build_model
 from vae_runner.experiment.check import check
-from vae_runner.experiment.folder import shown
-from vae_runner.experiment.resume import saved_config
+from vae_runner.experiment.content import content_fault
+from vae_runner.experiment.images import Images, as_batch, recipe_of
+from vae_runner.experiment.resume import compare_data, saved_config
+from vae_runner.experiment.roots import found_root
+from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
+from vae_runner.text import plain
 from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker
 
-__all__ = ["SavedRun", "load"]
+__all__ = ["Checkpoint", "SavedRun", "load"]
+
+log = logging.getLogger(__name__)
 
 Checkpoint = Literal["best", "last", "previous"]
+NAMES: tuple[Checkpoint, ...] = ("best", "last", "previous")  # each in the place of the one before it
 MODELS = "model."  # before the names of an objective's weights that are its model's
 
 
@@ -42,8 +54,9 @@ class SavedRun:
     image_shape   (channels, height, width) of the images that it knows
     device        where the model is, and what it returns
 
-    Images are float32 in [0, 1], (B, C, H, W) or one of them, (C, H, W). Codes are (B, D), and a tuple of such tensors
-    for a model with several latent spaces.
+    Images are given as `images.as_batch` takes them: tensors or arrays of floats in [0, 1] or of uint8, PIL images,
+    paths of files, or lists of these; they are returned as float32 in [0, 1], (B, C, H, W). Codes are (B, D), and a
+    tuple of such tensors for a model with several latent spaces.
     """
 
     def __init__(
@@ -63,9 +76,26 @@ class SavedRun:
 
     @cached_property
     def data(self) -> tuple[Subset, Subset]:
-        """The (training, validation) images of the run, read or rendered when first asked for."""
-        train, validation = build_data(self.config["dataset"])
+        """The (training, validation) images of the run, read or rendered when first asked for.
+
+        Raises `UserError` where they are not there; where they are not those of the training, a warning says so.
+        """
+        try:
+            train, validation = build_data(self.config["dataset"])
+        except UserError as error:
+            hint = "; in Python: load(RUN, root=DIR)" if "dataset.root" in str(error) else ""
+            raise UserError(f"{error}{hint}") from error
+        before = dig(read_json(self.folder / "environment.json"), "data")
+        try:
+            compare_data(before, {**train.data.provenance, "fingerprint": train.data.fingerprint()})
+        except UserError as error:
+            log.warning("%s", str(error).partition(";")[0])
         return train.to(self.device), validation.to(self.device)
+
+    @property
+    def about_data(self) -> ImageData:
+        """What pictures ask of the whole data set before they are drawn; its images are read where they are needed."""
+        return _NotedData(self)  # type: ignore[return-value]
 
     @cached_property
     def corruption(self) -> Corruption:
@@ -82,33 +112,50 @@ class SavedRun:
         return picture_images(self.data[1], count)
 
     @torch.no_grad()
-    def encode(self, images: Tensor, sample: bool = False) -> Sample:
-        """Returns the mean of q(z|x) of each image, or a `sample` of it (from torch's generator)."""
-        images = self._as_batch(images)
-        return self.model.encode(images) if sample else as_sample(self.model.codes(images))
+    def encode(self, images: Images, sample: bool = False) -> Sample:
+        """Returns the mean of q(z|x) of each image, or a `sample` of it (from torch's generator).
+
+        Raises `ValueError` where they are no images that the model knows, `UserError` where a file cannot be read.
+        """
+        batch = self._as_batch(images)
+        return self.model.encode(batch) if sample else as_sample(self.model.codes(batch))
 
     @torch.no_grad()
-    def decode(self, codes: Sample) -> Tensor:
-        """Returns the images (B, C, H, W) of these codes."""
-        parts = [part.to(self.device, torch.float32) for part in as_tuple(codes)]
+    def decode(self, codes: Sample | np.ndarray | Sequence[Any]) -> Tensor:
+        """Returns the images (B, C, H, W) of these codes, tensors or arrays.
+
+        Raises `ValueError` where they are no codes of the model, or not finite.
+        """
         wanted = self.model.latent_dims
-        if [part.shape[1:] for part in parts] != [(dims,) for dims in wanted]:
-            given = ", ".join(str(tuple(part.shape)) for part in parts)
-            raise ValueError(f"codes are {' and '.join(f'(B, {dims})' for dims in wanted)}, got {given}")
+        kind = f"codes are {' and '.join(f'(B, {dims})' for dims in wanted)}"
+        is_one = isinstance(codes, (Tensor, np.ndarray)) or (isinstance(codes, list) and len(wanted) == 1)
+        try:
+            parts = [torch.as_tensor(part).to(self.device, torch.float32) for part in ([codes] if is_one else codes)]
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{kind}, tensors or arrays of numbers, got a {type(codes).__name__}") from error
+        if [part.shape[1:] for part in parts] != [(dims,) for dims in wanted] or len({len(part) for part in parts}) > 1:
+            raise ValueError(f"{kind}, got {', '.join(str(tuple(part.shape)) for part in parts)}")
+        if not all(part.isfinite().all() for part in parts):
+            raise ValueError(f"{kind}, and finite; some of these numbers are not")
         return self.model.decode(as_sample(parts))
 
-    def reconstruct(self, images: Tensor) -> Tensor:
+    def reconstruct(self, images: Images) -> Tensor:
         """Returns the images decoded from the means of their posteriors, (B, C, H, W)."""
         return self.decode(self.encode(images))
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """Returns `n` images decoded from draws of the prior, (n, C, H, W); the same seed gives the same."""
+        """Returns `n` images decoded from draws of the prior, (n, C, H, W); the same seed gives the same.
+
+        Raises `ValueError` for a number below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be 1 or more, got {n}")
         with isolated(seed_for(seed, "samples"), self.device):
             codes = [prior.sample((n,)) for prior in self.model.priors()]
         return self.model.decode(as_sample(codes))
 
-    def traverse(self, images: Tensor | None = None, **arguments: Any) -> Grid:
+    def traverse(self, images: Images | None = None, **arguments: Any) -> Grid:
         """Returns the grid of a `LinSpaceWalker` through the codes of `images` (default: the run's own pictures').
 
         `arguments` are those of `LinSpaceWalker`; unless given, all dimensions are walked from the first image, in 11
@@ -118,22 +165,49 @@ class SavedRun:
         return self.draw(LinSpaceWalker(**{**chosen, **arguments}), images)
 
     @torch.no_grad()
-    def draw(self, walker: LatentWalker, images: Tensor | None = None) -> Grid:
-        """Returns the grid of any walker, made from `images` (default: the run's own pictures'), which are clean."""
-        batch = self.images() if images is None else self._as_batch(images)
-        walker.prepare(self.model, self.data[1].data)
+    def draw(self, walker: LatentWalker, images: Images | None = None) -> Grid:
+        """Returns the grid of any walker, made from `images` (default: the run's own pictures'), which are clean.
+
+        A walker that looks at no images needs none.
+        """
+        walker.prepare(self.model, self.about_data)
+        known: State = {MODEL: self.model, STEP: self.step, DEVICE: self.device}
+        given = None if images is None else self._as_batch(images)
+
+        def seen() -> State:
+            batch = self.images() if given is None else given
+            return {X: batch, **spoiled(batch, self.corruption)}
+
+        state = LazyState(known, seen) if given is None else known | seen()
         with isolated(0, self.device):
-            state: State = {X: batch, MODEL: self.model, STEP: self.step, DEVICE: self.device}
-            return walker({**state, **spoiled(batch, self.corruption)})
+            return walker(state)
 
-    def _as_batch(self, images: Tensor) -> Tensor:
-        batch = images[None] if images.dim() == 3 else images
-        if tuple(batch.shape[1:]) != self.image_shape:
-            raise ValueError(f"the model knows images (B, {', '.join(map(str, self.image_shape))}), got {images.shape}")
-        return batch.to(self.device, torch.float32)
+    def _as_batch(self, images: Images) -> Tensor:
+        batch = as_batch(images, self.image_shape, recipe_of(self.config["dataset"], self.image_shape))
+        return batch.to(self.device)
 
 
-def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto", trust: bool = False) -> SavedRun:
+class _NotedData:
+    """The data set of a saved run, whose number of images is noted in its folder; all else is asked of itself."""
+
+    def __init__(self, run: SavedRun) -> None:
+        self._run, self.image_shape = run, run.image_shape
+
+    def __len__(self) -> int:
+        noted = whole(dig(read_json(self._run.folder / "environment.json"), "data", "images"))
+        return noted or len(self._run.data[1].data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run.data[1].data, name)
+
+
+def load(
+    run: str | Path,
+    checkpoint: Checkpoint | None = None,
+    device: str = "auto",
+    trust: bool = False,
+    root: str | Path | None = None,
+) -> SavedRun:
     """The documented `vae_runner.load`, which see."""
     folder = Path(run).expanduser()
     if not (folder / "config.yaml").is_file():
@@ -143,13 +217,39 @@ def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto",
     config, problems = check(cfg, to_train=False)
     if problems:
         raise UserError("\n".join(problems))
-    try:
-        content = load_checkpoint(folder / "checkpoints" / f"{checkpoint}.pt")
-    except BrokenCheckpointError as error:
-        raise UserError(str(error)) from error
+    if root is not None or "root" in config["dataset"]:
+        config["dataset"]["root"] = found_root(config["dataset"], folder) if root is None else str(root)
+    content, file = _chosen(folder / "checkpoints", checkpoint)
     image_shape = tuple(content["image_shape"])
-    with isolated(0):
-        model = build_model(config, image_shape)
     weights = content["objective"].items()  # the model's, and what its terms keep
-    model.load_state_dict({name.removeprefix(MODELS): value for name, value in weights if name.startswith(MODELS)})
+    try:
+        with isolated(0):
+            model = build_model(config, image_shape)
+        own = {name.removeprefix(MODELS): value for name, value in weights if name.startswith(MODELS)}
+        load_weights(model, own)
+    except UserError as error:
+        raise UserError(f"{shown(file)}: {error}") from error
     return SavedRun(folder, config, model.to(choose_device(device)), content["step"], image_shape)
+
+
+def _chosen(folder: Path, name: Checkpoint | None) -> tuple[dict[str, Any], Path]:
+    """The content of the checkpoint, and its file; where none is named, of the best one that is whole, with a warning
+    where it is not best.pt. Raises `UserError` where there is none.
+    """
+    if name is not None and name not in NAMES:
+        raise UserError(f"checkpoint: expected one of {', '.join(NAMES)}, got {plain(name)!r}")
+    broken: list[str] = []
+    for one in NAMES if name is None else (name,):
+        file = folder / f"{one}.pt"
+        try:
+            content = load_checkpoint(file, content_fault)
+        except BrokenCheckpointError as error:
+            broken.append(str(error))
+            continue
+        if broken:
+            log.warning("%s; taking %s.pt, step %s", broken[0], one, f"{content['step']:,}")
+        return content, file
+    others = [one for one in NAMES if one != name and (folder / f"{one}.pt").exists()]
+    if name is None:
+        raise UserError(f"{broken[0]}, and there is no other checkpoint that is whole: nothing has been trained yet")
+    raise UserError(broken[0] + (f"; there is checkpoint={others[0]}" if others else ""))

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_runner.errors import UserError
+from vae_runner.text import plain
+
 __all__ = ["Means"]
 
 
@@ -18,6 +21,7 @@ class Means:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._weight = 0.0
+        self._is_loaded = False
 
     def add(self, metrics: Mapping[str, Tensor], weight: float = 1.0) -> None:
         """Add one step's metrics, () or (D,) each, with that weight (a batch's size, say); a step left out has none."""
@@ -27,10 +31,11 @@ class Means:
             weighted = value.detach() if weight == 1 else value.detach().double() * weight
             if (total := self._sums.get(name)) is None:
                 total = self._sums[name] = torch.zeros_like(weighted, dtype=torch.float64)
-            elif total.device != weighted.device:  # it was loaded
-                total = self._sums[name] = total.to(weighted.device)
+            elif total.device != weighted.device or self._is_loaded:
+                total = self._sums[name] = _fitting(name, total, weighted)
             total += weighted
         self._weight += weight
+        self._is_loaded = False
 
     def read(self) -> dict[str, float | list[float]]:
         """Returns the means, () as floats and (D,) as lists; empty where nothing was added."""
@@ -46,4 +51,14 @@ class Means:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to where `state_dict` was called; the sums follow the metrics that are added to their device."""
         self._sums = {name: total.clone() for name, total in state["sums"].items()}
-        self._weight = state["weight"]
+        self._weight, self._is_loaded = state["weight"], True
+
+
+def _fitting(name: str, total: Tensor, weighted: Tensor) -> Tensor:
+    """A loaded sum where the metric is. Raises `UserError` where it is the sum of another one."""
+    if total.shape != weighted.shape:
+        raise UserError(
+            f"the checkpoint is of another model than the config: its sum of {plain(name)} is {tuple(total.shape)}, "
+            f"and the metric {tuple(weighted.shape)}"
+        )
+    return total.to(weighted.device, torch.float64)

@@ -10,6 +10,7 @@ from vae_runner.report.folder import Run
 from vae_runner.report.human import nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.text import plain
 
 __all__ = ["NATS", "curves"]
 
@@ -18,14 +19,15 @@ LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
 # Drawn, or follow from what is drawn: what is measured, and of a run with one term for each space what is trained.
 LOSSES = re.compile(r"(space\d+/)?(recon|kl|loss|neg_elbo|divergence|capacity)")
 SCHEDULES = {"beta": "Weight beta", "capacity": "Capacity C", "lr": "Learning rate"}
+MOST = 60  # curves of a kind
 NO_CURVE = ("step", "epoch", "seconds", "images_per_second")
 
 
 def curves(run: Run) -> Html:
     """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps."""
     found = {key for record in run.train[-1:] for key in record}
-    spaces = sorted(key.removesuffix("kl") for key in found if re.fullmatch(r"space\d+/kl", key))
-    others = [key for key in _others(run) if _varies(points(run.train, key))]
+    spaces = sorted(key.removesuffix("kl") for key in found if re.fullmatch(r"space\d+/kl", key))[:MOST]
+    others = [key for key in _others(run) if _varies(points(run.train, key))][:MOST]
     drawn = [
         _curve(run, "loss", "Loss", may_be_log=True),
         _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
@@ -33,7 +35,7 @@ def curves(run: Run) -> Html:
         *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
         *(_curve(run, key, _title(key), unit=NATS if _part(key) == "divergence" else "") for key in others),
     ]
-    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)]
+    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
     return section("Curves", tag("div", *drawn, class_="charts"), constant) if any(drawn) else Html()
 
@@ -56,8 +58,8 @@ def _title(key: str) -> str:
     """'Learning rate', 'Weight beta of space1', or 'Weighted term tc'."""
     space, _, part = key.rpartition("/")
     if part == "divergence":
-        return f"Weighted term {space}"
-    return SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else "")
+        return plain(f"Weighted term {space}")
+    return plain(SCHEDULES.get(part, part.replace("_", " ")) + (f" of {space}" if space else ""))
 
 
 def _varies(points: list[Point]) -> bool:

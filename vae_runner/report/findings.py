@@ -8,8 +8,12 @@ from typing import Any, Literal
 from vae_runner.report.folder import Run, dig, number
 from vae_runner.report.human import and_more, count, nats, plural
 from vae_runner.state import DEAD_NATS
+from vae_runner.text import plain
 
 __all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl", "worsened"]
+
+
+LONG = 1000  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class LatentKL:
 
 def findings(run: Run) -> list[Finding]:
     """Returns what there is to say, the worst first."""
-    return [*_end(run), *_worse(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
+    return [*_end(run), *_faults(run), *_worse(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
 
 
 def worsened(run: Run) -> str | None:
@@ -64,7 +68,7 @@ def latent_kl(run: Run) -> LatentKL | None:
 def _end(run: Run) -> Iterator[Finding]:
     if run.state in ("failed", "interrupted"):
         verb = "failed" if run.state == "failed" else "was interrupted"
-        reason = run.status.get("reason")
+        reason = plain(run.status.get("reason") or "", LONG)
         text = f"The run {verb} at step {count(run.step)}{f': {reason}' if reason else '.'}"
         yield Finding("error" if run.state == "failed" else "warning", text)
     if run.state == "killed":
@@ -77,10 +81,14 @@ def _worse(run: Run) -> Iterator[Finding]:
         yield Finding("warning", f"The run is worse than it was at its beginning: {words}.")
 
 
+def _faults(run: Run) -> Iterator[Finding]:
+    yield from (Finding("warning", f"{fault}.") for fault in run.faults)
+
+
 def _not_finite(run: Run) -> Iterator[Finding]:
     records = [record for record in (*run.train, *run.validation) if _wrong(record)]
     if records:
-        names = sorted({name for record in records for name in _wrong(record)})
+        names = sorted({plain(name) for record in records for name in _wrong(record)})
         first = min(record["step"] for record in records)
         yield Finding(
             "warning",
@@ -105,7 +113,7 @@ def _dead_latents(run: Run) -> Iterator[Finding]:
 
 def _rendered(run: Run) -> Iterator[Finding]:
     if dig(run.environment, "data", "source") == "rendered":
-        dataset = dig(run.environment, "choices", "dataset") or "the data set"
+        dataset = plain(dig(run.environment, "choices", "dataset") or "the data set")
         yield Finding("note", f"The images of {dataset} were rendered, not read from the published file.")
 
 
@@ -115,7 +123,8 @@ def _wrong(record: Mapping[str, Any]) -> list[str]:
 
 
 def _numbers(value: object) -> list[float]:
-    return [v for v in (value if isinstance(value, list) else [value]) if number(v) is not None]
+    found = map(number, value if isinstance(value, list) else [value])
+    return [v for v in found if v is not None]
 
 
 def _named_kl(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

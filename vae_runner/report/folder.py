@@ -1,14 +1,20 @@
-"""What lies in a run's folder, as far as it is there: any file may be missing, and a log may still be growing."""
+"""What lies in a run's folder, as far as it is there: any file may be missing, and a log may still be growing.
 
-import math
+What is there and cannot be read is left out, and said: `faults`.
+"""
+
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_runner.files import is_alive, json_object
-from vae_runner.report.picture import Picture, read_pictures, read_text
+from vae_runner.files import is_alive
+from vae_runner.foreign import LARGE, SMALL, dig, json_object, number, read_bytes, whole
+from vae_runner.report.human import plural
+from vae_runner.report.picture import Picture, read_pictures
+from vae_runner.text import NAME, plain
 
 __all__ = ["Run", "dig", "is_run", "number", "read_run"]
 
@@ -20,6 +26,7 @@ class Run:
     """The content of a run's folder; what is missing is empty. Records are in the order of their steps."""
 
     name: str
+    folder: Path | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
@@ -28,70 +35,90 @@ class Run:
     pictures: list[Picture] = field(default_factory=list)
     animations: list[Picture] = field(default_factory=list)
     has_checkpoint: bool = False
+    faults: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
         """running, done, failed, interrupted, killed (its process is gone without a word), or unknown."""
         state = self.status.get("state")
-        return ("killed" if _is_gone(self.status) else state) if isinstance(state, str) else "unknown"
+        return ("killed" if _is_gone(self.status) else plain(state)) if isinstance(state, str) else "unknown"
 
     @property
-    def step(self) -> float:
+    def step(self) -> int:
         """The last step that anything is known of: the log is often ahead of the status."""
         known = [record["step"] for record in (*self.train[-1:], *self.validation[-1:])]
-        return max([number(self.status.get("step")) or 0, *known])
+        return max([whole(self.status.get("step")) or 0, *known])
 
     @property
-    def total_steps(self) -> float | None:
-        return number(self.status.get("total_steps")) or None
+    def total_steps(self) -> int | None:
+        return whole(self.status.get("total_steps")) or None
 
 
 def is_run(folder: Path) -> bool:
     """Whether a run has begun to write there."""
-    return any((folder / name).exists() for name in MARKS)
+    return any(os.path.exists(folder / name) for name in MARKS)
 
 
 def read_run(folder: Path, with_pictures: bool = True) -> Run:
     """Returns what is in the folder now."""
-    environment = _json(folder / "environment.json")
-    records = _records(folder / "metrics.jsonl")
+    faults: list[str] = []
+    status, environment = (_json(folder / name, faults) for name in ("status.json", "environment.json"))
+    records = _records(folder / "metrics.jsonl", faults)
     return Run(
-        name=str(environment.get("name") or folder.resolve().name),
-        status=_json(folder / "status.json"),
+        name=plain(environment.get("name") or folder.resolve().name, NAME),
+        folder=folder,
+        status=status,
         environment=environment,
-        config=read_text(folder / "config.yaml"),
+        config=_text(folder / "config.yaml", SMALL, faults),
         train=[record for record in records if record.get("split") == "train"],
         validation=[record for record in records if record.get("split") == "validation"],
         pictures=read_pictures(folder / "grids") if with_pictures else [],
         animations=read_pictures(folder / "animations") if with_pictures else [],
-        has_checkpoint=any((folder / "checkpoints" / name).exists() for name in ("last.pt", "previous.pt")),
+        has_checkpoint=any(os.path.exists(folder / "checkpoints" / name) for name in ("last.pt", "previous.pt")),
+        faults=faults,
     )
 
 
-def number(value: object) -> float | None:
-    """The value as it is where it is a number, which may be nan or inf; else None."""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _text(file: Path, most: int, faults: list[str]) -> str:
+    """The file's text, empty where there is none; and where it cannot be read, which is a fault."""
+    try:
+        return read_bytes(file, most).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:
+        faults.append(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or 'its name is none'}")
+        return ""
 
 
-def dig(content: object, *keys: str) -> Any:
-    """The value under one key after the other, None where there is none."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, Mapping) else None
-    return content
+def _json(file: Path, faults: list[str]) -> dict[str, Any]:
+    text = _text(file, SMALL, faults)
+    content = json_object(text)
+    if content is None and text:
+        faults.append(f"{file.name} is not what a run writes: no JSON object")
+    return content or {}
 
 
-def _json(file: Path) -> dict[str, Any]:
-    return json_object(read_text(file)) or {}
+def _records(file: Path, faults: list[str]) -> list[dict[str, Any]]:
+    """The log's records, whose steps are counts; a last line that is not finished is left out without a word."""
+    *lines, last = _text(file, LARGE, faults).split("\n")
+    read = [(number, _record(line)) for number, line in enumerate(lines, 1) if line.strip()]
+    records = [record for _, record in read if record is not None]
+    if wrong := [number for number, record in read if record is None]:
+        verb = "is" if len(wrong) == 1 else "are"
+        faults.append(
+            f"{plural(len(wrong), 'line')} of {file.name} cannot be read and {verb} left out, first line {wrong[0]:,}"
+        )
+    if (growing := _record(last)) is not None:
+        records.append(growing)
+    return sorted(records, key=lambda record: record["step"])
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
-    """The log's records that have a step; a line that is not finished is left out."""
-    records = filter(None, map(json_object, read_text(file).splitlines()))
-    return sorted((record for record in records if _is_step(record.get("step"))), key=lambda record: record["step"])
-
-
-def _is_step(value: object) -> bool:
-    return number(value) is not None and math.isfinite(value)
+def _record(line: str) -> dict[str, Any] | None:
+    """The record of a line, its step an int; None where it is none."""
+    record = json_object(line)
+    if record is None or (step := whole(record.get("step"))) is None:
+        return None
+    return {**record, "step": step}
 
 
 def _is_gone(status: Mapping[str, Any]) -> bool:

@@ -47,7 +47,7 @@ def embedded(picture: Picture, caption: str) -> Html:
     """The picture itself, inside the page."""
     return tag(
         "img",
-        src=f"data:image/{picture.type};base64," + base64.b64encode(picture.data).decode(),
+        src=Html(f"data:image/{picture.type};base64," + base64.b64encode(picture.data).decode()),
         width=picture.width,
         height=picture.height,
         alt=caption,

@@ -9,10 +9,12 @@ from vae_runner.report.folder import Run
 from vae_runner.report.human import count, nats, plural
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.text import plain
 
 __all__ = ["latents"]
 
-FEW = 20  # latents of a space that are all listed
+FEW = 20  # latents of a space that are all listed; and spaces
+MOST = 300  # latents of a space that are listed
 
 
 def latents(run: Run) -> Html:
@@ -24,8 +26,8 @@ def latents(run: Run) -> Html:
     spaces: dict[str, dict[str, float]] = {}
     for name, value in kl.nats.items():
         space, _, latent = name.rpartition("/")
-        spaces.setdefault(space, {})[latent] = value
-    lists = [_space(space, spaces[space], largest) for space in sorted(spaces)]
+        spaces.setdefault(plain(space), {})[latent] = value
+    lists = [_space(space, spaces[space], largest) for space in sorted(spaces)[:FEW]]
     about = f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}"
     return section("KL per latent", tag("p", about, class_="quiet"), tag("div", *lists, class_="spaces"))
 
@@ -33,14 +35,15 @@ def latents(run: Run) -> Html:
 def _space(name: str, kl: Mapping[str, float], largest: float) -> Html:
     """One space's latents; of many the active ones."""
     ranked = sorted(kl, key=lambda latent: kl[latent] if math.isfinite(kl[latent]) else math.inf, reverse=True)
-    shown = [latent for latent in ranked if len(ranked) <= FEW or not kl[latent] < DEAD_NATS]
+    shown = [latent for latent in ranked if len(ranked) <= FEW or not kl[latent] < DEAD_NATS][:MOST]
     rest = len(ranked) - len(shown)
+    of_these = f"{plural(rest, 'more latent')}{f' below {DEAD_NATS} nats' if len(shown) < MOST else ''}"
     total = sum(value for value in kl.values() if math.isfinite(value))
     return tag(
         "div",
         tag("h3", f"{name}, {nats(total, 2)} in all") if name else "",
         tag("ul", *(_latent(latent, kl[latent], largest) for latent in shown), class_="latents"),
-        tag("p", f"{plural(rest, 'more latent')} below {DEAD_NATS} nats", class_="quiet") if rest else "",
+        tag("p", of_these, class_="quiet") if rest else "",
     )
 
 

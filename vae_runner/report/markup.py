@@ -1,9 +1,15 @@
-"""HTML and SVG that are escaped by construction: text becomes markup only through `tag`."""
+"""HTML and SVG that are escaped by construction: text becomes markup only through `tag`, and shows its commands.
+
+A very long text is shortened; a picture's data, which are `Html`, are not.
+"""
 
 from html import escape
 
+from vae_runner.text import plain
+
 __all__ = ["Html", "join", "tag"]
 
+LONGEST = 200_000  # characters of a text
 _VOID = frozenset({"img", "meta"})  # elements that have no end
 
 
@@ -16,7 +22,7 @@ class Html(str):
 def tag(name: str, /, *children: str, **attributes: object) -> Html:
     """Returns the element. `class_` is written class, `max_width` max-width; an attribute that is None is left out."""
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -25,4 +31,8 @@ def tag(name: str, /, *children: str, **attributes: object) -> Html:
 
 def join(*parts: str) -> Html:
     """Returns the parts one after the other, text escaped."""
-    return Html("".join(part if isinstance(part, Html) else escape(part, quote=False) for part in parts))
+    return Html("".join(part if isinstance(part, Html) else _escaped(part, quote=False) for part in parts))
+
+
+def _escaped(value: object, quote: bool = True) -> str:
+    return value if isinstance(value, Html) else escape(plain(value, LONGEST, lines=True), quote)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from vae_runner.files import json_object
+from vae_runner.foreign import json_object, read_bytes
 
 __all__ = ["Picture", "as_picture", "ranked", "read_pictures", "read_text"]
 
+MOST_BYTES = 1 << 27  # of a picture, or of the file beside it
 TYPES = {".svg": "svg+xml", ".webp": "webp", ".png": "png", ".gif": "gif"}  # of one name, the first there is
 # Of the pictures: by the first word of the name. Others come behind, by name.
 ORDER = (
@@ -69,16 +70,16 @@ def ranked(pictures: Iterable[Picture]) -> list[Picture]:
 def read_text(file: Path) -> str:
     """The file's text, empty where there is none to be read."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_bytes(file, MOST_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return ""
 
 
 def _picture(file: Path) -> Picture | None:
     """None where it has just gone, or is not what its name says."""
     try:
-        data = file.read_bytes()
-    except OSError:
+        data = read_bytes(file, MOST_BYTES)
+    except (OSError, ValueError):
         return None
     return as_picture(file.stem, data, TYPES[file.suffix], json_object(read_text(file.with_suffix(".json"))))
 
@@ -88,7 +89,7 @@ def _raster_size(data: bytes, kind: str) -> tuple[int, int] | None:
     try:
         with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
             return image.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # Pillow raises nearly anything on a damaged file
         return None
 
 
@@ -107,4 +108,4 @@ def _svg_size(data: bytes) -> tuple[int, int] | None:
         width, height = (round(float(side)) for side in size)
     except (ValueError, OverflowError):
         return None
-    return (width, height) if width > 0 < height else None
+    return (width, height) if 0 < width < 1e6 and 0 < height < 1e6 else None

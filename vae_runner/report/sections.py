@@ -3,17 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vae_runner.commands import resume_command
+from vae_runner.foreign import dig, number, plain_yaml, whole
 from vae_runner.report.curves import curves
 from vae_runner.report.figures import figures
 from vae_runner.report.findings import findings
-from vae_runner.report.folder import Run, dig, number
+from vae_runner.report.folder import Run
 from vae_runner.report.gallery import animations, pictures
 from vae_runner.report.human import count, images, moment
 from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, notes
+from vae_runner.text import plain
 
 __all__ = ["sections"]
+
+LONG = 4000  # characters of a value
 
 
 def sections(run: Run) -> list[Html]:
@@ -61,12 +66,21 @@ def headline(run: Run) -> Html:
 
 
 def resume(run: Run) -> Html:
-    """The command that goes on with the run, where there is a checkpoint or may yet be one."""
-    command = run.status.get("resume")
-    if not command or not (run.has_checkpoint or run.state in ("running", "done")):
+    """The command that goes on with the run, where there is a checkpoint or may yet be one. It is made of the folder's
+    name: what a file says is no command.
+    """
+    if not (run.folder and run.status and (run.has_checkpoint or run.state in ("running", "done"))):
         return Html()
-    what = "Train it longer with" if run.state == "done" else "Go on with"
-    return tag("p", tag("span", what), tag("code", str(command)), class_="resume")
+    is_done = run.state == "done"
+    command = resume_command(run.folder, _twice_as_long(run) if is_done else "")
+    what = "Train it longer with" if is_done else "Go on with"
+    return tag("p", tag("span", what), tag("code", command), class_="resume")
+
+
+def _twice_as_long(run: Run) -> str:
+    """In the unit that the run was given in."""
+    epochs = whole(dig(plain_yaml(run.config), "engine", "epochs"))
+    return f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * (run.total_steps or run.step)}"
 
 
 def config(run: Run) -> Html:
@@ -91,13 +105,13 @@ def _progress_bar(run: Run) -> str:
 
 def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
     """'dsprites, 735,280 + 2,000 images 1 x 64 x 64', 'conv', '10 normal latents', ..., as far as it is known."""
-    total, *used = (number(dig(environment, "data", name)) for name in ("images", "train", "validation"))
+    total, *used = (whole(dig(environment, "data", name)) for name in ("images", "train", "validation"))
     shape = dig(environment, "data", "image_shape")
     size = f"{images(total, *used)} {_readable(shape) if shape else ''}".rstrip() if total is not None else ""
     yield ", ".join(filter(None, [str(dig(environment, "choices", "dataset") or ""), size]))
     yield str(dig(environment, "choices", "architecture") or "")
     yield f"{latent} latents" if (latent := dig(environment, "model", "latents")) else ""
-    parameters = number(dig(environment, "model", "parameters"))
+    parameters = whole(dig(environment, "model", "parameters"))
     yield f"{count(parameters)} parameters" if parameters is not None else ""
     yield str(dig(environment, "choices", "divergence") or "")
     yield " ".join(str(environment[key]) for key in ("device", "precision") if environment.get(key))
@@ -111,7 +125,7 @@ def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str,
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             yield from _leaves(dict(enumerate(value, 1)), f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _readable(value)
+            yield plain(f"{prefix}{key}"), plain(_readable(value), LONG, lines=True)
 
 
 def _readable(value: object) -> str:
@@ -120,5 +134,5 @@ def _readable(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return count(value)
+        return f"{value:,}"
     return "-" if value is None else str(value)

@@ -1,5 +1,6 @@
 """Moving pictures, for ever: the latents walked back and forth, and what training made of the same codes."""
 
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.split import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.drawing.layout import check_size, most_frames
 from vae_runner.drawing.movie import Movie
 from vae_runner.drawing.paint import to_pixels
-from vae_runner.files import read_json
+from vae_runner.foreign import dig, read_bytes, read_json, whole
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
 from vae_runner.visualisation.picture import Phase, Picture, Scene
@@ -85,8 +86,9 @@ class Animation(Picture):
 
     def _traversal(self, scene: Scene) -> Movie:
         state = scene.state(self.phase)
-        grid = self.traversal.grid(state)
-        latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
+        with evaluating(state[MODEL]):
+            grid = self.traversal.grid(state)
+            latents, several = self.traversal.latents(state), len(state[MODEL].priors()) > 1
         tiles = to_pixels(grid.values(), grid.title)
         tiles = tiles.reshape(len(latents), -1, *tiles.shape[1:])[:, grid.lead :].swapaxes(0, 1)  # (T, N, H, W, C)
         texts = list(grid.column_labels[grid.lead :])
@@ -155,7 +157,8 @@ class History:
         return min(MOST_FRAMES, most_frames(len(layout["tops"]), len(layout["lefts"]), size, self.scale))
 
     def _layout(self, step: int) -> dict[str, Any] | None:
-        return read_json(self.source / f"{self.of}-{step:07d}.json").get("layout")
+        layout = read_json(self.source / f"{self.of}-{step:07d}.json").get("layout")
+        return layout if _is_layout(layout) else None
 
     def _tiles(self, step: int) -> np.ndarray | None:
         """The picture's tiles in their own size, (N, H, W, 1 or 3)."""
@@ -163,15 +166,27 @@ class History:
         layout = self._layout(step)
         if layout is None or not file.exists():
             return None
-        with Image.open(file) as picture:
-            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+        try:
+            with Image.open(io.BytesIO(read_bytes(file))) as picture:
+                pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+        except Exception:  # Pillow raises nearly anything on a damaged file
+            return None
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         height, width, scale = layout["tile_height"], layout["tile_width"], layout["scale"]
         tiles = [pixels[y : y + height : scale, x : x + width : scale] for y in layout["tops"] for x in layout["lefts"]]
-        return np.stack(tiles)
+        is_whole = all(tile.size and tile.shape == tiles[0].shape for tile in tiles)
+        return np.stack(tiles) if is_whole else None
+
+
+def _is_layout(layout: Any) -> bool:
+    """Whether it says where the tiles of a picture are."""
+    sides = [whole(dig(layout, name)) for name in ("tile_height", "tile_width", "scale", "columns")]
+    places = [dig(layout, name) for name in ("tops", "lefts")]
+    are_places = all(isinstance(at, list) and at and all(whole(place) is not None for place in at) for at in places)
+    return all(sides) and whole(dig(layout, "lead")) is not None and are_places and sides[2] <= min(sides[:2])
 
 
 def _steps(folder: Path, name: str) -> list[int]:
     """The steps that there is a picture of that name of, ascending."""
     ends = (file.stem.removeprefix(f"{name}-") for file in folder.glob(f"{name}-*.png"))
-    return sorted(int(end) for end in ends if end.isdigit())
+    return sorted(int(end) for end in ends if end.isdecimal())

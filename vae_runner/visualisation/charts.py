@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.split import ImageData, factors_of
 from vae_runner.drawing.chart.canvas import Canvas
 from vae_runner.drawing.chart.figures import NARROW, Bar, bars, scatter
@@ -63,7 +63,8 @@ class KLBars(Picture):
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         state = scene.state(self.phase)
-        rows = _latents(state)
+        with evaluating(state[MODEL]):
+            rows = _latents(state)
         live = sum(row.kl_nats >= self.dead_below for row in rows)
         total = f"{sum(row.kl_nats for row in rows):.2f} nats in {live} of {len(rows)} latents"
         title = f"KL per latent, step {state[STEP]:,}: {total}"
@@ -109,9 +110,10 @@ class LatentScatter(Picture):
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         state = scene.state(self.phase)
-        across, up = self._chosen(state)
+        with evaluating(state[MODEL]):
+            across, up = self._chosen(state)
+            means = [posterior.mean.detach() for posterior in posteriors_of(state)]
         factors = state.get(FACTORS) or {}
-        means = [posterior.mean for posterior in posteriors_of(state)]
         x, y = (means[latent.space][:, latent.dim].cpu() for latent in (across, up))
         codes = torch.stack([x, y], 1)
         name = self.colour or _followed_most(codes, factors)

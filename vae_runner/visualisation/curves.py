@@ -1,6 +1,5 @@
 """Charts over the steps of a run: its schedules, before it starts, and its losses."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ from vae_runner.drawing.chart.axes import Series
 from vae_runner.drawing.chart.figures import Panel, panels
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.palette import COLOURS
+from vae_runner.foreign import json_object, number
+from vae_runner.foreign import whole as count
 from vae_runner.signature import enforced, positive
 from vae_runner.visualisation.charts import Chart
 from vae_runner.visualisation.picture import Picture, Scene
@@ -111,7 +112,7 @@ class LossCurves(Picture):
         ]
 
     def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-        points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
+        points = [(record["step"], record[name]) for record in records if name in record]
         every = -(-len(points) // self.points) or 1
         return [*points[:-1:every], *points[-1:]]
 
@@ -140,7 +141,7 @@ class _Log:
         self._records: list[dict[str, Any]] = []
 
     def records(self, file: Path) -> list[dict[str, Any]]:
-        """What the whole lines hold, without its lists."""
+        """The figures of the whole lines; a line that is no record is left out."""
         if not file.exists():
             return []
         with open(file, "rb") as log:
@@ -151,12 +152,15 @@ class _Log:
             new = log.read()
         whole = new[: new.rfind(b"\n") + 1]
         self._end += len(whole)
-        self._records += map(_without_lists, map(json.loads, whole.splitlines()))
+        read = map(json_object, whole.decode("utf-8", "replace").split("\n")[:-1])
+        self._records += [_figures(record) for record in read if record and count(record.get("step")) is not None]
         return self._records
 
 
-def _without_lists(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if not isinstance(value, list)}
+def _figures(record: dict[str, Any]) -> dict[str, Any]:
+    """Its numbers, and what it is of."""
+    figures = {name: figure for name, value in record.items() if (figure := number(value)) is not None}
+    return {**figures, "step": count(record["step"]), "split": record.get("split")}
 
 
 def _panel(title: str, curves: Sequence[Series], is_schedule: bool = False) -> Panel:

@@ -1,7 +1,8 @@
 """What a walker is: from a model and a batch of images, both in the state, to a grid of decoded images.
 
-Whoever runs a walker (`Pictures` in `callbacks`) does so in evaluation mode, without gradients and under a generator of
-its own, so that training is the same with it and without it. A new one overrides `vis`, or `grid` to add labels.
+A walker that is called puts the model into evaluation mode and keeps no gradients; whoever runs it in a training
+(`Pictures` in `callbacks`) does so under a generator of its own, so that training is the same with it and without it. A
+new one overrides `vis`, or `grid` to add labels.
 
 Codes are what a model's `encode` returns and its `decode` takes: (B, D) for one latent space, a tuple of them for
 several. A walker varies all spaces, or the one that was chosen (`space_id`); then the others hold the codes of the
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import AutoEncoderBase, as_sample
+from vae_runner.auto_encoder import AutoEncoderBase, as_sample, evaluating
 from vae_runner.datasets.split import ImageData
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.layout import check_size
@@ -129,12 +130,15 @@ class LatentWalker(Picture):
         return Grid(self.vis(state), self.row_size)
 
     def __call__(self, state: State) -> Grid:
-        """Make the grid, and put it where `to_file` and `to_key` said; returns it."""
-        if MODEL in state and self.data_key in state:
-            self.check(state[MODEL])
-            self.check_size(state[MODEL], state[self.data_key].shape)
-        grid = self.grid(state)
-        grid.scale = grid.scale or self.scale
+        """Make the grid, in evaluation mode and without gradients, which are then as they were, and put it where
+        `to_file` and `to_key` said; returns it.
+        """
+        with evaluating(state[MODEL]) if MODEL in state else torch.no_grad():
+            if MODEL in state and self.data_key in state:
+                self.check(state[MODEL])
+                self.check_size(state[MODEL], state[self.data_key].shape)
+            grid = self.grid(state)
+        grid.images, grid.scale = grid.images.detach(), grid.scale or self.scale  # it may show what the state has
         if self._state_key is not None:
             state[self._state_key] = grid.images
         if self._file is not None:

@@ -6,6 +6,8 @@ there. Image (r, c) begins at left + c (tile_width + gap), top + r (tile_height 
 own size; else the pictures are shown whole.
 """
 
+import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +16,16 @@ from typing import Any
 from PIL import Image
 
 from vae_runner.drawing.sheet import Row, matrix, most_images, rows_of_images
-from vae_runner.files import json_object
-from vae_runner.report.folder import dig, number
-from vae_runner.report.picture import read_text
+from vae_runner.foreign import dig, json_object, number, read_bytes
+from vae_runner.report.picture import MOST_BYTES, read_text
 from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.text import plain
 
 __all__ = ["contact_sheet", "shared_pictures"]
 
 MOST_RUNS = 40  # on a sheet
 MOST_LINES = 5  # of a label
+LONGEST = 100  # characters of a picture's name
 MOST_PIXELS = 30_000_000  # of a picture that is read
 TRAVERSED = 3  # latents shown of each run
 WANTED = 16  # images of each run, where they are all of a kind
@@ -75,14 +78,17 @@ class Tiles:
 
 def shared_pictures(sweep: Sweep) -> list[str]:
     """The names of pictures that two runs have, or the only run that has any."""
-    names = [{file.stem for file in (job.folder / "grids").glob("*.png")} for job in sweep.jobs]
+    names = [
+        {file.stem for file in (job.folder / "grids").glob("*.png") if plain(file.stem, LONGEST) == file.stem}
+        for job in sweep.jobs
+    ]
     least = min(2, sum(map(bool, names)))
     return sorted(name for name in set().union(*names) if sum(name in own for own in names) >= least)
 
 
 def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
     """Returns the PNG file of the runs' pictures of that name; None where no run has one that can be read."""
-    having = [job for job in sweep.jobs if (job.folder / "grids" / f"{name}.png").exists()]
+    having = [job for job in sweep.jobs if os.path.exists(job.folder / "grids" / f"{name}.png")]
     tiles = [own for job in having[:MOST_RUNS] if (own := _read(sweep, job, name))]
     if not tiles:
         return None
@@ -97,11 +103,11 @@ def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
 def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
     file = job.folder / "grids" / f"{name}.png"
     try:
-        with Image.open(file, formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(read_bytes(file, MOST_BYTES)), formats=["PNG"]) as image:
             if image.width * image.height > MOST_PIXELS:
                 return None
             picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # Pillow raises nearly anything on a damaged file
         return None
     details = json_object(read_text(file.with_suffix(".json"))) or {}
     lines = [f"{key}={value}" for key, value in job.apart.items()] or [job.name]

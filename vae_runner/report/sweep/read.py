@@ -5,19 +5,24 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from vae_runner.foreign import dig
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
-from vae_runner.report.folder import Run, dig, is_run, read_run
+from vae_runner.report.folder import Run, is_run, read_run
 from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger
 from vae_runner.report.sweep.settings import Settings, differences, label_keys, read_settings
+from vae_runner.text import cell, plain
 
-__all__ = ["Job", "Sweep", "find_runs", "read_sweep", "table"]
+__all__ = ["Job", "Sweep", "csv_text", "find_runs", "read_sweep", "table"]
 
+Content = TypeVar("Content")
+
+LONGEST = 1000  # characters of a reason
 LONG = 80  # characters of a label that stands in a sentence
 MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
 REASONS = {"missing": "never started", "killed": "its process is gone"}  # of states that nobody was left to explain
@@ -53,12 +58,14 @@ class Job:
     def state(self) -> str:
         if self.is_missing:
             return "missing"
-        return self.run.state if self.run.status else "not begun"
+        if self.run.status:
+            return self.run.state
+        return "unreadable" if self.run.faults else "not begun"
 
     @property
     def reason(self) -> str:
-        told = self.run.status.get("reason") or REASONS.get(self.state, "")
-        return " ".join(str(told).split())
+        told = self.run.status.get("reason") or REASONS.get(self.state) or "; ".join(self.run.faults)
+        return plain(" ".join(str(told).split()), LONGEST)
 
     @property
     def active(self) -> tuple[int, int] | None:
@@ -114,7 +121,7 @@ def find_runs(folder: Path) -> list[Path]:
 def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
     """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began."""
     folders = list(folders)
-    settings = [read_settings(folder) for folder in folders]
+    settings = [_read(folder, read_settings, lambda fault: Settings()) for folder in folders]
     ledger = read_ledger(base)
     missing = _missing(folders, ledger) if ledger else []
     keys = list(dict.fromkeys([*label_keys(settings), *(ledger.swept if missing else ())]))
@@ -122,7 +129,7 @@ def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
         Job(
             folder,
             _name(folder, base),
-            read_run(folder, with_pictures=False),
+            _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault])),
             own,
             {key: own.values[key] for key in keys if key in own.values},
         )
@@ -140,18 +147,35 @@ def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
 
 def table(sweep: Sweep) -> str:
     """The text of sweep.csv: a line for each run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     figures = ("neg_elbo", "bits_per_dim", "recon", "kl")
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
-    writer.writerow(["name", *sweep.keys, "status", "reason", "step", *figures, *behind])
+    rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind]]
     for job in sweep.jobs:
         active = job.active or (None, None)
         values = [*map(job.validated, figures), *active, job.seconds, job.images_per_second]
         settings = [job.apart.get(key, "") for key in sweep.keys]
         best = "best" if job.is_best else ""
-        writer.writerow([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best])
+        rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best])
+    return csv_text(rows)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """The text of a CSV file, which a spreadsheet may open: no text in it is a formula."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def _read(folder: Path, read: Callable[[Path], Content], otherwise: Callable[[str], Content]) -> Content:
+    """What `read` makes of a folder; a run that is not to be read must not end the comparison of all others."""
+    try:
+        return read(folder)
+    except Exception as error:
+        return otherwise(f"it cannot be read: {type(error).__name__}: {error}")
+
+
+def _read_figures(folder: Path) -> Run:
+    return read_run(folder, with_pictures=False)
 
 
 def _missing(folders: Sequence[Path], ledger: Ledger) -> list[int]:
@@ -173,7 +197,7 @@ def _in_order(jobs: Iterable[Job]) -> list[Job]:
 def _name(folder: Path, base: Path) -> str:
     """As seen from the base, where it lies below it."""
     folder, base = folder.resolve(), base.resolve()
-    return folder.relative_to(base).as_posix() if base in folder.parents else folder.name
+    return plain(folder.relative_to(base).as_posix() if base in folder.parents else folder.name)
 
 
 def _natural(name: str) -> list[Any]:

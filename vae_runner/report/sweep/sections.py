@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
+from vae_runner.foreign import dig
 from vae_runner.report.chart import Point, Series, chart, thinned
 from vae_runner.report.curves import NATS
 from vae_runner.report.figures import points
-from vae_runner.report.folder import dig
 from vae_runner.report.gallery import embedded
 from vae_runner.report.human import count, plural
 from vae_runner.report.markup import Html, tag
@@ -16,9 +17,11 @@ from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.read import Job, Sweep
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
+from vae_runner.text import plain
 
 __all__ = ["sections"]
 
+LONG = 1000  # characters of a command
 MOST_NOTES = 12
 MOST_POINTS = 200  # of a curve
 ABOUT = {
@@ -51,14 +54,14 @@ def _title(sweep: Sweep) -> Html:
         "header",
         tag("h1", sweep.name),
         tag("p", tag("span", f"{plural(len(sweep.jobs), 'run')}: {told}"), class_="progress"),
-        tag("p", tag("code", next(iter(commands))), class_="resume") if len(commands) == 1 else "",
+        tag("p", "Started by ", tag("code", next(iter(commands))), class_="quiet") if len(commands) == 1 else "",
     )
 
 
 def _command(job: Job) -> str:
-    """What the run was started with."""
+    """What the run says that it was started with: told, and not offered as a command to copy."""
     commands = dig(job.run.environment, "commands")
-    return str(commands[0]) if isinstance(commands, list) and commands else ""
+    return plain(commands[0], LONG) if isinstance(commands, list) and commands else ""
 
 
 def _notes(sweep: Sweep) -> Html:
@@ -69,9 +72,11 @@ def _notes(sweep: Sweep) -> Html:
         found.append(("warning", text))
     for job in sweep.jobs:
         if job.state not in ("done", "running", "missing"):  # those are counted in the title
-            level = "error" if job.state in ("failed", "killed") else "warning"
+            level = "error" if job.state in ("failed", "killed", "unreadable") else "warning"
             where = f" at step {count(job.run.step)}" if job.run.step else ""
             found.append((level, f"{job.short_label}: {job.state}{where}" + (f": {job.reason}" if job.reason else "")))
+        elif job.run.faults:
+            found.append(("warning", f"{job.short_label}: {'; '.join(job.run.faults)}"))
     rest = len(found) - MOST_NOTES
     more = [("note", f"{plural(rest, 'more run')} not done.")] if rest > 0 else []
     return notes([*found[:MOST_NOTES], *more])
@@ -83,7 +88,7 @@ def _contact_sheets(sheets: Sequence[Picture]) -> Html:
         tag(
             "figure",
             tag("h3", sheet.title),
-            tag("a", embedded(sheet, f"{sheet.name} of each run"), href=f"contact-{sheet.name}.png"),
+            tag("a", embedded(sheet, f"{sheet.name} of each run"), href=quote(f"contact-{sheet.name}.png")),
             tag("figcaption", ABOUT[sheet.words[0]]) if sheet.words[0] in ABOUT else "",
             class_="wide",
         )

@@ -3,8 +3,6 @@
 The spread is the sample standard deviation, sqrt(sum (x - mean)^2 / (n - 1)), of which there is none for one run.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from statistics import mean, stdev
 from vae_runner.report.human import count, nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.read import Job, Sweep, csv_text
 
 __all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
 
@@ -88,16 +86,14 @@ def seeds_csv(sweep: Sweep) -> str:
     found = groups(sweep)
     if not found:
         return ""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [f"{name}_{part}" for name, *_ in FIGURES for part in ("mean", "sd")]
-    writer.writerow([*_keys(sweep), "runs", *names, "best"])
+    rows: list[list[object]] = [[*_keys(sweep), "runs", *names, "best"]]
     for group in found:
         values = [value for *_, get, _ in FIGURES for value in group.figure(get)]
         cells = ["" if value is None else f"{value:.6g}" for value in values]
         settings = [group.apart.get(key, "") for key in _keys(sweep)]
-        writer.writerow([*settings, len(group.jobs), *cells, "best" if group.is_best else ""])
-    return text.getvalue()
+        rows.append([*settings, len(group.jobs), *cells, "best" if group.is_best else ""])
+    return csv_text(rows)
 
 
 def _keys(sweep: Sweep) -> list[str]:

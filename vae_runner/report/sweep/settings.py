@@ -5,17 +5,17 @@ A run's settings are the options chosen of each config group (`divergence`: beta
 runs, it follows from the option `divergence`, unless it was typed.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from vae_runner.files import LOADER, has_aliases, json_object
-from vae_runner.report.folder import dig
+from vae_runner import foreign
+from vae_runner.foreign import dig, json_object
 from vae_runner.report.picture import read_text
+from vae_runner.text import plain
 
 __all__ = ["Settings", "differences", "label_keys", "plain_yaml", "read_settings"]
 
@@ -25,6 +25,9 @@ ASIDE = frozenset(
     + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
     + ["dataset.root", "dataset.cache_dir", "resume", "trust"]
 )
+
+
+LONG = 1000  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ def read_settings(folder: Path) -> Settings:
     values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
     if values.get("engine.seed") in (values.get("seed"), "${seed}"):
         values.pop("engine.seed", None)  # it repeats the root's
-    choices = {name: _shown(choice) for name, choice in _choices(folder).items() if not name.startswith("hydra/")}
+    choices = {
+        name: plain(_shown(choice)) for name, choice in _choices(folder).items() if not name.startswith("hydra/")
+    }
     typed = dict(_typed(plain_yaml(folder / ".hydra" / "overrides.yaml")))
     own = {name: value for name, value in typed.items() if name not in values | choices}
     return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
@@ -78,14 +83,14 @@ def _choices(folder: Path) -> Mapping[str, Any]:
     found = dig(environment, "choices")
     if not found:  # a run that has not come so far
         found = dig(plain_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
-    return {str(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
+    return {plain(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
 
 
 def _typed(overrides: Any) -> Iterator[tuple[str, str]]:
     for text in overrides if isinstance(overrides, list) else ():
         name, equals, value = str(text).partition("=")
         if equals:
-            yield name.lstrip("+~"), value
+            yield plain(name.lstrip("+~")), plain(value, LONG)
 
 
 def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -93,7 +98,7 @@ def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _shown(value)
+            yield plain(f"{prefix}{key}"), plain(_shown(value), LONG)
 
 
 def _shown(value: Any) -> str:
@@ -101,14 +106,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, list, Mapping)) or value is None:
-        return json.dumps(value, default=str)
+        with contextlib.suppress(TypeError, ValueError):  # keys that are no texts, numbers of thousands of digits
+            return json.dumps(value, default=str)
     return str(value)
 
 
 def plain_yaml(file: Path) -> Any:
     """Returns the content of a YAML file of plain values; None where there is none, or none that is whole."""
-    try:
-        text = read_text(file)
-        return None if has_aliases(text) else yaml.load(text, LOADER)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return None
+    return foreign.plain_yaml(read_text(file))

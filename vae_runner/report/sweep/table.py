@@ -82,7 +82,7 @@ def config_differences(sweep: Sweep) -> Html:
 
 def _row(job: Job, sweep: Sweep, out: Path, mark: str) -> Html:
     report = job.folder / "report.html"
-    link = quote(os.path.relpath(report.resolve(), out.resolve()))
+    link = quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve())))
     name = tag("a", job.name, href=link) if report.is_file() else job.name
     state = job.state if job.state in ("done", "running", "failed", "interrupted", "killed") else "odd"
     return tag(
