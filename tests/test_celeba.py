@@ -55,13 +55,13 @@ def test_a_part_without_the_list_is_an_error(faces: Path) -> None:  # S5
     with pytest.raises(UserError) as caught:
         CelebA(faces, split="valid")
     assert str(caught.value) == (
-        f"dataset.split=valid needs list_eval_partition.txt in {faces} or the folder above: "
+        f"dataset.split=valid needs list_eval_partition.txt, or the same as .csv, in {faces} or the folder above: "
         "get it from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Eval), or set dataset.split=all"
     )
     assert len(CelebA(faces)) == 6
 
 
-@pytest.mark.parametrize("line", ["000001.jpg", "000001.jpg 3", "000001.jpg,0", "<html> 1 2"])
+@pytest.mark.parametrize("line", ["000001.jpg", "000001.jpg 3", "000001.jpg 0 0", "<html> 1 2"])
 def test_a_damaged_list_is_an_error(faces: Path, line: str) -> None:
     (faces / LIST_NAME).write_text(f"000002.jpg 0\n\n{line}\n")
     with pytest.raises(UserError) as caught:
@@ -164,11 +164,23 @@ def test_the_npy_loader_reads_every_layout(tmp_path: Path, kind: Any, array: np.
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (RGB.astype(np.int64), "its values are int64, expected uint8 or float in [0, 1]"),
+        (
+            RGB.astype(np.int64),
+            "its values are int64, expected uint8 or float in [0, 1]; dataset.levels=[low,high] scales others",
+        ),
         (GRAY > 9, "its values are bool, expected uint8 or float in [0, 1]"),
-        (np.array([[0.0, 1.5]]), "its values go from 0 to 1.5, expected uint8 or float in [0, 1]"),
-        (np.array([[-0.5, 1.0]]), "its values go from -0.5 to 1, expected uint8 or float in [0, 1]"),
-        (np.array([[np.nan, 1.0]]), "its values go from nan to nan, expected uint8 or float in [0, 1]"),
+        (
+            np.array([[0.0, 1.5]]),
+            "its values go from 0 to 1.5, expected float in [0, 1]; dataset.levels=[low,high] scales others",
+        ),
+        (
+            np.array([[-0.5, 1.0]]),
+            "its values go from -0.5 to 1, expected float in [0, 1]; dataset.levels=[low,high] scales others",
+        ),
+        (
+            np.array([[np.nan, 1.0]]),
+            "its values go from nan to nan, expected float in [0, 1]; dataset.levels=[low,high] scales others",
+        ),
         (GRAY[0], "its shape is (5,)"),
         (np.zeros((2, 3, 5, 5), np.uint8), "its shape is (2, 3, 5, 5)"),
         (np.zeros((1, 5, 5, 3), np.uint8), "its shape is (1, 5, 5, 3)"),

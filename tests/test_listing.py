@@ -1,12 +1,19 @@
+import contextlib
 import os
+import socket
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from photos import write_noise
+from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from vae_runner.datasets import SimpleImageFolder, make_dataset
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS
+from vae_runner.datasets.listing import IMAGE_EXTENSIONS, describe_others, list_folder
 from vae_runner.errors import UserError
 
 
@@ -85,6 +92,73 @@ def test_hidden_files_folders_and_pipes_do_not_count(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.png", "folder.png/b.png"]
 
 
+def test_only_regular_files_and_links_to_them_count(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "elsewhere/b.jpg", "folder.png/c.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path):  # a path of it has to be short
+        listening.bind("socket.png")
+    for name, target in {"p": "pipe.png", "s": "socket.png", "d": "/dev/zero", "f": "folder.png", "r": "a.png"}.items():
+        (tmp_path / f"{name}.png").symlink_to(target)
+    (tmp_path / "chain.png").symlink_to("p.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    entries, others = list_folder(tmp_path, [".png"])
+    assert [entry.name for entry in entries] == ["a.png", "folder.png/c.png", "gone.png", "r.png"]
+    assert others == {"pipes, sockets or devices": 6, ".jpg": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["", "store=False", "store=False, skip_bad=True", "loader=Image.open"])
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path, arguments: str) -> None:
+    for number in range(3):
+        write_noise(tmp_path / f"x/{number}.png", (8, 8, 3))
+    code = (
+        "import os, torch\n"
+        "from PIL import Image\n"
+        "from vae_runner.datasets import SimpleImageFolder\n"
+        f"data = SimpleImageFolder('x', image_size=8, cache_dir='cache'{', ' + arguments if arguments else ''})\n"
+        "os.unlink('x/1.png'); os.mkfifo('x/1.png')\n"
+        "for read in (lambda: data[1], lambda: data.gather(torch.tensor([0])), lambda: data.provenance):\n"
+        "    try: read()\n"
+        "    except Exception as error: print(error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "1.png" in told.stdout + told.stderr
+
+
+def test_what_is_left_out_is_counted_by_its_ending(tmp_path: Path) -> None:
+    touch(tmp_path, "a.HEIC", "b.heic", "c/notes.txt", "README", ".hidden.txt", "d.averyverylongending", "e.")
+    with pytest.raises(UserError) as caught:
+        SimpleImageFolder(tmp_path)
+    assert str(caught.value).endswith(
+        f" under {tmp_path}; other files: 3 without an ending, 2 .heic, 1 .txt; set dataset.root=DIR"
+    )
+    others = Counter({f".{number}": number for number in range(1, 12)})
+    assert describe_others(others).endswith(", 4 .4, 3 more endings")
+    assert describe_others(Counter()) == ""
+
+
+@pytest.mark.parametrize(
+    "ending", ["jfif", "jpe", "jif", "avif", "jp2", "j2k", "webp", "apng", "dib", "tga", "qoi", "pnm"]
+)
+def test_every_ending_that_counts_can_be_read(tmp_path: Path, ending: str) -> None:
+    if f".{ending}" not in IMAGE_EXTENSIONS:
+        pytest.skip("this Pillow has no decoder for it")
+    kind = {"jif": "JPEG", "apng": "PNG", "qoi": "QOI", "pnm": "PPM"}.get(ending)
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(tmp_path / f"x.{ending.upper()}", kind)
+    pixels = 255 * SimpleImageFolder(tmp_path, image_size=16).gather(torch.tensor([0]))[0, :, 8, 8]
+    assert (pixels - torch.tensor([200.0, 100, 50])).abs().max() < 6
+
+
+def test_endings_without_a_decoder_are_not_promised() -> None:
+    code = (
+        "from PIL import features\n"
+        "features.check = lambda name: False\n"
+        "from vae_runner.datasets.listing import IMAGE_EXTENSIONS\n"
+        "assert not {'.avif', '.jp2'} & set(IMAGE_EXTENSIONS) and '.jfif' in IMAGE_EXTENSIONS"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:  # S1
     with pytest.raises(UserError) as caught:
         SimpleImageFolder(tmp_path / "x")
@@ -99,7 +173,7 @@ def test_an_empty_folder_is_named_with_the_endings(tmp_path: Path) -> None:  # S
     touch(tmp_path, "a.txt")
     with pytest.raises(UserError) as caught:
         make_dataset(tmp_path, ["JPG", ".jpeg"])
-    assert str(caught.value) == f"no images (.jpg .jpeg) under {tmp_path}; set dataset.root=DIR"
+    assert str(caught.value) == f"no images (.jpg .jpeg) under {tmp_path}; other files: 1 .txt; set dataset.root=DIR"
     with pytest.raises(UserError, match=r"no images \(\.jpg \.jpeg \.png \.webp \.bmp .*\) under "):
         SimpleImageFolder(tmp_path)
 

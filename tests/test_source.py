@@ -1,5 +1,6 @@
 import os
 import pickle
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -110,10 +111,21 @@ def test_a_zip_without_images_and_a_folder_with_a_zip_are_explained(photos: Path
     pack(photos, tmp_path / "z/x.zip")
     with pytest.raises(UserError, match=r"no images .* under .*/z, but .*/z/x.zip is there and can be the root itself"):
         SimpleImageFolder(tmp_path / "z")
-    with pytest.raises(UserError, match=r"no images \(.blob\) in .*x.zip; set dataset.root=DIR or a zip"):
+    with pytest.raises(
+        UserError, match=r"no images \(.blob\) in .*x.zip; other files: 4 .png; set dataset.root=DIR or a zip"
+    ):
         SimpleImageFolder(tmp_path / "z/x.zip", extensions=["blob"])
     with pytest.raises(UserError, match=r"dataset.loader takes paths, and .* is a zip: unpack it"):
         SimpleImageFolder(tmp_path / "z/x.zip", loader=Image.open)
+
+
+def test_a_link_in_a_zip_is_named_as_one(photos: Path, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("a/link.png")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(pack(photos, tmp_path / "x.zip"), "a") as packed:
+        packed.writestr(link, "n1.PNG")
+    data = SimpleImageFolder(tmp_path / "x.zip", image_size=8, cache_dir=tmp_path, skip_bad=True)
+    assert data.skipped["a/link.png"].endswith(": it is a link; pack the file that it leads to")
 
 
 def test_names_that_are_no_utf8_are_read_and_can_be_printed(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def expected(count: int = COUNT) -> torch.Tensor:
 
 
 def stores(tmp_path: Path) -> list[Path]:
-    return sorted(path for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock"))
+    return sorted(path for path in (tmp_path / "cache").iterdir() if path.name.startswith("images-"))
 
 
 def test_the_store_has_every_pixel_and_is_used_again(
@@ -417,10 +417,10 @@ def test_a_permission_given_later_is_noticed(
 ) -> None:
     opened = folder.SimpleImageFolder._pixels
 
-    def refused(self: Any, file: Any, entry: Any) -> np.ndarray:
+    def refused(self: Any, file: Any, entry: Any, look: Any) -> np.ndarray:
         if entry.name == "0007.png":
             raise PermissionError(errno.EACCES, "Permission denied")
-        return opened(self, file, entry)
+        return opened(self, file, entry, look)
 
     with monkeypatch.context() as patch:
         patch.setattr(folder.SimpleImageFolder, "_pixels", refused)

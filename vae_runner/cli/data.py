@@ -26,9 +26,9 @@ examples:
   vae-data stores --remove 3f09      # the one whose key begins like that
   vae-data stores --older-than 30    # all that were not used for 30 days; --all: all
 
-check: every file is read and decoded once, as training would: how many there are, their sizes, formats and modes,
-duplicates, files that cannot be read and why, the size of the prepared store and the time to make it. Nothing is
-written. The settings are those of vae-train, see vae-train --help.
+check: every file is read and decoded once, as training would: how many there are, in which folders, their sizes,
+formats and modes, how bright those of more than 8 bits are, duplicates, files that are left out, files that cannot be
+read and why, the size of the prepared store and the time to make it. Nothing is written. The settings are those of vae-train, see vae-train --help.
 
 stores: one that a run is using, or preparing, is kept.
 

@@ -1,7 +1,8 @@
 """CelebA: 202,599 aligned photographs of faces, 178x218, with official training, validation and test parts.
 
 It is not fetched from here, for its licence has to be accepted: img_align_celeba.zip and list_eval_partition.txt are on
-the page of the authors. The usual centre crops, before resizing to 64x64, are 148 (VAEs and WAEs), 140 and 108 (GANs).
+the page of the authors. What Kaggle ships, with list_eval_partition.csv, is read too. The usual centre crops, before
+resizing to 64x64, are 148 (VAEs and WAEs), 140 and 108 (GANs).
 
 Ziwei Liu, Ping Luo, Xiaogang Wang and Xiaoou Tang, "Deep learning face attributes in the wild", ICCV 2015,
 https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
@@ -14,9 +15,12 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from vae_runner.datasets.depth import Levels
 from vae_runner.datasets.folder import Channels, Count, SimpleImageFolder, Size, Transform
 from vae_runner.datasets.imaging import Decoding, Fit
-from vae_runner.datasets.listing import Entry
+from vae_runner.datasets.layouts import aligned_photos, compare_count, describe_folders, take_photos
+from vae_runner.datasets.listing import Entry, printable
+from vae_runner.datasets.partition import LIST_NAMES, find_list, read_list, stem
 from vae_runner.datasets.source import Source, open_source
 from vae_runner.errors import UserError
 from vae_runner.signature import enforced
@@ -26,11 +30,10 @@ __all__ = ["COUNTS", "LIST_NAME", "CelebA"]
 Split = Literal["all", "official", "train", "valid", "test"]
 
 URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-LIST_NAME = "list_eval_partition.txt"
+LIST_NAME = LIST_NAMES[0]
 ZIP_NAME = "img_align_celeba.zip"
 COUNTS = {"all": 202_599, "official": 182_637, "train": 162_770, "valid": 19_867, "test": 19_962}  # as published
 _CONTENT = f"with {ZIP_NAME} in it, packed or unpacked, and, for dataset.split, {LIST_NAME} beside, both from {URL}"
-_PARTS = {"0": "train", "1": "valid", "2": "test"}  # as the list has them
 
 logger = logging.getLogger("vae_runner")
 
@@ -41,9 +44,9 @@ class CelebA(SimpleImageFolder):
 
     Args:
         root: the folder that img_align_celeba.zip was unpacked into, at any depth; or the zip; or the folder it is in.
-        split: "train", "valid" or "test" as in list_eval_partition.txt, which lies in `root`, the folder above, or Eval
-            in one of them; "official": train and valid together, of which a run trains on the one and is validated on
-            the other; "all" needs no list, nor, with a warning, does "official".
+        split: "train", "valid" or "test" as in list_eval_partition.txt or .csv, see `partition`; "official": train and
+            valid together, of which a run trains on the one and is validated on the other; "all" needs no list, nor,
+            with a warning, does "official".
         crop: 148, 140 and 108 are usual; None: as `fit` says.
 
     A count of images other than the published one is logged as a warning. The other arguments are those of
@@ -63,6 +66,7 @@ class CelebA(SimpleImageFolder):
         fit: Fit = "crop",
         background: str = "white",
         decoding: Decoding = "fast",
+        levels: Levels | None = None,
         store: bool = True,
         cache_dir: str | Path | None = None,
         workers: Count | None = None,
@@ -71,7 +75,7 @@ class CelebA(SimpleImageFolder):
         if split not in get_args(Split):
             raise UserError(f"dataset.split must be one of {', '.join(get_args(Split))}, got {split!r}")
         self.split = split
-        self._part_of: dict[str, str] = {}  # of each image by its file name
+        self._part_of: dict[str, str] = {}  # of each image by its name without the ending
         super().__init__(
             root,
             transform=transform,
@@ -82,6 +86,7 @@ class CelebA(SimpleImageFolder):
             fit=fit,
             background=background,
             decoding=decoding,
+            levels=levels,
             store=store,
             cache_dir=cache_dir,
             workers=workers,
@@ -98,7 +103,7 @@ class CelebA(SimpleImageFolder):
         if self.split != "official" or not self._part_of:
             return None
         self._settle()
-        parts = [self._part_of[_file_name(entry)] for entry in self.entries]
+        parts = [self._part_of[stem(entry.name)] for entry in self.entries]
         train, valid = (
             torch.tensor([i for i, part in enumerate(parts) if part == name]) for name in ("train", "valid")
         )
@@ -107,11 +112,17 @@ class CelebA(SimpleImageFolder):
     def _open(self) -> Source:
         if not self.root.is_dir():
             return self._sourced(self.root)
+        packed = [folder / ZIP_NAME for folder in (self.root, self.root / "Img") if (folder / ZIP_NAME).is_file()]
         try:
-            return super()._open()
+            loose = super()._open()
         except UserError:
-            packed = [folder / ZIP_NAME for folder in (self.root, self.root / "Img") if (folder / ZIP_NAME).is_file()]
             return self._sourced(packed[0] if packed else self.root)
+        is_whole = aligned_photos(loose.entries) or len(loose.entries) == COUNTS["all"]
+        if packed and not is_whole:
+            log = "%s is read, and the images beside it are left out: %s"
+            logger.info(log, printable(packed[0]), describe_folders(loose.entries))
+            return self._sourced(packed[0])
+        return loose
 
     def _sourced(self, root: Path) -> Source:
         try:
@@ -120,54 +131,30 @@ class CelebA(SimpleImageFolder):
             raise UserError(f"{error}, {_CONTENT}") from None
 
     def _choose(self, entries: list[Entry]) -> list[Entry]:
+        entries = take_photos(entries, aligned_photos, self.root)
         if self.split != "all":
             entries = self._of_list(entries)
         expected = COUNTS[self.split if self._part_of else "all"]
-        if len(entries) != expected:
-            counts = f"{len(entries):,} images, expected {expected:,}"
-            logger.warning("CelebA (%s) under %s has %s", self.split, self.root, counts)
+        compare_count(f"CelebA ({self.split})", self.root, len(entries), expected)
         return entries
 
     def _of_list(self, entries: list[Entry]) -> list[Entry]:
         """Those of the files that the official list has in the part."""
-        file = self._list_file()
-        if file is None and self.split == "official":
+        found = find_list(self.source, entries)
+        if found is None and self.split == "official":
             logger.warning("no %s by %s: validating on images chosen at random instead of the official ones; "
                            "get it from %s (Eval)", LIST_NAME, self.root, URL)  # fmt: skip
             return entries
-        if file is None:
+        if found is None:
             raise UserError(
-                f"dataset.split={self.split} needs {LIST_NAME} in {self.root} or the folder above: "
-                f"get it from {URL} (Eval), or set dataset.split=all"
+                f"dataset.split={self.split} needs {LIST_NAME}, or the same as .csv, in {printable(self.root)} or "
+                f"the folder above: get it from {URL} (Eval), or set dataset.split=all"
             )
-        self._part_of = _read_list(file)
+        self._part_of = read_list(*found)
         wanted = ("train", "valid") if self.split == "official" else (self.split,)
-        chosen = [entry for entry in entries if self._part_of.get(_file_name(entry)) in wanted]
+        chosen = [entry for entry in entries if self._part_of.get(stem(entry.name)) in wanted]
         if not chosen:
             names = " or ".join(wanted)
-            raise UserError(f"{file} names none of the {len(entries):,} images under {self.root} as {names}")
+            root = printable(self.root)
+            raise UserError(f"{found[0]} names none of the {len(entries):,} images under {root} as {names}")
         return chosen
-
-    def _list_file(self) -> Path | None:
-        here = self.root if self.root.is_dir() else self.root.absolute().parent
-        for folder in (here, here.absolute().parent):
-            for file in (folder / LIST_NAME, folder / "Eval" / LIST_NAME):
-                if file.is_file():
-                    return file
-        return None
-
-
-def _file_name(entry: Entry) -> str:
-    return entry.name.rpartition("/")[2]
-
-
-def _read_list(file: Path) -> dict[str, str]:
-    """The part of each image by its file name, from lines such as '000001.jpg 0'."""
-    part_of = {}
-    for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
-        words = line.split()
-        if words and (len(words) != 2 or words[1] not in _PARTS):
-            raise UserError(f"{file}, line {number}: expected 'NAME.jpg 0', 1 or 2, got {line[:60]!r}")
-        if words:
-            part_of[words[0]] = _PARTS[words[1]]
-    return part_of

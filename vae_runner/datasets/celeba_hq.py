@@ -1,5 +1,7 @@
 """CelebA-HQ: 30,000 faces of CelebA at 1024x1024, as image files or as the arrays that its authors' script writes.
 
+Of the folder that CelebAMask-HQ is published in, the photos are taken and the masks are not, see `layouts`.
+
 Tero Karras, Timo Aila, Samuli Laine and Jaakko Lehtinen, "Progressive growing of GANs for improved quality, stability,
 and variation", ICLR 2018, https://arxiv.org/abs/1710.10196
 """
@@ -11,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vae_runner.datasets.depth import Levels, Look, eight_bits
 from vae_runner.datasets.folder import Channels, Count, SimpleImageFolder, Size, Transform
-from vae_runner.datasets.imaging import Decoding, Fit, as_channels, as_uint8, readable
-from vae_runner.datasets.listing import Entry
+from vae_runner.datasets.imaging import Decoding, Fit, as_channels, readable
+from vae_runner.datasets.layouts import compare_count, hq_photos, take_photos
+from vae_runner.datasets.listing import Entry, open_regular
 from vae_runner.signature import enforced
 
-__all__ = ["CelebA_HQ"]
+__all__ = ["COUNT", "CelebA_HQ"]
+
+COUNT = 30_000  # images, as published
 
 
 @enforced
@@ -25,9 +31,11 @@ class CelebA_HQ(SimpleImageFolder):
 
     Args:
         root: the folder of the images, or a zip of them.
-        as_npy: each image is an .npy file, see `npy_loader`; else a standard image format.
+        as_npy: each image is an .npy file, see `npy_loader`; with `levels`, integers and floats of any range too; else
+            a standard image format.
 
-    The other arguments are those of `SimpleImageFolder`.
+    A count of images other than the published one is logged as a warning. The other arguments are those of
+    `SimpleImageFolder`.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class CelebA_HQ(SimpleImageFolder):
         fit: Fit = "crop",
         background: str = "white",
         decoding: Decoding = "fast",
+        levels: Levels | None = None,
         store: bool = True,
         cache_dir: str | Path | None = None,
         workers: Count | None = None,
@@ -61,6 +70,7 @@ class CelebA_HQ(SimpleImageFolder):
             fit=fit,
             background=background,
             decoding=decoding,
+            levels=levels,
             store=store,
             cache_dir=cache_dir,
             workers=workers,
@@ -77,25 +87,44 @@ class CelebA_HQ(SimpleImageFolder):
         with readable(path):
             return _npy_image(path)
 
-    def _image(self, file: str | BinaryIO) -> Image.Image:
-        return as_channels(_npy_image(file), self.recipe.channels) if self.as_npy else super()._image(file)
+    def _choose(self, entries: list[Entry]) -> list[Entry]:
+        entries = take_photos(entries, hq_photos, self.root)
+        compare_count("CelebA-HQ", self.root, len(entries), COUNT)
+        return entries
 
-    def _pixels(self, file: BinaryIO, entry: Entry) -> NDArray:
-        return self.recipe.pixels(_npy_image(file), entry.name) if self.as_npy else super()._pixels(file, entry)
+    def _image(self, file: BinaryIO) -> Image.Image:
+        if not self.as_npy:
+            return super()._image(file)
+        return as_channels(_npy_image(file, self.recipe.levels), self.recipe.channels)
 
-    def _glance(self, file: BinaryIO) -> None:
-        if self.as_npy:
+    def _pixels(self, file: BinaryIO, entry: Entry, look: Look) -> NDArray:
+        if not self.as_npy:
+            return super()._pixels(file, entry, look)
+        return self.recipe.pixels(_npy_image(file, self.recipe.levels, look), entry.name)
+
+    def _glance(self, file: BinaryIO, look: Look | None) -> None:
+        if not self.as_npy:
+            super()._glance(file, look)
+        elif look is None:
             np.lib.format.read_magic(file)
         else:
-            super()._glance(file)
+            _npy_image(file, self.recipe.levels, look)
 
 
-def _npy_image(file: str | Path | BinaryIO) -> Image.Image:
+def _npy_image(
+    file: str | Path | BinaryIO, levels: tuple[float, float] | None = None, look: Look | None = None
+) -> Image.Image:
     if isinstance(file, (str, Path)):
-        with open(file, "rb") as opened:
-            return _npy_image(opened)
-    array = np.lib.format.read_array(file, allow_pickle=False)
-    return Image.fromarray(as_uint8(_channels_last(array)))
+        with open_regular(file) as opened:
+            return _npy_image(opened, levels, look)
+    values = _channels_last(np.lib.format.read_array(file, allow_pickle=False))
+    if values.dtype == np.uint8:
+        return Image.fromarray(values)
+    is_float, is_whole = (np.issubdtype(values.dtype, kind) for kind in (np.floating, np.integer))
+    if not is_float and not (is_whole and levels):
+        hint = "; dataset.levels=[low,high] scales others" if is_whole else ""
+        raise ValueError(f"its values are {values.dtype}, expected uint8 or float in [0, 1]{hint}")
+    return Image.fromarray(eight_bits(values, 1 if is_float else -1, levels, look))
 
 
 def _channels_last(array: NDArray) -> NDArray:

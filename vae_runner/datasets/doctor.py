@@ -12,8 +12,10 @@ from PIL import Image, UnidentifiedImageError
 
 from vae_runner.datasets.folder import SimpleImageFolder
 from vae_runner.datasets.imaging import UnreadableImage
-from vae_runner.datasets.listing import Entry, printable
+from vae_runner.datasets.layouts import describe_folders, folders_of
+from vae_runner.datasets.listing import Entry, describe_others, printable
 from vae_runner.datasets.pixels import attempt_all, cores
+from vae_runner.datasets.remarks import describe_levels, remarks_on_levels
 from vae_runner.errors import UserError
 
 __all__ = ["Checkup", "examine"]
@@ -47,8 +49,13 @@ class Checkup:
         """The lines for people."""
         side = data.recipe.image_size
         yield f"images      {self.files:,} files under {printable(data.root)}, {self.size / 1e6:,.1f} MB"
+        if len(folders_of(data.entries)) > 1:
+            yield f"folders     {describe_folders(data.entries)}"
+        if left := describe_others(data.source.others):
+            yield f"left out    {left}"
         yield f"formats     {_counts(self.formats)}"
         yield f"modes       {_counts(self.modes)}"
+        yield from self._levels(data)
         yield from _histogram(self.sizes)
         if small := sum(count for size, count in self.sizes.items() if min(size) < (data.recipe.crop or side)):
             yield f"small       {small:,} are smaller than {data.recipe.crop or side} pixels on one side"
@@ -63,6 +70,14 @@ class Checkup:
             yield f"refused     {len(self.refused):,} of {self.files:,}; dataset.skip_bad=true does not leave them out"
             yield from _first_of(self.refused)
         yield self._cost(data)
+
+    def _levels(self, data: SimpleImageFolder) -> Iterator[str]:
+        """How bright the files of more than 8 bits are."""
+        depths, levels = data.contents.depths(data.entries), data.recipe.levels
+        lines = [describe_levels(depth, levels) for depth in depths]
+        if not lines and data.loader is None:
+            lines = [line for _, line in remarks_on_levels(depths, levels)]
+        yield from (f"levels      {line}" for line in lines)
 
     def _unreadable(self, skip_bad: bool) -> Iterator[str]:
         if self.bad:

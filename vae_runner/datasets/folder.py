@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -22,12 +22,24 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vae_runner.datasets.cache import cache_dir as cache_folder
-from vae_runner.datasets.imaging import VERSION, Decoding, Fit, Recipe, UnreadableImage, load_image, readable
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
+from vae_runner.datasets.contents import Contents
+from vae_runner.datasets.depth import FLAT, Depth, Levels, Look
+from vae_runner.datasets.imaging import (
+    VERSION,
+    Decoding,
+    Fit,
+    Recipe,
+    UnreadableImage,
+    load_image,
+    look_into,
+    readable,
+)
+from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
 from vae_runner.datasets.live import LiveRows
 from vae_runner.datasets.pixels import attempt_all, decode_all
+from vae_runner.datasets.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.rows import HostRows, MemoryRows, Rows
-from vae_runner.datasets.source import Source, ZipSource, open_source, sampled_digest
+from vae_runner.datasets.source import Source, ZipSource, open_source
 from vae_runner.datasets.store import open_store
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation
@@ -59,7 +71,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         image_size: pixels on each side of the images that `gather` returns; items keep the size of their files.
         channels: 1 (gray) or 3 (RGB).
         crop: side, in pixels, of the centre square that `gather` resizes to `image_size`; None: as `fit` says.
-        fit, background, decoding: see `imaging.Recipe`.
+        fit, background, decoding, levels: see `imaging.Recipe`.
         store: keep what was decoded for the next start; else `gather` decodes each batch from its files. With a loader
             of one's own it is kept in memory.
         cache_dir: where it is kept; ~/.cache/vae_runner by default.
@@ -89,6 +101,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         fit: Fit = "crop",
         background: str = "white",
         decoding: Decoding = "fast",
+        levels: Levels | None = None,
         store: bool = True,
         cache_dir: str | Path | None = None,
         workers: Count | None = None,
@@ -98,12 +111,13 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         self.loader = loader
         self.extensions = IMAGE_EXTENSIONS if extensions is None else extensions
         self.transform, self.target_transform = transform, target_transform
-        self.recipe = Recipe(image_size, channels, crop, fit, background, decoding)
+        self.recipe = Recipe(image_size, channels, crop, fit, background, decoding, levels and tuple(levels))
         self.image_shape = self.recipe.shape
         self.store, self.cache_dir, self.workers, self.skip_bad = store, cache_dir, workers, skip_bad
         self.source = self._open()
         if loader is not None and isinstance(self.source, ZipSource):
             raise UserError(f"dataset.loader takes paths, and {printable(root)} is a zip: unpack it")
+        self.contents = Contents(self.source, self.store_folder)
         self.entries = self._choose(self.source.entries)
         self._skipped: dict[str, str] = {}
         self._rows: Rows | None = None
@@ -142,7 +156,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
             "fit": self.recipe.fit,
             "decoding": self.recipe.decoding,
             "store": self.store,
-            "files": f"{VERSION}-{sampled_digest(self.source, self.entries)}",
+            "content": f"{VERSION}-{self.contents.mark(self.entries)}",
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
         }
@@ -183,29 +197,33 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
 
     def fingerprint(self) -> str:
-        """A hash of the pixels that `gather` reads; without a store, of their place, names, sizes and times."""
+        """A hash of the pixels that `gather` reads; without a store, of what their files contain."""
         return self._prepared().fingerprint()
 
     def decode(self, entry: Entry) -> NDArray:
         """The pixels of a file, (C, H, W) uint8. Raises `UnreadableImage` where it has none."""
         with readable(self.source.location(entry)):
             if self.loader is not None:
-                return self._framed(self.loader(self.source.location(entry)), entry)
-            with self.source.open(entry) as file:
-                return self._pixels(file, entry)
+                return self._framed(self._loaded(entry), entry)
+            depths: list[Depth] = []
+            with self.contents.open(entry) as file:
+                pixels = self._pixels(file, entry, depths.append)
+            self.contents.note(entry, depths[0] if depths else FLAT)
+            return pixels
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_rows": None}  # made anew in the other process, from the store
 
     def load(self, entry: Entry) -> Any:
         """What the loader makes of a file. Raises `UnreadableImage` where that fails."""
-        with readable(location := self.source.location(entry)):
+        with readable(self.source.location(entry)):
             if self.loader is not None:
-                return self.loader(location)
+                return self._loaded(entry)
             if isinstance(self.source, ZipSource):
                 with self.source.open(entry) as file:
                     return self._image(file)
-            return self._image(location)
+            with open_regular(self.source.location(entry)) as file:
+                return self._image(file)
 
     @property
     def store_folder(self) -> Path:
@@ -219,12 +237,17 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         """The files of the set; where they depend on more than their names, a subclass chooses."""
         return entries
 
-    def _image(self, file: str | BinaryIO) -> Image.Image:
-        """The image of an item."""
-        return load_image(file, self.recipe.channels, self.recipe.background)
+    def _loaded(self, entry: Entry) -> Any:
+        """What the user's loader makes of a file, of which there has to be one."""
+        open_regular(location := self.source.location(entry)).close()
+        return self.loader(location)
 
-    def _pixels(self, file: BinaryIO, entry: Entry) -> NDArray:
-        return self.recipe.decode(file, entry.name)
+    def _image(self, file: BinaryIO) -> Image.Image:
+        """The image of an item."""
+        return load_image(file, self.recipe.channels, self.recipe.background, self.recipe.levels)
+
+    def _pixels(self, file: BinaryIO, entry: Entry, look: Look) -> NDArray:
+        return self.recipe.decode(file, entry.name, look)
 
     def _framed(self, image: Any, entry: Entry) -> NDArray:
         if not isinstance(image, Image.Image):
@@ -249,15 +272,26 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         if name := self._ignored():
             raise UserError(f"dataset.{name} acts on single items, not on the batches of training; set it to null")
         if self._rows is None:
+            self.contents.recall()
+            _log(remarks_on_files(self.source, self.entries))
             self._rows = self._live() if not self.store else self._in_memory() if self.loader else self._stored()
+            if self.loader is None:
+                _log(remarks_on_levels(self.contents.depths(self.entries), self.recipe.levels))
         return self._rows
 
     def _stored(self) -> Rows:
         entries, root = self.entries, printable(self.root.absolute())
         decode = lambda position: self.decode(entries[position])  # noqa: E731
-        rows = open_store(self.store_folder, self._key(), self.image_shape, len(entries), decode, root)
+        mark = lambda: self._mark(entries)  # noqa: E731
+        rows = open_store(self.store_folder, self._key(), self.image_shape, len(entries), decode, root, mark)
         self._leave_out(rows.bad)
         return rows.leave_out_bad() if rows.bad else rows
+
+    def _mark(self, entries: Sequence[Entry]) -> str:
+        """What the files contain, each read now unless an earlier start has done it, or this one's decoding."""
+        unknown = [entry for entry in entries if self.contents.knows(entry) is None]
+        attempt_all(lambda position: self._open_one(unknown[position]), len(unknown))
+        return self.contents.mark(entries)
 
     def _in_memory(self) -> Rows:
         entries = self.entries
@@ -266,21 +300,28 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         return MemoryRows(pixels)
 
     def _live(self) -> Rows:
-        """With `skip_bad` every file is decoded once beforehand; else only opened, which finds most of the damage."""
+        """With `skip_bad` every file is decoded once beforehand; else only read, which finds most of the damage."""
         entries = self.entries
         look = self.decode if self.skip_bad or self.loader else self._open_one
         self._leave_out(attempt_all(lambda position: look(entries[position]), len(entries)))
         entries = self.entries
-        return LiveRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), self._key(), self.workers)
+        about = [type(self).__name__, self.contents.mark(entries), asdict(self.recipe), VERSION]
+        identity = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        return LiveRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), identity, self.workers)
 
     def _open_one(self, entry: Entry) -> None:
         """Raises `UnreadableImage` where the beginning of the file is not that of an image."""
-        with readable(self.source.location(entry)), self.source.open(entry) as file:
-            self._glance(file)
+        with readable(self.source.location(entry)):
+            known, depths = self.contents.knows(entry), list[Depth]()
+            is_fine = known is not None and (self.recipe.levels is not None or known.is_within)
+            with self.contents.open(entry) as file:
+                self._glance(file, None if is_fine else depths.append)
+            if not is_fine:
+                self.contents.note(entry, depths[0] if depths else FLAT)
 
-    def _glance(self, file: BinaryIO) -> None:
-        with Image.open(file):
-            pass
+    def _glance(self, file: BinaryIO, look: Look | None) -> None:
+        """Look at the header, and, where there is a `look`, whether the file is of more than 8 bits and how bright."""
+        look_into(file, self.recipe.levels, look)
 
     def _key(self) -> str:
         """A hash of all that the pixels depend on."""
@@ -303,3 +344,8 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
             self._skipped = dict(zip(names, map(str, bad.values()), strict=True))
             self.entries = [entry for position, entry in enumerate(self.entries) if position not in bad]
         self._settled = True
+
+
+def _log(remarks: Iterable[tuple[int, str]]) -> None:
+    for level, line in remarks:
+        logger.log(level, "%s", line)

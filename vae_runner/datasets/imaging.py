@@ -1,8 +1,8 @@
 """One image file made into the pixels that training reads: uint8, square, gray or RGB.
 
 Every kind of file that Pillow opens comes out as a person sees it in a viewer on a white page: turned as its EXIF
-orientation says, transparency composited on white (or another colour), CMYK and palettes as RGB, 16 bits scaled to 8
-(65535 becomes 255), floats in [0, 1] to 255, the first frame of an animation. Gray is the luma of ITU-R BT.601.
+orientation says, transparency composited on white (or another colour), CMYK and palettes as RGB, more than 8 bits
+scaled to 8 (see `depth`), the first frame of an animation. Gray is the luma of ITU-R BT.601.
 
 The square that is wanted is made with Pillow's antialiased bilinear filter, that of torchvision's `Resize`. Where an
 image shrinks more than sixfold, it is first averaged over blocks of pixels, to no less than three times the wanted size
@@ -24,8 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from vae_runner.datasets.depth import (
+    Levels,
+    Look,
+    deep_colours,
+    from_colours,
+    from_gray,
+    is_deep,
+    is_gray_deep,
+    white_of,
+)
 from vae_runner.datasets.jpeg import plain_jpeg
-from vae_runner.datasets.listing import printable
+from vae_runner.datasets.listing import open_regular, printable
 from vae_runner.errors import UserError
 
 __all__ = [
@@ -37,15 +47,15 @@ __all__ = [
     "Recipe",
     "UnreadableImage",
     "as_channels",
-    "as_uint8",
     "load_image",
+    "look_into",
     "readable",
 ]
 
 Fit = Literal["crop", "pad", "stretch"]
 Decoding = Literal["fast", "exact"]
 
-VERSION = 2  # of the pixels: another one for whatever makes a file come out otherwise, so that stores are made anew
+VERSION = 3  # of the pixels: another one for whatever makes a file come out otherwise, so that stores are made anew
 
 _MODES = {1: "L", 3: "RGB"}
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -69,6 +79,7 @@ class Recipe:
     fit           crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it
     background    colour behind transparent images and around padded ones, a name or #rrggbb
     decoding      exact: each JPEG in full | fast: at a lower resolution where half of it or less is wanted
+    levels        the values of a file of more than 8 bits that become black and white; None: those of its kind
     """
 
     image_size: int = 64
@@ -77,6 +88,7 @@ class Recipe:
     fit: Fit = "crop"
     background: str = "white"
     decoding: Decoding = "fast"
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("fit", Fit), ("decoding", Decoding)):
@@ -93,10 +105,10 @@ class Recipe:
     def shape(self) -> tuple[int, int, int]:
         return (self.channels, self.image_size, self.image_size)
 
-    def decode(self, file: str | Path | BinaryIO, name: str) -> NDArray[np.uint8]:
-        """The pixels of an image file; `name` is for errors. The file stays open."""
-        with open(file, "rb") if isinstance(file, (str, Path)) else contextlib.nullcontext(file) as opened:
-            image, full_size, shrunk = self._plain(opened) or self._any(opened)
+    def decode(self, file: str | Path | BinaryIO, name: str, look: Look | None = None) -> NDArray[np.uint8]:
+        """The pixels of an image file; `name` is for errors, `look` is told of more than 8 bits. It stays open."""
+        with _opened(file) as opened:
+            image, full_size, shrunk = self._plain(opened) or self._any(opened, look)
         return self.pixels(image, name, full_size, shrunk)
 
     def pixels(
@@ -111,7 +123,7 @@ class Recipe:
         if shrunk == 1 and region != (0, 0, *image.size):
             image, region = image.crop(region), None  # the filter is not to see what lies beyond
         if image.mode != _MODES[self.channels] or image.has_transparency_data:
-            image = as_channels(image, self.channels, self.background)
+            image = as_channels(image, self.channels, self.background, self.levels)
         framed = self._resized(image, tuple(edge / shrunk for edge in region or (0, 0, *image.size)))
         values = np.frombuffer(framed.tobytes(), np.uint8)  # np.asarray takes longer
         return values.reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
@@ -124,15 +136,15 @@ class Recipe:
         pixels = jpeg.decode(shrunk, self.channels == 1)
         return None if pixels is None else (Image.fromarray(pixels), (jpeg.width, jpeg.height), shrunk)
 
-    def _any(self, file: BinaryIO) -> tuple[Image.Image, tuple[int, int], int]:
+    def _any(self, file: BinaryIO, look: Look | None) -> tuple[Image.Image, tuple[int, int], int]:
         """The upright image, its full size (width, height), and how many of its pixels, each way, are one."""
         with Image.open(file) as image:
             width, height = image.size
             # only JPEGs heed it; for gray their decoder leaves the colours alone
             drafted = image.draft("L" if self.channels == 1 else None, self._least(width, height))
-            image.load()
             shrunk = round(width / drafted[1][2]) if drafted else 1
-            return image, (height, width) if _set_upright(image) else (width, height), shrunk
+            loaded, is_turned = _loaded(image, file, self.levels, look)
+            return loaded, (height, width) if is_turned else (width, height), shrunk
 
     def _region(self, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
         """The part of the image that is used: left, top, right, bottom."""
@@ -183,36 +195,48 @@ def readable(path: str | Path) -> Iterator[None]:
         raise unreadable from error
 
 
-def load_image(file: str | Path | BinaryIO, channels: int = 3, background: str = "white") -> Image.Image:
+def load_image(
+    file: str | Path | BinaryIO, channels: int = 3, background: str = "white", levels: tuple[float, float] | None = None
+) -> Image.Image:
     """The image of a file, upright, in mode "L" (1 channel) or "RGB" (3), in full."""
+    with _opened(file) as opened, Image.open(opened) as image:
+        return as_channels(_loaded(image, opened, levels)[0], channels, background)
+
+
+def look_into(file: BinaryIO, levels: tuple[float, float] | None, look: Look | None) -> None:
+    """Read the header; where the image is of more than 8 bits and there is a `look`, decode it and tell that one."""
     with Image.open(file) as image:
-        image.load()
-        _set_upright(image)
-        return as_channels(image, channels, background)
+        if look is not None and is_deep(image):
+            _loaded(image, file, levels, look)
 
 
-def as_channels(image: Image.Image, channels: int, background: str = "white") -> Image.Image:
+def as_channels(
+    image: Image.Image, channels: int, background: str = "white", levels: tuple[float, float] | None = None
+) -> Image.Image:
     """A copy in mode "L" (1 channel) or "RGB" (3)."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_from_16_bits(np.asarray(image)))
-    elif image.mode == "F":
-        image = Image.fromarray(as_uint8(np.asarray(image)))
+    if is_gray_deep(image):
+        image = from_gray(image, white_of(image), levels)
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     return image.convert(_MODES[channels])
 
 
-def as_uint8(values: NDArray) -> NDArray[np.uint8]:
-    """uint8 as it is, floats in [0, 1] times 255; `ValueError` for all else."""
-    if values.dtype == np.uint8:
-        return values
-    if not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(f"its values are {values.dtype}, expected uint8 or float in [0, 1]")
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 1):  # nan too
-        raise ValueError(f"its values go from {low:g} to {high:g}, expected uint8 or float in [0, 1]")
-    return np.rint(values * np.float64(255)).astype(np.uint8)
+def _opened(file: str | Path | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    """The file, closed afterwards where it was given by its path."""
+    return open_regular(file) if isinstance(file, (str, Path)) else contextlib.nullcontext(file)
+
+
+def _loaded(
+    image: Image.Image, file: BinaryIO, levels: tuple[float, float] | None, look: Look | None = None
+) -> tuple[Image.Image, bool]:
+    """What was opened from `file`, decoded, upright and of 8 bits; and whether its sides have changed places."""
+    white, colours = white_of(image), deep_colours(image, file)
+    image.load()
+    if colours is not None:
+        image.paste(from_colours(colours, levels, look))
+    is_turned = _set_upright(image)
+    return from_gray(image, white, levels, look) if is_gray_deep(image) else image, is_turned
 
 
 def _set_upright(image: Image.Image) -> bool:
@@ -223,14 +247,6 @@ def _set_upright(image: Image.Image) -> bool:
             ImageOps.exif_transpose(image, in_place=True)
         return turned in _SIDEWAYS
     return False
-
-
-def _from_16_bits(values: NDArray) -> NDArray[np.uint8]:
-    """0 to 65535 as 0 to 255, rounded."""
-    values = values.astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"its values go from {values.min()} to {values.max()}, expected 16 bits")
-    return ((values + 128) // 257).astype(np.uint8)
 
 
 def _reason(error: Exception) -> str:

@@ -3,31 +3,41 @@
 A member of a zip is only ever looked up by its name in there, so a name that climbs out ("../../x.jpg") leads nowhere.
 """
 
-import contextlib
 import errno
-import hashlib
 import io
 import os
+import stat
 import threading
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from vae_runner.datasets.listing import Entry, in_order, list_files, normal_endings, printable
+from vae_runner.datasets.listing import (
+    Entry,
+    count_other,
+    describe_others,
+    in_order,
+    list_folder,
+    normal_endings,
+    open_regular,
+    printable,
+)
 from vae_runner.errors import UserError
 
-__all__ = ["FolderSource", "Source", "ZipSource", "open_source", "sampled_digest"]
+__all__ = ["FolderSource", "Source", "ZipSource", "open_source"]
 
 _LARGEST = 1 << 30  # bytes of a member of a zip; one that claims more is no image
-_SAMPLE = 16  # files whose content tells one set from another
 
 
 class Source(Protocol):
     """The files of a set."""
 
+    root: Path  # the folder, or the zip
     entries: list[Entry]  # sorted by name, folder by folder
+    others: Counter[str]  # how many other files there are, by their endings
     identity: str  # what tells these files from others of the same names, sizes and stamps
 
     def location(self, entry: Entry) -> str:
@@ -43,21 +53,12 @@ def open_source(root: str | Path, extensions: Sequence[str]) -> Source:
     return ZipSource(path, extensions) if path.is_file() else FolderSource(root, extensions)
 
 
-def sampled_digest(source: Source, entries: Sequence[Entry]) -> str:
-    """A hash of the files' names and sizes and of what 16 of them contain, the same wherever they are, in hex."""
-    digest = hashlib.sha256("\0".join(f"{entry.name}\0{entry.size}" for entry in entries).encode(errors="replace"))
-    for position in sorted({round(part * (len(entries) - 1) / (_SAMPLE - 1)) for part in range(_SAMPLE)}):
-        with contextlib.suppress(OSError, ValueError, RuntimeError, KeyError), source.open(entries[position]) as file:
-            digest.update(hashlib.sha256(file.read()).digest())
-    return digest.hexdigest()
-
-
 class FolderSource:
     """The files under a folder, links followed."""
 
     def __init__(self, root: str | Path, extensions: Sequence[str]) -> None:
         self.root = Path(root).expanduser()
-        self.entries = list_files(root, extensions)
+        self.entries, self.others = list_folder(root, extensions)
         self.identity = str(self.root.resolve())
 
     def location(self, entry: Entry) -> str:
@@ -65,7 +66,7 @@ class FolderSource:
 
     def open(self, entry: Entry) -> BinaryIO:
         """Raises `ValueError` where the file is no longer the one that was listed."""
-        file = open(self.location(entry), "rb")  # noqa: SIM115 - the caller closes it
+        file = open_regular(self.location(entry))
         about = os.fstat(file.fileno())
         if (about.st_size, about.st_mtime_ns) != (entry.size, entry.stamp):
             file.close()
@@ -82,11 +83,18 @@ class ZipSource:
         self._zip: zipfile.ZipFile | None = None
         self._lock = threading.Lock()
         endings = normal_endings(extensions)
-        infos = {info.filename: info for info in self._opened().infolist() if _counts(info, endings)}
+        visible = {info.filename: info for info in self._opened().infolist() if not _is_hidden(info)}
+        infos = {name: info for name, info in visible.items() if name.lower().endswith(endings)}
+        self.others = Counter[str]()
+        for name in visible.keys() - infos.keys():
+            count_other(self.others, name)
         entries = (Entry(name, info.file_size, info.CRC) for name, info in infos.items())
         self.entries = sorted(entries, key=in_order)
         if not self.entries:
-            raise UserError(f"no images ({' '.join(endings)}) in {printable(root)}; set dataset.root=DIR or a zip")
+            left = describe_others(self.others, "; other files: ")
+            raise UserError(
+                f"no images ({' '.join(endings)}) in {printable(root)}{left}; set dataset.root=DIR or a zip"
+            )
 
     def location(self, entry: Entry) -> str:
         return f"{self.root}/{entry.name}"
@@ -99,6 +107,8 @@ class ZipSource:
         info = opened.getinfo(entry.name)
         if info.file_size > _LARGEST:
             raise ValueError(f"it claims {info.file_size:,} bytes")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise ValueError("it is a link; pack the file that it leads to")
         if (info.file_size, info.CRC) != (entry.size, entry.stamp):
             raise ValueError("it has changed since it was listed")
         try:
@@ -107,6 +117,12 @@ class ZipSource:
             raise OSError(errno.EACCES, "it is encrypted; unpack the zip") from error
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:  # of the zip, not of the image that its CRC names
             raise OSError(errno.EIO, "its bytes in the zip are damaged") from error
+
+    def named(self, names: Sequence[str]) -> Entry | None:
+        """The first member that is called so, in whatever folder; None where there is none."""
+        members = {info.filename.rpartition("/")[2]: info for info in self._opened().infolist() if not _is_hidden(info)}
+        found = next((members[name] for name in names if name in members), None)
+        return found and Entry(found.filename, found.file_size, found.CRC)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_zip", "_lock")}
@@ -130,8 +146,8 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise UserError(f"dataset.root={printable(path)} {kind} ({reason}); set dataset.root=DIR or a zip") from error
 
 
-def _counts(info: zipfile.ZipInfo, endings: tuple[str, ...]) -> bool:
-    """Whether it is an image and not hidden, nor one of the doubles that macOS packs along."""
+def _is_hidden(info: zipfile.ZipInfo) -> bool:
+    """Whether it is a folder, is hidden, or one of the doubles that macOS packs along."""
     parts = info.filename.split("/")
     hidden = any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts)
-    return not info.is_dir() and not hidden and info.filename.lower().endswith(endings)
+    return info.is_dir() or hidden

@@ -19,8 +19,9 @@ import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,23 +42,31 @@ logger = logging.getLogger("vae_runner")
 
 
 def open_store(
-    cache: Path, key: str, shape: tuple[int, int, int], count: int, decode: Decode, source: str
+    cache: Path,
+    key: str,
+    shape: tuple[int, int, int],
+    count: int,
+    decode: Decode,
+    source: str,
+    mark: Callable[[], str],
 ) -> StoredRows:
     """The store of `count` images under `key`, prepared with `decode(position)` where it is not there yet; `source`
-    tells people where the images came from.
+    tells people where the images came from. `mark()` is a hash of what the files contain now: a store that was made of
+    others, of the same sizes and times, is made again.
 
     Of several processes that ask at once, one prepares it and the others wait. Raises `UserError` where there is no
     room or no permission, and `RunError` where the disk fills up meanwhile, each in one line.
     """
     path = cache / f"images-{key[:32]}"
-    if store := _existing(path, shape, count, decode):
+    existing = partial(_existing, path, shape, count, decode, mark)
+    if store := existing():
         return store
     try:
         with _alone(cache / f".images-{key[:32]}.lock"):
-            if store := _existing(path, shape, count, decode):  # made by another process meanwhile
+            if store := existing(is_told=True):  # made by another process meanwhile
                 return store
             shutil.rmtree(path, ignore_errors=True)
-            _Preparation(path, shape, count, decode, source).run()
+            _Preparation(path, shape, count, decode, source, mark).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(f"no space left on {cache} preparing the images; {_REMEDY}") from error
@@ -71,8 +80,17 @@ _REMEDY = "set dataset.cache_dir=DIR, or dataset.store=false to train straight f
 class _Preparation:
     """The making of one store, by one process."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode, source: str) -> None:
-        self.path, self.shape, self.count, self.decode, self.source = path, shape, count, decode, source
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        count: int,
+        decode: Decode,
+        source: str,
+        mark: Callable[[], str],
+    ) -> None:
+        self.path, self.shape, self.count, self.decode = path, shape, count, decode
+        self.source, self.mark = source, mark
         self.part = path.with_name(f"{path.name}.part")
         self.size = count * math.prod(shape)  # bytes
         self.blocks: dict[int, dict[str, Any]] = {}
@@ -150,6 +168,7 @@ class _Preparation:
         index = {
             "version": VERSION,
             "source": self.source,
+            "content": self.mark(),
             "count": self.count,
             "shape": list(self.shape),
             "crc32": [entry["crc32"] for entry in entries],
@@ -163,13 +182,26 @@ class _Preparation:
         logger.info("prepared images are kept in %s (%s MB)", self.path, f"{self.size / 1e6:,.1f}")
 
 
-def _existing(path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> StoredRows | None:
-    """The finished store, unless it is damaged as a whole, or a file that could not be reached then can be now."""
+def _existing(
+    path: Path,
+    shape: tuple[int, int, int],
+    count: int,
+    decode: Decode,
+    mark: Callable[[], str],
+    is_told: bool = False,
+) -> StoredRows | None:
+    """The finished store, unless it is damaged as a whole, made of other files, or of fewer than can be read now; the
+    reason is logged, unless it is told already.
+    """
+    level = logging.DEBUG if is_told else logging.WARNING
     try:
         store = StoredRows(path, shape, count, decode)
     except (OSError, ValueError, KeyError) as error:
         if path.exists():
-            logger.warning("%s cannot be used (%s): preparing it again", path, error)
+            logger.log(level, "%s cannot be used (%s): preparing it again", path, error)
+        return None
+    if store.content not in (None, mark()):
+        logger.log(level, "the images of %s have changed, though not their sizes and times: preparing it again", path)
         return None
     with contextlib.suppress(OSError):  # a kill has left it, or another user's store is not ours to tidy
         (path / _JOURNAL).unlink()

@@ -55,6 +55,7 @@ class StoredRows(HostRows):
             raise ValueError("its index is damaged")
         super().__init__(count, shape)
         self.path = path
+        self.content: str | None = index.get("content")  # a hash of the files that it was made of
         self._file = hold(path / PIXELS)  # nobody removes it meanwhile
         weakref.finalize(self, os.close, self._file)
         if hasattr(os, "posix_fadvise"):  # else a set larger than memory costs ten times what is wanted of it

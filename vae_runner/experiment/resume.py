@@ -144,11 +144,11 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
 def compare_data(before: Any, now: Mapping[str, Any]) -> None:
     """Raises `UserError` where the images are others than those of the run so far, as environment.json has them.
 
-    Their pixels are compared; where one of the two decodes from the files and knows none, the files are.
+    Their pixels are compared; where one of the two decodes from the files and knows none, what the files contain.
     """
     before = before if isinstance(before, Mapping) else {}  # a run that was killed early has not noted any
     by_pixels = before.get("store", True) and now.get("store", True)
-    mark = "fingerprint" if by_pixels else "files"
+    mark = "fingerprint" if by_pixels else "content"
     if before.get(mark) not in (None, now.get(mark)):
         places = [
             f"{word} {data['root']}" if "root" in data else "" for word, data in ((" in", now), (", from", before))
