@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,11 +219,66 @@ def test_a_damaged_archive_in_root_is_reported_and_not_rendered_over(tmp_path: P
 
 
 def test_without_a_file_in_root_auto_renders_and_says_so(
-    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "vae_runner")
-    assert dSprites(tmp_path / "empty", cache_dir=cache).source == "rendered"
-    assert f"no dSprites file in dataset.root={tmp_path / 'empty'}: rendering takes its place" in caplog.messages
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in {
+        "empty": "",
+        "gone": ", which does not exist",
+        "pipe": ", which is no file and no folder",
+    }.items():
+        caplog.clear()
+        assert dSprites(tmp_path / name, cache_dir=cache).source == "rendered"
+        (record,) = caplog.records
+        line = f"no dSprites file in dataset.root={tmp_path / name}{why}: rendering takes its place"
+        assert (record.getMessage(), record.levelno) == (line, logging.WARNING)
+    monkeypatch.chdir(tmp_path)
+    dSprites("data", cache_dir=cache)  # which nobody has asked for
+    assert caplog.records[-1].levelno == logging.INFO
+
+
+@pytest.mark.parametrize(
+    "place", [".", NPZ_NAME, "dsprites/x", "dsprites-dataset/x", "dsprites.npz", "any name.NPZ", "none"]
+)
+def test_the_archive_itself_can_be_the_root_and_its_folder_may_have_the_set_s_name(
+    tmp_path: Path, read: list[Path], place: str
+) -> None:
+    root = tmp_path / "root"
+    (root / Path(place).parent).mkdir(parents=True)
+    path = write_archive((root / place).parent if place.endswith("/x") else root)
+    if not place.endswith("/x") and place != ".":
+        path = path.rename(root / place)
+    given = root if place in (".", "dsprites.npz") or place.endswith("/x") else path
+    data = dSprites(given, cache_dir=tmp_path / "cache")
+    assert read == [path]
+    assert data.source == "file"
+    assert data.provenance["path"] == str(path)
+
+
+def test_an_extracted_array_itself_can_be_the_root(tmp_path: Path, read: list[Path]) -> None:
+    np.save(tmp_path / "mine.npy", dsprites_render.render_images(range(10)))
+    assert dSprites(str(tmp_path / "mine.npy"), source="file").source == "file"
+    (tmp_path / "notes.txt").write_text("this is no data set")
+    with pytest.raises(UserError, match=r"notes\.txt is damaged"):
+        dSprites(tmp_path / "notes.txt")
+
+
+def test_an_archive_that_is_not_there_is_downloaded_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def fetch(url: str, path: Path, *args: object, **kwargs: object) -> None:
+        asked.append(path)
+        raise UserError("no network")
+
+    monkeypatch.setattr(dsprites, "fetch", fetch)
+    for root in ("data", "data/mine.npz"):
+        with pytest.raises(UserError, match="no network"):
+            dSprites(tmp_path / root, download=True)
+    assert asked == [tmp_path / "data" / NPZ_NAME, tmp_path / "data/mine.npz"]
 
 
 def test_render_never_looks_at_root(tmp_path: Path, cache: Path) -> None:

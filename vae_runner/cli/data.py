@@ -28,7 +28,8 @@ examples:
 
 check: every file is read and decoded once, as training would: how many there are, in which folders, their sizes,
 formats and modes, how bright those of more than 8 bits are, duplicates, files that are left out, files that cannot be
-read and why, the size of the prepared store and the time to make it. Nothing is written. The settings are those of vae-train, see vae-train --help.
+read and why, the size of the prepared store and the time to make it. Nothing is written. The settings are those of
+vae-train, see vae-train --help.
 
 stores: one that a run is using, or preparing, is kept.
 

@@ -28,12 +28,14 @@ from tqdm import tqdm
 
 from vae_runner.datasets import cache, dsprites_file, dsprites_render
 from vae_runner.datasets.download import fetch, git_blob_id
+from vae_runner.datasets.listing import printable
 from vae_runner.datasets.packed import PackedImages
 from vae_runner.errors import UserError
 
 __all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]
 
 URL = f"https://github.com/deepmind/dsprites-dataset/raw/master/{dsprites_file.NPZ_NAME}"
+DEFAULT_ROOT = Path("data")  # of the settings: nobody has asked for it
 PUBLISHED_BLOB = "d98996d3f8ee1550e06b9d4ed78d0beb478910d5"  # what git calls the content of the file at URL
 
 Source = Literal["auto", "file", "download", "render"]
@@ -45,7 +47,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
     """The dSprites images; item i is (image, image), each a PIL image of 0 and 255 after the transform.
 
     Args:
-        root: the folder of the published .npz, or of an imgs.npy extracted from it.
+        root: the published .npz, or an imgs.npy extracted from it, or the folder of one of them.
         download: bring the published file to `root` if no data is there.
         transform: takes the PIL image of an item; `gather` knows nothing of it.
         source: "file" reads the data in `root`; "download" does too, after fetching it if it is not there; "render"
@@ -112,8 +114,9 @@ class dSprites(Dataset[tuple[Any, Any]]):
     def download(self) -> None:
         """Bring the published file to `root`, checked, unless the data is there already."""
         if self._find() is None:
-            remedy = f"put the file into {self._root()} by hand, or set dataset.source=render"
-            path = self._root() / dsprites_file.NPZ_NAME
+            root = self._root()
+            path = root if root.suffix.lower() == ".npz" else root / dsprites_file.NPZ_NAME
+            remedy = f"put the file into {path.parent} by hand, or set dataset.source=render"
             fetch(URL, path, _difference_from_published, label="dSprites", remedy=remedy)
             self._fetched = True
 
@@ -234,7 +237,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
     def _load_file(self, path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """The packed images of a file and their provenance; only an .npz is cached, for reading an .npy is as fast."""
         about = {"source": "downloaded" if self._fetched else "file", "path": str(path)}
-        if path.suffix == ".npz":
+        if dsprites_file.is_archive(path):
             blob = git_blob_id(path)
             about |= {"git_blob": blob, "published": blob == PUBLISHED_BLOB}
             bits = cache.cached_array(self._cache, f"dsprites-file-{blob}.npy.xz", lambda: _read(path))
@@ -244,10 +247,16 @@ class dSprites(Dataset[tuple[Any, Any]]):
             bits = _read(path)
         return bits, about | {"sha256": cache.digest(bits)}
 
+    def _tell_not_found(self, root: Path) -> None:
+        """Say that the images are rendered; a warning, unless `root` is the one that nobody has asked for."""
+        level = logging.INFO if root == DEFAULT_ROOT else logging.WARNING
+        why = "" if root.is_dir() else ", which is no file and no folder" if root.exists() else ", which does not exist"
+        logger.log(level, "no dSprites file in dataset.root=%s%s: rendering takes its place", printable(root), why)
+
     def _load_rendered(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """The rendered images, packed, and their provenance."""
         if self._wanted == "auto" and self.root is not None:
-            logger.info("no dSprites file in dataset.root=%s: rendering takes its place", self.root)
+            self._tell_not_found(self.root)
         sha256 = dsprites_render.RENDERED_SHA256
         bits = cache.cached_array(self._cache, f"dsprites-rendered-{sha256}.npy.xz", _render, sha256)
         return bits, {"source": "rendered", "sha256": sha256}

@@ -16,9 +16,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_runner.datasets.listing import open_regular
 from vae_runner.errors import UserError
 
-__all__ = ["IMAGES", "NPZ_NAME", "find", "read_packed"]
+__all__ = ["IMAGES", "NPZ_NAME", "find", "is_archive", "read_packed"]
 
 NPZ_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 IMAGES = 737_280
@@ -31,10 +32,25 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedErr
 
 
 def find(root: str | Path) -> Path | None:
-    """The data file in `root`: the .npz, or imgs.npy beside it or in a folder that has its name; None if not there."""
+    """The data file: `root` itself; or what is in it, the .npz, or imgs.npy beside it or in a folder that has its name,
+    or the .npz in a folder of the set's own or under a shorter name. None if not there.
+    """
     root = Path(root)
-    places = (root / NPZ_NAME, root / _MEMBER, root / Path(NPZ_NAME).stem / _MEMBER)
+    folders = (root, root / "dsprites", root / "dsprites-dataset", root / "dsprites-dataset-master")
+    places = (root, root / NPZ_NAME, root / _MEMBER, root / Path(NPZ_NAME).stem / _MEMBER)
+    places += tuple(folder / name for folder in folders for name in (NPZ_NAME, "dsprites.npz", "dSprites.npz"))
     return next((path for path in places if path.is_file()), None)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is read as an .npz, by its name or by how it begins; else as an .npy."""
+    if path.suffix.lower() in (".npz", ".npy"):
+        return path.suffix.lower() == ".npz"
+    try:
+        with open_regular(path) as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return False
 
 
 def read_packed(
@@ -64,7 +80,7 @@ def _member(path: Path) -> Iterator[BinaryIO]:
     """Open imgs.npy; whatever breaks while it is read becomes one line."""
     try:
         with contextlib.ExitStack() as stack:
-            if path.suffix == ".npz":
+            if is_archive(path):
                 yield stack.enter_context(stack.enter_context(_open_archive(path)).open(_MEMBER))
             else:
                 yield stack.enter_context(open(path, "rb"))
@@ -84,7 +100,7 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
 
 
 def _remedy(path: Path) -> str:
-    return "download it again" if path.suffix == ".npz" else "extract it again"
+    return "download it again" if is_archive(path) else "extract it again"
 
 
 def _check_header(stream: BinaryIO, path: Path, images: int) -> None:
