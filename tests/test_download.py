@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -5,6 +6,7 @@ import io
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,6 +178,131 @@ def test_a_server_that_falls_silent_is_not_waited_for_forever(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/data.bin"
         assert refused(url, tmp_path / "data.bin").startswith(f"cannot fetch {url} (timed out)")
+
+
+class Raw:
+    """A server that says to every request what it is told to, a piece at a time, with `pause` seconds between."""
+
+    def __init__(self, *pieces: bytes, pause: float = 0.0) -> None:
+        self.pieces, self.pause, self.requests = pieces, pause, 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/data.bin"
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.requests += 1
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for piece in self.pieces:
+                    connection.sendall(piece)
+                    time.sleep(self.pause)
+
+    def __enter__(self) -> "Raw":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(10)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [OK + b"Content-Length: 1000000\r\n\r\n", *[b"x"] * 2000],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n"] * 2000],
+        [OK + b"X: ", *[b"x"] * 2000],
+        [*[b"H"] * 2000],
+    ],
+    ids=["body", "chunks", "header", "status"],
+)
+def test_a_server_that_lets_its_bytes_drip_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes]
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "_TIMEOUT", 0.3)
+    began = time.monotonic()
+    with Raw(*pieces, pause=0.02) as server:  # to its end, forty seconds
+        assert refused(server.url, tmp_path / "data.bin").startswith(f"cannot fetch {server.url} (timed out")
+        assert server.requests == 3
+    assert time.monotonic() - began < 15
+
+
+def test_a_slow_line_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "_TIMEOUT", 1.5)
+    monkeypatch.setattr(download, "_LEAST", 1000)
+    pieces = [CONTENT[start : start + 10_000] for start in range(0, len(CONTENT), 10_000)]
+    head = OK + b"Content-Length: 1000000\r\n\r\n"
+    with Raw(head, *pieces, pause=0.03) as server:  # three seconds or more in all
+        assert fetched(server.url, tmp_path / "data.bin") == CONTENT
+
+
+@pytest.mark.parametrize("length", [b"nonsense", b"-5", b"1e9", b"", b"9" * 5000, "²".encode("latin-1"), b"12 13"])
+def test_a_length_that_makes_no_sense_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: bytes
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Raw(OK + b"Content-Length: " + length + b"\r\n\r\n", CONTENT) as server:
+        assert fetched(server.url, tmp_path / "data.bin") == CONTENT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 404 no\x1b[2Jthing" + b"!" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:port/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        OK + b"".join(b"X: y\r\n" for _ in range(500)) + b"\r\n",
+        OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"",
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Raw(answer) as server:
+        line = refused(server.url, tmp_path / "data.bin")
+        assert line.startswith(f"cannot fetch {server.url} (")
+        assert line.isprintable()
+        assert len(line) < 400
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [(b"Content-Length: 900000000000", "900,000,000,000 bytes"), (b"Transfer-Encoding: chunked", "more bytes")],
+)
+def test_no_more_is_taken_than_the_file_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, size: str
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "data.bin.part").write_bytes(b"x" * 2_000_000)  # of another file
+    with Raw(OK + head + b"\r\n\r\n", *[b"10000\r\n" + bytes(65536) + b"\r\n"] * 1000) as server:
+        with pytest.raises(UserError) as caught:
+            fetch(server.url, tmp_path / "data.bin", difference, pause=0, largest=1_000_000)
+        assert str(caught.value) == f"{server.url} is not the published file ({size}, expected 1,000,000 at most)"
+        assert server.requests == 1
+    assert [path.name for path in tmp_path.iterdir()] == [".data.bin.lock"]
+
+
+def test_the_published_file_is_within_its_limit(server: Server, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "data.bin", difference, pause=0, largest=len(CONTENT))
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    assert dsprites.LARGEST > 26e6
 
 
 def test_of_two_that_fetch_at_once_one_makes_the_request(server: Server, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ __all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]
 URL = f"https://github.com/deepmind/dsprites-dataset/raw/master/{dsprites_file.NPZ_NAME}"
 DEFAULT_ROOT = Path("data")  # of the settings: nobody has asked for it
 PUBLISHED_BLOB = "d98996d3f8ee1550e06b9d4ed78d0beb478910d5"  # what git calls the content of the file at URL
+LARGEST = 30_000_000  # bytes; it has 26 MB
 
 Source = Literal["auto", "file", "download", "render"]
 
@@ -117,7 +118,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
             root = self._root()
             path = root if root.suffix.lower() == ".npz" else root / dsprites_file.NPZ_NAME
             remedy = f"put the file into {path.parent} by hand, or set dataset.source=render"
-            fetch(URL, path, _difference_from_published, label="dSprites", remedy=remedy)
+            fetch(URL, path, _difference_from_published, label="dSprites", remedy=remedy, largest=LARGEST)
             self._fetched = True
 
     def load_data(self) -> None:
