@@ -102,7 +102,8 @@ def _fault(name: str) -> str:
 
 
 def _write(folders: list[Path], out: Path | None) -> Path:
-    """Make the report; returns the path of its page."""
+    """Make the report, and take away what one that was killed has left; returns the path of its page."""
+    from vae_runner.files import remove_leftovers
     from vae_runner.report.folder import is_run
     from vae_runner.report.sweep import find_runs, write_sweep
     from vae_runner.report.write import write_report
@@ -112,6 +113,7 @@ def _write(folders: list[Path], out: Path | None) -> Path:
             raise UserError(
                 f"--out is for several runs; the report of one is written into its folder, {plain(folders[0])}"
             )
+        remove_leftovers(folders[0])
         return write_report(folders[0])
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
     for folder in folders:
@@ -121,4 +123,6 @@ def _write(folders: list[Path], out: Path | None) -> Path:
                 f"no runs in {plain(folder)}: none of its folders has a status.json, config.yaml or metrics.jsonl"
             )
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
-    return write_sweep(out or (folders[0] if len(folders) == 1 else Path("report")), found.values())
+    out = out or (folders[0] if len(folders) == 1 else Path("report"))
+    remove_leftovers(out)
+    return write_sweep(out, found.values())
