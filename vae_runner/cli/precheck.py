@@ -30,11 +30,12 @@ from vae_runner.cli.arguments import CHOICES, WITH_VALUE, Request
 from vae_runner.cli.presets import reading_presets
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
-from vae_runner.paths import config_dir
+from vae_runner.paths import config_dir, make_importable
 
 __all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
 
 OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
+FREE = ("dataset.dataset",)  # nodes whose arguments are those of whatever part they name
 NULLABLE = ("experiment",)  # groups of which nothing need be chosen
 JOBS = 10_000  # of a sweep
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -78,12 +79,16 @@ class Composer:
 
 @contextlib.contextmanager
 def composer(request: Request) -> Iterator[Composer]:
-    """A composer for the request's config folders; Hydra's globals are free again afterwards."""
+    """A composer for the request's config folders; Hydra's globals are free again afterwards.
+
+    From here on, parts are found in the user's own modules too.
+    """
     search_path = create_config_search_path(str(config_dir()))
     if own := request.flags.get("--config-dir"):
         if not os.path.isdir(own):  # False for names that are too long, too
             raise UserError(f"--config-dir {own}: no such folder")
         search_path.prepend("command-line", f"file://{Path(own).absolute()}")
+    make_importable(*request.own_folders)
     GlobalHydra.instance().clear()
     try:
         with reading_presets():
@@ -201,7 +206,8 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
         return f"{key} is there already; write it without +" if override.is_add() else None
     if override.is_add() or override.is_force_add():
         parent = key.rpartition(".")[0]
-        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known
+        inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
+        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
         return None if is_open else _unknown(key, names)
     return _unknown(key, names)
 

@@ -24,12 +24,14 @@ from vae_runner.callbacks import (
     Writer,
 )
 from vae_runner.corruption import Clean, Corruption
+from vae_runner.datasets.own import completed
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
+from vae_runner.experiment.probe import check_kinds, probe
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated, seed_for
@@ -74,6 +76,7 @@ def assemble(
     optimizer = build(config["optimizer"], params=list(objective.parameters()))
     corruption = build_corruption(config)
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
+    probe(engine, config)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
         config["lr_schedule"]["steps"] = engine.total_steps
     engine.lr_schedule = build(config["lr_schedule"])
@@ -93,8 +96,10 @@ def split_config(node: Mapping[str, Any]) -> SplitConfig:
 
 
 def build_set(node: Mapping[str, Any]) -> ImageData:
-    """All images of a data set, before any are chosen."""
-    return build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
+    """All images of a data set, before any are chosen. Raises `UserError` where it is no data set."""
+    return completed(
+        build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
+    )
 
 
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], seed: int) -> Objective:
@@ -105,7 +110,10 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
     _refuse_absurd(config, image_shape)
     with isolated(seed_for(seed, "weights")):
         spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
+        for space in spaces:
+            check_kinds(config, distribution=space)
         encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
+        check_kinds(config, architecture_encoder=encoder, architecture_decoder=decoder)
         model = VAE(encoder, spaces, decoder, likelihood)
         parts = list(spaces_of(config["divergence"]).values())
         nodes = parts * len(spaces) if len(parts) == 1 else parts
@@ -120,6 +128,7 @@ def build_corruption(config: Mapping[str, Any]) -> Corruption:
 def _networks(config: Mapping[str, Any], image_shape: tuple[int, int, int], dims: int) -> tuple[Any, Any, Any]:
     """The encoder, the decoder for that many latents, and the likelihood."""
     likelihood = build(config["likelihood"], **_taken(config["likelihood"], num_channels=image_shape[0]))
+    check_kinds(config, likelihood=likelihood)
     channels, *size = image_shape
     encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
     shape = (channels * likelihood.channels_per_channel, *size)

@@ -22,7 +22,7 @@ from vae_runner.experiment.check import check
 from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
-from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
+from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
@@ -114,6 +114,8 @@ def _train(
                 _go_on(engine, path, config, is_done=before == "done")
             engine.prepare()
             record = environment(engine, known, session.command, session.changes)
+            if own := own_folders(config):
+                record["own_folders"] = own  # where a resumed run finds them
             if session.is_resumed:
                 compare_data(known.get("data"), record["data"])
                 for line in warn_of_another_place(known, record):

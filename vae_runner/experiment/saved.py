@@ -21,6 +21,7 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build_corruption, build_data, build_objective
 from vae_runner.experiment.check import check
 from vae_runner.experiment.folder import shown
+from vae_runner.experiment.probe import check_images, check_model
 from vae_runner.experiment.resume import saved_config
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
@@ -64,6 +65,8 @@ class SavedRun:
     def data(self) -> tuple[Subset, Subset]:
         """The (training, validation) images of the run, read or rendered when first asked for."""
         train, validation = build_data(self.config["dataset"])
+        for subset in (train, validation):
+            check_images(subset, self.config)
         return train.to(self.device), validation.to(self.device)
 
     @cached_property
@@ -149,4 +152,5 @@ def load(run: str | Path, checkpoint: Checkpoint = "best", device: str = "auto",
     image_shape = tuple(content["image_shape"])
     objective = build_objective(config, image_shape, config["seed"])
     objective.load_state_dict(content["objective"])
+    check_model(objective.model, image_shape, config)
     return SavedRun(folder, config, objective.model.to(choose_device(device)), content["step"], image_shape)
