@@ -1,10 +1,13 @@
-"""Errors that are told to the user in one line, without a traceback."""
+"""Errors that are told to the user in one line, without a traceback; of one in his own code, with its place there."""
 
 import os
 import sysconfig
 import traceback
+from pathlib import Path
 
-__all__ = ["RunError", "UserError", "place"]
+__all__ = ["RunError", "UserError", "in_words", "place_of"]
+
+OURS = Path(__file__).parent
 
 
 class UserError(Exception):
@@ -18,12 +21,31 @@ class RunError(Exception):
     """Something that went wrong while a run was under way (disk full, loss not finite); exit code 1."""
 
 
-def place(error: BaseException) -> str:
-    """' (FILE, line N)' of the last line of a user's own that the error came through; nothing where there is none."""
-    others = (os.path.dirname(__file__), sysconfig.get_path("stdlib"))
+def in_words(error: BaseException) -> str:
+    """'KeyError: 'mu' (mine/own.py, line 12)', in one line; of the two errors above their own words alone."""
+    words = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    if isinstance(error, (UserError, RunError)):
+        return words
+    place = place_of(error)
+    return f"{type(error).__name__}: {words}".removesuffix(": ") + (f" ({place})" if place else "")
+
+
+def place_of(error: BaseException) -> str | None:
+    """'mine/own.py, line 12': the innermost place of the error in code that is neither ours nor installed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_shown(error.filename)}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        is_installed = {"site-packages", "dist-packages"} & set(frame.filename.split(os.sep))
-        if os.path.isfile(frame.filename) and not frame.filename.startswith(others) and not is_installed:
-            inside = frame.filename.startswith(os.getcwd() + os.sep)
-            return f" ({os.path.relpath(frame.filename) if inside else frame.filename}, line {frame.lineno})"
-    return ""
+        if not frame.filename.startswith("<") and not _is_installed(Path(os.path.abspath(frame.filename))):
+            return f"{_shown(frame.filename)}, line {frame.lineno}"
+    return None
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether it is a file of this package, of Python or of another package."""
+    is_python = file.is_relative_to(sysconfig.get_path("stdlib"))
+    return is_python or file.is_relative_to(OURS) or bool({"site-packages", "dist-packages"} & set(file.parts))
+
+
+def _shown(file: str) -> str:
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else relative

@@ -29,7 +29,7 @@ from vae_runner.datasets.cache import cache_dir as cache_folder
 from vae_runner.datasets.item import NoImageError, as_pixels, part_of
 from vae_runner.datasets.pixels import memory_bytes, sha256
 from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
-from vae_runner.errors import UserError, place
+from vae_runner.errors import UserError, in_words
 from vae_runner.randomness import all_isolated, permutation, reseed_all, seed_for
 from vae_runner.signature import enforced, non_negative
 
@@ -167,7 +167,7 @@ class _Items(Dataset[Any]):
             reseed_all(seed_for(self.seed, "item", index))
             return as_pixels(part_of(self.dataset[index], self.item))
         except Exception as error:
-            words = str(error) if isinstance(error, NoImageError) else f"{type(error).__name__}: {error}{place(error)}"
+            words = str(error) if isinstance(error, NoImageError) else in_words(error)
             return f"dataset.dataset: item {index} of {self.name}: {' '.join(words.split())}"
 
 

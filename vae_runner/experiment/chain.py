@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.corruption import Corruption
-from vae_runner.errors import place
+from vae_runner.errors import in_words
 from vae_runner.experiment.check import spaces_of
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Bernoulli, Likelihood
 
-__all__ = ["Chain", "in_words", "kind_of", "kind_problem", "named"]
+__all__ = ["Chain", "kind_of", "kind_problem", "named"]
 
 log = logging.getLogger(__name__)
 
@@ -183,9 +183,3 @@ def kind_of(made: Any) -> str:
     return f"a {'' if home == 'builtins' else home + '.'}{type(made).__name__}" + (
         f" of {len(made)}" if isinstance(made, (tuple, list, dict)) else ""
     )
-
-
-def in_words(error: Exception) -> str:
-    """The error in one line, with the user's own line that it came from."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {text}' if text else ''}{place(error)}"

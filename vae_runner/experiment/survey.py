@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from vae_runner.datasets.split import ImageData
-from vae_runner.errors import UserError
-from vae_runner.experiment.chain import in_words, named
+from vae_runner.errors import UserError, in_words
+from vae_runner.experiment.chain import named
 from vae_runner.experiment.probe import images_problem
 from vae_runner.randomness import all_isolated
 
