@@ -31,10 +31,10 @@ Compose = Callable[..., DictConfig]
 
 
 def nodes(config: Any, key: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every `_target_` node of a file with its key."""
+    """Every `_target_` node of a file with its key, less what the user has to choose."""
     if not isinstance(config, dict):
         return []
-    here = [(key, config)] if "_target_" in config else []
+    here = [(key, config)] if config.get("_target_", "???") != "???" else []
     return here + [node for name, value in config.items() for node in nodes(value, f"{key}.{name}".strip("."))]
 
 
@@ -76,7 +76,10 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}{place}={option}")
     overrides += ["distribution=mixed"] if option == "per_space" else []
     overrides += [f"distribution={option}"] if group == "distribution/prior" else []
-    if group == "dataset" and option != "dsprites":
+    if group == "dataset" and option == "torch":
+        fake = {"_target_": "torchvision.datasets.FakeData", "size": 40, "image_size": "[3,16,16]"}
+        overrides += [f"++dataset.dataset.{name}={value}" for name, value in fake.items()]
+    elif group == "dataset" and option != "dsprites":
         photos = write_photos(tmp_path / "photos", count=24, size=(178, 218))
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
     elif overrides[0] == "dataset=dsprites":

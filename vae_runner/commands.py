@@ -17,7 +17,7 @@ def shown(folder: Path) -> str:
 
 def resume_command(folder: Path, length: str = "") -> str:
     """What to type to go on with the run, quoted for Hydra and for the shell where its name needs it; a run that is
-    complete needs a new `length`, engine.steps=N.
+    complete needs a new `length`, engine.steps=N, and one with parts of the user's own trust=true.
     """
     name = _typed(folder)
     if re.fullmatch(r"[A-Za-z0-9_./-]+", name):

@@ -1,8 +1,9 @@
-"""Where the configs are: inside the installed package, or next to it in a checkout."""
+"""Where things are: the configs, inside the installed package or next to it in a checkout, and a user's own modules."""
 
+import sys
 from pathlib import Path
 
-__all__ = ["config_dir"]
+__all__ = ["config_dir", "make_importable"]
 
 
 def config_dir() -> Path:
@@ -10,3 +11,13 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
+
+
+def make_importable(*folders: Path) -> None:
+    """Let modules in these folders be imported, in this and, by `sys.path`, in the processes that it starts.
+
+    They come last: a user's file that has the name of an installed module takes nothing's place.
+    """
+    for folder in folders:
+        if (path := str(folder.absolute())) not in sys.path:
+            sys.path.append(path)

@@ -2,12 +2,14 @@
 
 import contextlib
 import hashlib
+import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["isolated", "permutation", "reseed", "seed_for"]
+__all__ = ["all_isolated", "isolated", "permutation", "reseed", "reseed_all", "seed_for"]
 
 
 def seed_for(seed: int, purpose: str, number: int = 0) -> int:
@@ -30,6 +32,13 @@ def reseed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
 
 
+def reseed_all(seed: int) -> None:
+    """Start the global generators of torch (on the CPU), NumPy and Python, from all of which a user's code may draw."""
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - that one is meant
+
+
 @contextlib.contextmanager
 def isolated(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Inside, the global generators start from `seed`; afterwards they are as if nothing had happened."""
@@ -38,3 +47,16 @@ def isolated(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         reseed(seed, device)
         yield
+
+
+@contextlib.contextmanager
+def all_isolated(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """As `isolated`, with the global generators of Python and NumPy too."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with isolated(seed, device):
+            reseed_all(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -225,10 +226,20 @@ def locate(path: Any) -> Any:
             continue
         for part in parts[count:]:
             if not hasattr(found, part):
-                raise ImportError(f"{name} has no {part}")
+                raise ImportError(f"{name}{_whereabouts(found)} has no {part}")
             found = getattr(found, part)
         return found
-    raise ImportError(f"no module called {parts[0]}")
+    raise ImportError(
+        f"no module called {parts[0]}; {parts[0]}.py may be in the folder of --config-dir, or in the working folder"
+    )
+
+
+def _whereabouts(module: Any) -> str:
+    """' (FILE)' of a module that is no part of this package: its name may be that of a user's file too."""
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    if file is None or name.partition(".")[0] == __name__.partition(".")[0]:
+        return ""
+    return f" ({os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file})"
 
 
 def _describe_one(kind: Any) -> str:

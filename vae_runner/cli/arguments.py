@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = ["Request", "read_arguments"]
 
@@ -36,6 +37,7 @@ CHOICES = {
 INFO = ("--info", "-i")
 # What Hydra could read only in quotes: a path that the shell has left as it is, or one of other than its characters.
 UNQUOTED = re.compile(r"~[^\s,'\"\\]*|(?!\w+\()(?=.*[^\w/+.%*@:?| -])[^,'\"\\\[\]{}$\x00-\x1f]*", re.ASCII)
+OPEN = "dataset.dataset."  # the arguments of a data set of whatever kind
 HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info"}
 INSTEAD_OF_A_RUN = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # no two of them
 SHELLS = ("bash", "fish", "zsh")
@@ -60,6 +62,13 @@ class Request:
     def is_for_hydra_alone(self) -> bool:
         """Whether it asks Hydra for something that is not about a run."""
         return bool(HYDRA_ALONE & self.flags.keys())
+
+    @property
+    def own_folders(self) -> list[Path]:
+        """Where the user's modules may be: the folder of his options, and, where he names a part, the working one."""
+        own = self.flags.get("--config-dir")
+        names_a_part = any("_target_=" in argument for argument in self.overrides)
+        return [*([Path(own)] if own else []), *([Path.cwd()] if own or names_a_part else [])]
 
     @property
     def multirun(self) -> bool:
@@ -113,5 +122,6 @@ def read_arguments(arguments: Sequence[str]) -> Request:
             has_value = bool(not equals and rest and not rest[0].startswith("-") and "=" not in rest[0])
             request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))
         else:
-            request.overrides.append(f'{name}="{value}"' if UNQUOTED.fullmatch(value) else argument)
+            name = f"++{name}" if name.startswith(OPEN) else name  # the option cannot list what it takes
+            request.overrides.append(f'{name}="{value}"' if UNQUOTED.fullmatch(value) else f"{name}{equals}{value}")
     return request

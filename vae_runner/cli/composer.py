@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.cli.arguments import Request
 from vae_runner.cli.presets import reading_presets
 from vae_runner.errors import UserError
-from vae_runner.paths import config_dir
+from vae_runner.paths import config_dir, make_importable
 
 __all__ = ["Composer", "composer", "one_line", "without_hydra"]
 
@@ -64,12 +64,16 @@ class Composer:
 
 @contextlib.contextmanager
 def composer(request: Request) -> Iterator[Composer]:
-    """A composer for the request's config folders; Hydra's globals are free again afterwards."""
+    """A composer for the request's config folders; Hydra's globals are free again afterwards.
+
+    From here on, parts are found in the user's own modules too.
+    """
     search_path = create_config_search_path(str(config_dir()))
     if own := request.flags.get("--config-dir"):
         if not os.path.isdir(own):  # False for names that are too long, too
             raise UserError(f"--config-dir {own}: no such folder")
         search_path.prepend("command-line", f"file://{Path(own).absolute()}")
+    make_importable(*request.own_folders)
     GlobalHydra.instance().clear()
     try:
         with reading_presets():

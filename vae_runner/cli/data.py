@@ -23,13 +23,15 @@ examples:
   vae-data check dataset=folder dataset.root=photos
   vae-data check dataset=celeba dataset.root=img_align_celeba.zip
   vae-data check dataset=celeba_hq dataset.root=DIR dataset.as_npy=true dataset.limit=1000
+  vae-data check --config-dir mine dataset=own    # a data set of your own, or dataset=torch
   vae-data stores                    # prepared images: key, size, images, last used, source
   vae-data stores --remove 3f09      # the one whose key begins like that
   vae-data stores --older-than 30    # all that were not used for 30 days; --all: all
 
 check: every file is read and decoded once, as training would: how many there are, in which folders, their sizes,
 formats and modes, how bright those of more than 8 bits are, duplicates, files that are left out, files that cannot be
-read and why, the size of the prepared store and the time to make it. Nothing is written. The settings are those of
+read and why, the size of the prepared store and the time to make it. Of a set without files every image is looked at:
+how many, their shape, their values. Nothing is written. The settings are those of
 vae-train, see vae-train --help.
 
 stores: one that a run is using, or preparing, is kept.
@@ -76,15 +78,18 @@ def _check(rest: list[str]) -> int:
     from vae_runner.datasets.split import limited
     from vae_runner.experiment.assemble import build_set, split_config
     from vae_runner.experiment.check import check
+    from vae_runner.experiment.survey import survey
 
     request = read_arguments(rest)
     with composer(request) as compose:
         cfg = precheck(request, compose)
-    node = check(without_hydra(cfg))[0]["dataset"]
-    data = build_set(node)
+    config = check(without_hydra(cfg))[0]
+    node = config["dataset"]
+    data = limited(build_set(node), split_config(node))
     if not isinstance(data, SimpleImageFolder):
-        raise UserError("this data set has no image files to check; dataset=folder, celeba and celeba_hq have")
-    found = examine(limited(data, split_config(node)))
+        print(*survey(data, config), sep="\n")
+        return 0
+    found = examine(data)
     for line in found.describe(data):
         to_stdout(line)
     return 1 if found.refused or (found.bad and not data.skip_bad) else 0

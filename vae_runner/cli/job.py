@@ -70,11 +70,12 @@ def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
 def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
     """Do the run in `path`; where it is stopped, say how to go on: with the run, or with the sweep that it is of."""
     from vae_runner.experiment.folder import resume_command
+    from vae_runner.experiment.resume import needs_trust
 
     try:
         return run()
     except KeyboardInterrupt as stop:
-        again = f"go on with: {resume_command(to_resume)}"
+        again = f"go on with: {resume_command(to_resume, 'trust=true' if needs_trust(path) else '')}"
         if step := getattr(stop, "step", 0):
             say(f"saved step {step:,}; {again}")
         elif (path / "checkpoints" / "last.pt").exists():

@@ -26,6 +26,7 @@ from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
 __all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
 
 OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
+FREE = ("dataset.dataset",)  # nodes whose arguments are those of whatever part they name
 NULLABLE = ("experiment",)  # groups of which nothing need be chosen
 JOBS = 10_000  # of a sweep
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -181,7 +182,8 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
         return f"{key} is there already; write it without +" if override.is_add() else None
     if override.is_add() or override.is_force_add():
         parent = key.rpartition(".")[0]
-        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known
+        inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
+        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
         return None if is_open else _unknown(key, names)
     return _unknown(key, names)
 

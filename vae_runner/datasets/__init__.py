@@ -10,5 +10,7 @@ from vae_runner.datasets.dsprites import dSprites
 from vae_runner.datasets.folder import SimpleImageFolder
 from vae_runner.datasets.listing import make_dataset
 from vae_runner.datasets.split import SplitConfig, Subset, split
+from vae_runner.datasets.torch_images import TorchImages
 
-__all__ = ["CelebA", "CelebA_HQ", "SimpleImageFolder", "SplitConfig", "Subset", "dSprites", "make_dataset", "split"]
+__all__ = ["CelebA", "CelebA_HQ", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]
+__all__ += ["make_dataset", "split"]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 import torch
 from torch import Tensor
 
+from vae_runner.datasets.own import completed
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
 from vae_runner.signature import Limit, enforced, positive
@@ -25,7 +26,8 @@ part_or_count = Limit(
 
 
 class ImageData(Protocol):
-    """What the engine needs of a data set, beside torchvision's `[index]` and `len`.
+    """What the engine needs of a data set, beside torchvision's `[index]` and `len`; `completed` makes up for the most
+    of it where a user's own set has less.
 
     One that knows what its images were made of may have `factors` too, see `factors_of`; one that reads them on the
     host, though `gather` answers on a GPU, may say so by `on_host`, and is not made to wait for indices from there.
@@ -98,7 +100,7 @@ class Subset:
 def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
     """Returns (training, validation), disjoint. Raises `UserError` where one of them would be empty."""
     seed, data = seed_for(config.split_seed, "split"), limited(data, config)
-    own = data.own_split() if hasattr(data, "own_split") else None
+    own = _own_split(data)
     order = permutation(len(data), seed)[: config.limit]
     if own is None:
         count = _count(_DEFAULT if config.validation is None else config.validation, len(order))
@@ -114,8 +116,26 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
     return Subset(data, train.sort().values, config.flip), Subset(data, held.sort().values)
 
 
+def _own_split(data: ImageData) -> tuple[Tensor, Tensor] | None:
+    """The split that the set brings, where it has one. Raises `UserError` where that is no split of its images."""
+    own = data.own_split() if hasattr(data, "own_split") else None
+    if own is None:
+        return None
+    train, held = (torch.as_tensor(part, dtype=torch.int64) for part in own)
+    both = torch.cat([train, held])
+    if both.numel() and not 0 <= both.min() <= both.max() < len(data):
+        raise UserError(f"dataset: own_split has indices from {both.min()} to {both.max()}, of {len(data):,} images")
+    if len(both.unique()) < len(both):
+        raise UserError("dataset: own_split gives an image twice: training and validation must have none in common")
+    return train, held
+
+
 def limited(data: ImageData, config: SplitConfig) -> ImageData:
-    """The set with the `limit` images that are chosen of it, where it can leave the others unread; else all of it."""
+    """The set with the `limit` images that are chosen of it, where it can leave the others unread; else all of it.
+
+    Raises `UserError` where it is no data set.
+    """
+    data = completed(data)
     if config.limit is None or not hasattr(data, "limited"):
         return data
     return data.limited(config.limit, seed_for(config.split_seed, "limit"))

@@ -24,12 +24,14 @@ from vae_runner.callbacks import (
     Writer,
 )
 from vae_runner.corruption import Clean, Corruption
+from vae_runner.datasets.own import completed
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
+from vae_runner.experiment.probe import check_kinds, probe
 from vae_runner.experiment.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
@@ -83,6 +85,7 @@ def assemble(
     optimizer = build_optimizer(config["optimizer"], objective)
     corruption = build_corruption(config)
     engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
+    probe(engine, config)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
         config["lr_schedule"]["steps"] = engine.total_steps
     engine.lr_schedule = build(config["lr_schedule"])
@@ -102,8 +105,10 @@ def split_config(node: Mapping[str, Any]) -> SplitConfig:
 
 
 def build_set(node: Mapping[str, Any]) -> ImageData:
-    """All images of a data set, before any are chosen."""
-    return build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
+    """All images of a data set, before any are chosen. Raises `UserError` where it is no data set."""
+    return completed(
+        build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
+    )
 
 
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], num_images: int) -> Objective:
@@ -130,7 +135,10 @@ def build_model(config: Mapping[str, Any], image_shape: tuple[int, int, int]) ->
     """The model for images of that shape, with weights drawn from torch's generator. Raises as `build_objective`."""
     _refuse_absurd(config, image_shape)
     spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
+    for space in spaces:
+        check_kinds(config, distribution=space)
     encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
+    check_kinds(config, architecture_encoder=encoder, architecture_decoder=decoder)
     return VAE(encoder, spaces, decoder, likelihood)
 
 
@@ -161,6 +169,7 @@ def build_corruption(config: Mapping[str, Any]) -> Corruption:
 def _networks(config: Mapping[str, Any], image_shape: tuple[int, int, int], dims: int) -> tuple[Any, Any, Any]:
     """The encoder, the decoder for that many latents, and the likelihood."""
     likelihood = build(config["likelihood"], **_taken(config["likelihood"], num_channels=image_shape[0]))
+    check_kinds(config, likelihood=likelihood)
     channels, *size = image_shape
     encoder = build(config["architecture"]["encoder"], image_shape=image_shape)
     shape = (channels * likelihood.channels_per_channel, *size)

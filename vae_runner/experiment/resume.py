@@ -1,5 +1,8 @@
 """Going on with a saved run: its saved config counts, and only what changes no figure may be set anew."""
 
+import os
+import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,10 +16,12 @@ from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import leaves
 from vae_runner.experiment.folder import shown
-from vae_runner.files import has_aliases
+from vae_runner.files import has_aliases, read_json
+from vae_runner.paths import make_importable
 from vae_runner.signature import locate
 
-__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "refuse_changes", "saved_config"]
+__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "own_folders", "refuse_changes"]
+__all__ += ["needs_trust", "saved_config"]
 
 # Settings that a resumed run may be given anew.
 HARMLESS = frozenset(
@@ -38,7 +43,9 @@ HARMLESS = frozenset(
         "progress",
         "tensorboard",
     )
-) | {f"dataset.{name}" for name in ("root", "cache_dir", "store", "workers")}  # where the same images are, see below
+) | {
+    f"dataset.{name}" for name in ("root", "cache_dir", "store", "workers", "dataset.root")
+}  # where the same images are, see below
 # Where the classes (and the functions of `divergence`) are defined that a saved config may name.
 TRUSTED = ("torch.nn.", "torch.optim.", "torch.distributions.", "torchvision.transforms.")
 TRUSTED += tuple(
@@ -70,7 +77,9 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
         raise UserError(f"resume={shown(folder)}: no run there (no config.yaml); give the folder of a run")
     refuse_changes(changes)
     cfg = _read(file)
-    if not trust:
+    if trust:
+        make_importable(*_own_folders(folder))
+    else:
         check_targets(OmegaConf.to_container(cfg, resolve=False), file)
     for setting in fields(EngineConfig):  # of a run that was saved before there was this setting
         if f"engine.{setting.name}" in HARMLESS and setting.name not in cfg.get("engine", {}):
@@ -78,6 +87,39 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     for key, value in changes.items():
         OmegaConf.update(cfg, key, value)
     return cfg
+
+
+def needs_trust(folder: Path) -> bool:
+    """Whether the run there has parts from outside vae_runner and torch: to be asked of one's own run alone."""
+    try:
+        saved = OmegaConf.to_container(_read(folder / "config.yaml"), resolve=False)
+    except UserError:
+        return False
+    return not all(_is_trusted(str(target)) for target in _targets(saved))
+
+
+def own_folders(config: Mapping[str, Any]) -> list[str]:
+    """Where the modules of the user's are that a checked config names: neither installed nor Python's own."""
+    standard = sysconfig.get_path("stdlib")
+    found = []
+    for target in _targets(config):
+        top = sys.modules.get(str(target).partition(".")[0])
+        places = [*getattr(top, "__path__", []), getattr(top, "__file__", None)]
+        folder = os.path.dirname(places[0]) if places[0] else None
+        if folder and top.__name__ != "vae_runner" and not folder.startswith(standard) and not _is_installed(folder):
+            found.append(folder)
+    return list(dict.fromkeys(found))
+
+
+def _is_installed(folder: str) -> bool:
+    return bool({"site-packages", "dist-packages"} & set(Path(folder).parts))
+
+
+def _own_folders(run: Path) -> list[Path]:
+    """The working folder, and those in which the run has found the user's modules, as environment.json has them."""
+    noted = read_json(run / "environment.json").get("own_folders")
+    names = [name for name in noted if isinstance(name, str)] if isinstance(noted, list) else []
+    return [Path.cwd(), *map(Path, names)]
 
 
 def refuse_changes(changes: Mapping[str, Any]) -> None:

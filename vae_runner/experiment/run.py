@@ -24,7 +24,7 @@ from vae_runner.experiment.content import content_fault
 from vae_runner.experiment.estimate import tell_size
 from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
-from vae_runner.experiment.resume import compare_configs, compare_data, saved_config
+from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
@@ -132,6 +132,8 @@ def _train(
             engine.prepare()
             record = environment(engine, known, session.command, session.changes)
             record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
+            if own := own_folders(config):
+                record["own_folders"] = own  # where a resumed run finds them
             if session.is_resumed:
                 compare_data(known.get("data"), record["data"])
                 for line in warn_of_another_place(known, record):

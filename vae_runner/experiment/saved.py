@@ -27,6 +27,7 @@ from vae_runner.experiment.assemble import build_corruption, build_data, build_m
 from vae_runner.experiment.check import check
 from vae_runner.experiment.content import content_fault
 from vae_runner.experiment.images import Images, as_batch, recipe_of
+from vae_runner.experiment.probe import check_images, check_model
 from vae_runner.experiment.resume import compare_data, saved_config
 from vae_runner.experiment.roots import found_root
 from vae_runner.foreign import dig, read_json, whole
@@ -85,6 +86,8 @@ class SavedRun:
         except UserError as error:
             hint = "; in Python: load(RUN, root=DIR)" if "dataset.root" in str(error) else ""
             raise UserError(f"{error}{hint}") from error
+        for subset in (train, validation):
+            check_images(subset, self.config)
         before = dig(read_json(self.folder / "environment.json"), "data")
         try:
             compare_data(before, {**train.data.provenance, "fingerprint": train.data.fingerprint()})
@@ -227,6 +230,7 @@ def load(
             model = build_model(config, image_shape)
         own = {name.removeprefix(MODELS): value for name, value in weights if name.startswith(MODELS)}
         load_weights(model, own)
+        check_model(model, image_shape, config)
     except UserError as error:
         raise UserError(f"{shown(file)}: {error}") from error
     return SavedRun(folder, config, model.to(choose_device(device)), content["step"], image_shape)

@@ -1,0 +1,167 @@
+"""A user's own data set: what it has to have, what it may leave out, and what then stands for that.
+
+    len(data)                      needed: the number of images
+    data.gather(indices)           needed: (B,) int64 -> the images (B, C, H, W), float32 in [0, 1]
+    data.image_shape               (C, H, W); else that of its first image
+    data.to(device)                moves what `gather` reads, returns itself; else it stays on the host
+    data.provenance                dict for environment.json, `source` in a word; else the name of its class
+    data.fingerprint()             text that is another one for other images; else a hash of 256 images and their number
+    data.showcase()                list of indices of a few images for pictures; else four, from the first to the last
+
+More may be there, see `ImageData`. A set that has `data[index]` in the place of `gather` is one for torch's loaders,
+and is taken as `TorchImages`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_runner.datasets.torch_images import TorchImages
+from vae_runner.errors import UserError
+from vae_runner.randomness import isolated
+
+__all__ = ["OwnImages", "completed"]
+
+OPTIONAL = ("image_shape", "to", "provenance", "fingerprint", "showcase")
+METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "limited", "expect")
+BATCH = 64  # images gathered at a time
+HASHED = 256  # images that tell one set from another
+SHOWN = 4  # images of the showcase
+
+
+def completed(data: Any) -> Any:
+    """The data set itself where it has all that the engine needs, else with what stands for the rest of it.
+
+    Raises `UserError` with a line for all that it lacks, and one for each thing of another kind than it must be.
+    """
+    kinds = type(data).__mro__
+    if any(kind.__module__.partition(".")[0] == "vae_runner" for kind in kinds):
+        return data
+    if not hasattr(data, "gather") and hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return TorchImages(data)
+    if problems := _problems(data):
+        raise UserError("\n".join(problems))
+    is_whole = all(hasattr(data, name) for name in OPTIONAL) and type(data.image_shape) is tuple
+    return data if is_whole and "source" in data.provenance else OwnImages(data)
+
+
+class OwnImages:
+    """A data set with `gather` and a length; what else it has counts, and what it lacks is made up for.
+
+    All other attributes are those of the data set itself.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self._device = torch.device("cpu")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("data", "_device"):  # not there yet: a copy is being made
+            raise AttributeError(name)
+        return getattr(self.data, name)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index]
+
+    @cached_property
+    def image_shape(self) -> tuple[int, int, int]:
+        if hasattr(self.data, "image_shape"):
+            return tuple(int(size) for size in self.data.image_shape)  # type: ignore[return-value]
+        with isolated(0):
+            images = self.data.gather(torch.zeros(1, dtype=torch.int64))
+        shape = tuple(getattr(images, "shape", ()))
+        if len(shape) != 4 or shape[0] != 1:
+            given = shape or f"a {type(images).__name__}"
+            raise UserError(
+                f"dataset: {_name(self.data)} gives {given} by gather for one image, expected a float32 tensor "
+                "(1, channels, height, width) in [0, 1]"
+            )
+        return shape[1:]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return {"source": type(self.data).__name__, "class": _name(self.data), **getattr(self.data, "provenance", {})}
+
+    @property
+    def on_host(self) -> bool:
+        """Whether its images are read on the host, whatever the device."""
+        return bool(getattr(self.data, "on_host", not hasattr(self.data, "to")))
+
+    def gather(self, indices: Tensor) -> Tensor:
+        images = self.data.gather(indices.cpu() if self.on_host else indices)
+        return images.to(self._device, non_blocking=True) if isinstance(images, Tensor) else images
+
+    def to(self, device: torch.device | str) -> "OwnImages":
+        self._device = torch.device(device)
+        if hasattr(self.data, "to"):
+            moved = self.data.to(device)
+            self.data = self.data if moved is None else moved
+        return self
+
+    def limited(self, count: int, seed: int) -> Any:
+        """As the data set does it; one that has no such method is read for its chosen images alone in any case."""
+        return completed(self.data.limited(count, seed)) if hasattr(self.data, "limited") else self
+
+    def showcase(self) -> list[int]:
+        if hasattr(self.data, "showcase"):
+            return [int(index) for index in self.data.showcase()]
+        return _spread(len(self), SHOWN)
+
+    def fingerprint(self) -> str:
+        if hasattr(self.data, "fingerprint"):
+            return str(self.data.fingerprint())
+        digest = hashlib.sha256(repr((len(self), self.image_shape)).encode())
+        with isolated(0, self._device):
+            for part in torch.tensor(_spread(len(self), HASHED)).split(BATCH):
+                levels = (self.gather(part.to("cpu" if self.on_host else self._device)) * 65535).round()  # as k/255 is
+                digest.update(levels.to("cpu", torch.int32).contiguous().numpy())
+        return digest.hexdigest()
+
+
+def _spread(size: int, count: int) -> list[int]:
+    """At most `count` indices, from the first to the last."""
+    return sorted({round(step * (size - 1) / (count - 1)) for step in range(count)}) if size else []
+
+
+def _name(data: Any) -> str:
+    return f"{type(data).__module__}.{type(data).__qualname__}"
+
+
+def _problems(data: Any) -> list[str]:
+    """A line for all that is missing, and one for each thing of another kind than it must be."""
+    name = f"dataset: {_name(data)}"
+    needed = {"__len__": "__len__(), the number of images"}
+    needed["gather"] = "gather(indices), the images (B, C, H, W) of (B,) indices, float32 in [0, 1]"
+    missing = [words for member, words in needed.items() if not hasattr(data, member)]
+    lines = [f"{name} lacks {'; and '.join(missing)}. docs/library.md has all that a data set may have"]
+    problems = lines if missing else []
+    for member in METHODS:
+        if not callable(getattr(data, member, _is_absent)):
+            problems.append(f"{name}: {member} must be a method, got {type(getattr(data, member)).__name__}")
+    kinds: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "image_shape": (_is_shape, "(channels, height, width)"),
+        "provenance": (lambda value: isinstance(value, Mapping), "a dict"),
+    }
+    for member, (fits, words) in kinds.items():
+        if hasattr(data, member) and not fits(value := getattr(data, member)):
+            got = "a method: make it a property" if callable(value) else repr(value)
+            problems.append(f"{name}: {member} must be {words}, got {got}")
+    return problems
+
+
+def _is_absent() -> None:
+    """Stands for a method that need not be there."""
+
+
+def _is_shape(value: Any) -> bool:
+    try:
+        return len(value) == 3 and all(int(size) == size > 0 for size in value)
+    except (TypeError, ValueError):
+        return False
