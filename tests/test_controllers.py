@@ -107,7 +107,7 @@ def test_a_step_that_is_not_finite_leaves_both_as_they_are() -> None:
 
 
 def test_geco_trains_the_kl_and_lambda_times_the_constraint() -> None:
-    term, state = ReconstructionConstraint(*ALL, kappa=30.0, start=3.0), given(kl=2.0, recon=50.0)
+    term, state = ReconstructionConstraint(*ALL, kappa=30.0, start=3.0, rate=0.001), given(kl=2.0, recon=50.0)
     term.average.fill_(10.0)
     term.moves.fill_(1)
     whole = state[RECON].mean() + term.loss(state)  # what an objective adds up

@@ -126,3 +126,31 @@ def test_it_is_one_for_each_latent_space(option: str, run: Make) -> None:
     parts = metrics["space0/divergence"] + metrics["space1/divergence"]
     torch.testing.assert_close(metrics["loss"], metrics["recon"] + parts)
     assert metrics.keys() >= {f"space{number}/{name}" for number in (0, 1) for name in FIGURES[option]}
+
+
+TINY = (
+    "dataset.count=1000",
+    "architecture=mlp",
+    "architecture.encoder.hidden=[64]",
+    "architecture.decoder.hidden=[64]",
+)
+TINY += ("optimizer.lr=2e-3", "engine.batch_size=64", "engine.threads=1", "visualisation=[]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "figure", "wanted", "steps"),
+    [
+        (["divergence=control", "divergence.set_point=6", "divergence.ki=0.005"], "kl", 6, 2500),
+        (["divergence=geco", "divergence.kappa=30"], "recon", 30, 5000),
+    ],
+    ids=["control", "geco"],
+)
+def test_a_controller_reaches_what_it_was_set_within_5_percent(
+    overrides: list[str], figure: str, wanted: float, steps: int, experiment: Make
+) -> None:
+    engine = experiment(*TINY, *overrides, f"engine.steps={steps}")
+    figures = [float(engine.train_step()[METRICS][figure]) for _ in range(steps)]
+    last = torch.tensor(figures[-500:]).mean().item()
+    assert last == pytest.approx(wanted, rel=0.05)
+    assert figures[20] != pytest.approx(wanted, rel=0.1)

@@ -14,6 +14,9 @@ GECO (Rezende & Viola 2018, arXiv 1810.00597, algorithm 1): the KL is minimised 
     c = E[-log p(x|z)] - kappa,    m = a m' + (1 - a) c,    m = c at the first step
     loss = KL + lambda (c + stop_gradient(m - c)),          lambda = lambda' exp(rate m), clipped, after the step
 
+rate c has to be well below 1 at first: else lambda is beyond all bounds before the model can answer, and Adam, which
+has seen such gradients, hardly moves for thousands of steps.
+
 What they remember is in buffers, so that checkpoints hold it. It moves in `on_step_training`, on the device; a step
 whose figures are not finite leaves it as it is.
 """
@@ -137,7 +140,7 @@ class ReconstructionConstraint(WeightedParts):
         kappa: Annotated[float, finite] | Schedule,
         constraint: Literal["nll", "mse"] = "nll",
         unit: Literal["image", "value"] = "image",
-        rate: Annotated[float, positive] = 0.001,
+        rate: Annotated[float, positive] = 0.0001,
         decay: Annotated[float, probability] = 0.99,
         start: Annotated[float, positive] = 1.0,
         smallest: Annotated[float, positive] = SMALLEST,
