@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase as fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +50,9 @@ def launcher() -> Iterator[Launch]:
     refuse=[POINT, ERRNO]    from there on the system refuses to write, for that reason
     remove=[POINT, NAME]     there, somebody removes that folder
     signals=[[POINT, NUMBER], ...]    these signals there, to itself
+
+    With together=N that many start at the same moment, {number} in their arguments standing for 0 to N - 1, and a list
+    of N is returned.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -60,7 +64,8 @@ def launcher() -> Iterator[Launch]:
         print(json.dumps(request), file=process.stdin, flush=True)
         line = process.stdout.readline()
         assert line.startswith(ANSWER), line + process.stdout.read()
-        return Ended(**json.loads(line.removeprefix(ANSWER)))
+        ends = [Ended(**end) for end in json.loads(line.removeprefix(ANSWER))]
+        return ends if "together" in fault else ends[0]
 
     with process:
         yield launch
@@ -96,15 +101,34 @@ def prepare() -> None:
     warnings.simplefilter("error")
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Run it in a fork, and wait for its end."""
+def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run it in a fork, or in several that start together, and wait for their ends."""
     folder = Path(request["folder"])
-    screens = [folder / ".out", folder / ".err"]
     sys.stdout.flush()
-    if (child := os.fork()) == 0:
-        for handle, screen in enumerate(screens, start=1):
-            os.dup2(os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
-        os._exit(run(folder, request))
+    gate = os.pipe()
+    children = [(begin(folder, request, number, gate), number) for number in range(request.get("together", 1))]
+    for end in gate:
+        os.close(end)
+    return [ended(child, screens(folder, number)) for child, number in children]
+
+
+def screens(folder: Path, number: int) -> list[Path]:
+    return [folder / f".out{number}", folder / f".err{number}"]
+
+
+def begin(folder: Path, request: dict[str, Any], number: int, gate: tuple[int, int]) -> int:
+    """Fork one, which waits until nobody holds the gate's other end any more; returns its process."""
+    if child := os.fork():
+        return child
+    os.close(gate[1])
+    os.read(gate[0], 1)
+    for handle, screen in enumerate(screens(folder, number), start=1):
+        os.dup2(os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
+    arguments = [argument.replace("{number}", str(number)) for argument in request["arguments"]]
+    os._exit(run(folder, {**request, "arguments": arguments}))
+
+
+def ended(child: int, screens: list[Path]) -> dict[str, Any]:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     out, err = (screen.read_text() for screen in screens)
     for screen in screens:
@@ -159,16 +183,21 @@ def fault(request: dict[str, Any]) -> Callable[[Point], None]:
         return lambda point: write(trace, (json.dumps(point) + "\n").encode()) and None
     if "kill" in request:
         wanted = Point(*request["kill"])
-        return lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == wanted else None
+        return lambda point: os.kill(os.getpid(), signal.SIGKILL) if is_at(point, wanted) else None
     if "refuse" in request:
         return Refusing(Point(*request["refuse"][0]), request["refuse"][1])
     if "remove" in request:
         wanted, name = Point(*request["remove"][0]), request["remove"][1]
         return lambda point: shutil.rmtree(name) if point == wanted else None
     if "signals" in request:
-        numbers = {Point(*point): number for point, number in request["signals"]}
-        return lambda point: deliver(numbers[point]) if point in numbers else None
+        wanted = [(Point(*point), number) for point, number in request["signals"]]
+        return lambda point: deliver([number for place, number in wanted if is_at(point, place)])
     return lambda point: None
+
+
+def is_at(point: Point, wanted: Point) -> bool:
+    """Whether it is that point; the wanted file may be a pattern, for folders whose names differ from run to run."""
+    return point == wanted._replace(file=point.file) and fnmatch(point.file, wanted.file)
 
 
 class Refusing:
@@ -178,15 +207,16 @@ class Refusing:
         self.point, self.number, self.has_begun = point, number, False
 
     def __call__(self, point: Point) -> None:
-        self.has_begun |= point == self.point
+        self.has_begun |= is_at(point, self.point)
         if self.has_begun and point.operation in DOING and point.moment in ("before", "half"):
             raise OSError(self.number, os.strerror(self.number), point.file)
 
 
-def deliver(number: int) -> None:
-    """Send the signal to this process, and give the main thread the time to take it."""
-    os.kill(os.getpid(), number)
-    time.sleep(0.01)
+def deliver(numbers: list[int]) -> None:
+    """Send the signals to this process, and give the main thread the time to take them."""
+    for number in numbers:
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

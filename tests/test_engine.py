@@ -307,7 +307,8 @@ def test_steps_or_epochs_but_not_both() -> None:
 
 def test_a_stop_at_once_names_its_signal_and_claims_no_step() -> None:
     signals = StopSignals()
-    with signals.listening(), signals.deferred():
+    with signals.listening():
+        signals.defer()
         signal.raise_signal(signal.SIGTERM)  # kept for the end of the step
         with pytest.raises(Interrupted) as stopped:
             signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -116,3 +117,29 @@ def test_a_lock_is_held_against_other_processes_and_goes_with_them(tmp_path: Pat
         holder.wait()
         with locked(file, wait=False) as free:
             assert free
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("happening", ["removed", "replaced", "removed with its folder"])
+def test_a_lock_on_a_file_that_is_gone_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool, happening: str
+) -> None:
+    """Between its opening and its locking somebody takes the file away."""
+    file, flock, times = tmp_path / "run" / "lock", fcntl.flock, []
+
+    def locking(handle: int, how: int) -> None:
+        times.append(how)
+        if len(times) == 1:
+            file.unlink()
+            if happening == "replaced":
+                file.touch()
+            if happening == "removed with its folder":
+                file.parent.rmdir()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", locking)
+    with locked(file, wait=wait) as free:
+        assert free
+        assert len(times) == 2
+        with locked(file, wait=False) as other:  # what is there now is what is held
+            assert not other

@@ -17,6 +17,7 @@ from photos import write_noise, write_photos
 from vae_runner.datasets import SimpleImageFolder, folder, store
 from vae_runner.datasets.stored import BLOCK
 from vae_runner.errors import RunError, UserError
+from vae_runner.files import aside
 from vae_runner.signature import fault, parameters
 
 COUNT = 3 * BLOCK + 5
@@ -332,7 +333,8 @@ def test_what_kills_left_in_a_store_is_tidied(make: Callable[..., Any], tmp_path
     make().gather(EVERY)
     assert sorted(os.listdir(path)) == names
     path.rename(path.with_name(f"{path.name}.part"))
-    (path.with_name(f"{path.name}.part") / f".index.json.{gone.pid}-ab_c.tmp").touch()  # killed while it was written
+    left = aside(path.with_name(f"{path.name}.part") / "index.json")  # killed while it was written
+    left.with_name(left.name.replace(str(os.getpid()), str(gone.pid))).touch()
     assert torch.equal(make().gather(EVERY), expected())
     assert sorted(os.listdir(path)) == names
 

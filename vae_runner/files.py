@@ -1,28 +1,38 @@
 """Files that are either whole or not there: write aside, flush to the disk, rename; and logs that grow by whole lines.
 
-What a kill leaves aside, `.NAME.PID-RANDOM.tmp`, is known by its process, which is gone, and taken away at the next
-start.
+What a kill leaves aside, `.NAME.PID-HOST-RANDOM.tmp`, is known by its process, which is gone, and taken away at the
+next start.
 """
 
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vae_runner.errors import RunError
 from vae_runner.foreign import LOADER, has_aliases, json_object, read_json
 
-__all__ = ["LOADER", "append", "flush", "has_aliases", "hold", "is_alive", "json_object", "keep_as", "locked"]
-__all__ += ["read_json", "remove_leftovers", "write_atomically", "write_json"]
+__all__ = ["LOADER", "append", "aside", "flush", "has_aliases", "hold", "is_alive", "is_aside"]
+__all__ += ["is_full", "json_object", "keep_as", "locked", "read_json", "refusals_told", "remove_leftovers"]
+__all__ += ["write_atomically", "write_json"]
 
 _UMASK = os.umask(0o077)  # asked once, for to ask is to set it, for all threads
 os.umask(_UMASK)
+# What is written aside: by which process of which host (a digest, so that host names of any length and letters do).
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_ASIDE = re.compile(r"\..+\.(?P<process>\d{1,10})-(?P<host>[0-9a-f]{8})-(0|[a-z0-9_]{8})\.tmp", re.DOTALL | re.ASCII)
+_ABANDONED = 24 * 3600  # seconds, after which nobody on another host is still writing a file
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -31,19 +41,19 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     Raises `RunError` where it cannot be written, in one line.
     """
     path = Path(path)
-    with _told(path):
+    with refusals_told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-{_HOST}-", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o666 & ~_UMASK)
-            os.replace(aside, path)
+            os.chmod(name, 0o666 & ~_UMASK)
+            os.replace(name, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(aside)
+                os.unlink(name)
         flush(path.parent)
 
 
@@ -55,7 +65,7 @@ def write_json(path: str | Path, content: Any) -> None:
 def append(path: str | Path, text: str) -> None:
     """Let a file grow by whole lines. Raises `RunError` where they cannot be written; then nothing of them is there."""
     path = Path(path)
-    with _told(path), open(path, "ab", buffering=0) as file:
+    with refusals_told(path), open(path, "ab", buffering=0) as file:
         begun, data = os.fstat(file.fileno()).st_size, memoryview(text.encode())
         try:
             while data:
@@ -72,22 +82,22 @@ def keep_as(path: str | Path, name: str | Path) -> None:
     Raises `RunError` where it cannot be had, in one line.
     """
     name = Path(name)
-    aside = name.with_name(f".{name.name}.{os.getpid()}-0.tmp")
-    with _told(name):
-        aside.unlink(missing_ok=True)
+    other = aside(name)
+    with refusals_told(name):
+        other.unlink(missing_ok=True)
         try:
             try:
-                os.link(path, aside)
+                os.link(path, other)
             except OSError:
-                shutil.copyfile(path, aside)
-            os.replace(aside, name)
+                shutil.copyfile(path, other)
+            os.replace(other, name)
         finally:  # the rename does nothing where a kill has left both names to the same file
-            aside.unlink(missing_ok=True)
+            other.unlink(missing_ok=True)
 
 
 def flush(path: str | Path) -> None:
     """Have on the disk what was written to the file, or renamed in the folder: a power cut takes only what was not."""
-    with _told(Path(path)):
+    with refusals_told(Path(path)):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -95,30 +105,88 @@ def flush(path: str | Path) -> None:
             os.close(handle)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Take away what `write_atomically` had begun below `folder` in processes that are gone."""
-    for file in folder.rglob(".*.tmp"):
-        process = file.name.split(".")[-2].partition("-")[0]
-        is_own = process == str(os.getpid())  # what this one writes now, it has not begun before
-        if process.isdigit() and (is_own or not is_alive(int(process))):
-            file.unlink(missing_ok=True)
+def aside(path: Path) -> Path:
+    """Where this process may prepare what is then renamed to `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_HOST}-0.tmp")
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file of that name is one that this program has begun to write aside, on whatever machine."""
+    return _ASIDE.fullmatch(name) is not None
+
+
+def remove_leftovers(folder: Path, below: Sequence[str] = ()) -> None:
+    """Take away what this program had begun to write in the folder, and in those `below`, in processes that are gone.
+
+    What is in any other folder, behind a link, or under a name of any other pattern, is somebody else's.
+    """
+    for place in (folder, *(folder / name for name in below if not _is_behind_a_link(folder, Path(name)))):
+        with contextlib.suppress(OSError):  # there is no such folder, or it cannot be written to
+            for file in [file for file in place.iterdir() if _is_leftover(file)]:
+                file.unlink(missing_ok=True)
+
+
+def _is_behind_a_link(folder: Path, below: Path) -> bool:
+    return any((folder / part).is_symlink() for part in (below, *below.parents[:-1]))
+
+
+def _is_leftover(file: Path) -> bool:
+    found = _ASIDE.fullmatch(file.name)
+    if found is None:
+        return False
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return False
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        return False
+    if found["host"] != _HOST:  # its processes cannot be asked from here
+        return time.time() - status.st_mtime > _ABANDONED
+    process = int(found["process"])
+    return process == os.getpid() or not is_alive(process)  # what this one writes now, it has not begun before
 
 
 @contextlib.contextmanager
 def locked(path: str | Path, wait: bool = True) -> Iterator[bool]:
     """Hold the lock file `path` among processes of this machine; yields False where another holds it and `wait` is off.
 
-    The lock goes with the process, so a killed one leaves none behind.
+    The lock goes with the process, so a killed one leaves none behind. A file that was removed, or replaced, between
+    its opening and its locking is no lock: the one that is there now is taken. Who holds it may remove it. Raises
+    `OSError` where it cannot be had; a link, a pipe or a folder of that name is none.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as file:
+    while True:
+        handle = _open_lock(Path(path))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            if _is_there(handle, path):
+                yield True
+                return
+        finally:
+            os.close(handle)
+
+
+def _open_lock(path: Path) -> int:
+    """Raises `OSError` where it is no plain file: who holds the lock writes his name into it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its holder has taken away the folder meanwhile
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                os.close(handle)
+                raise FileExistsError(errno.EEXIST, f"{path.name} is not a plain file", str(path))
+            return handle
+
+
+def _is_there(handle: int, path: str | Path) -> bool:
+    """Whether the open file is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def hold(path: str | Path) -> int:
@@ -135,13 +203,18 @@ def hold(path: str | Path) -> int:
     return handle
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there is no room: on the disk, among its files, or within what the user is granted."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the system refuses inside is said in one line."""
+def refusals_told(path: Path) -> Iterator[None]:
+    """What the system refuses inside, writing `path`, is said in one line, a `RunError`."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise RunError(f"no space left on {path.parent} writing {path.name}") from error
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 

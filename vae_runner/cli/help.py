@@ -43,8 +43,8 @@ tab completion:  eval "$(vae-train --shell-completion install=bash)"     (or zsh
 Results go to outputs/DATE/TIME-.../ with outputs/latest pointing to the newest: report.html, grids/, checkpoints/.
 Those of --multirun go to multirun/DATE/TIME-.../ (multirun/latest): sweep.html, sweep*.csv, contact-*.png, one folder
 for each run. vae-report FOLDER makes the pages anew, of one run or of any set of runs; see vae-report --help.
-Exit codes: 0 done, 1 failed, 2 a mistake in the request, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 141 nobody reads what
-is printed (training goes on)."""
+Exit codes: 0 done, 1 failed, 2 a mistake in the request, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 129 SIGHUP (a terminal
+that is closed), 141 nobody reads what is printed (training goes on)."""
 
 
 def help_text(own: Path | None = None) -> str:

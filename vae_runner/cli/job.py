@@ -1,26 +1,29 @@
 """One job as Hydra calls it, of a single run or of a sweep, in this process or another."""
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.presets import LEFT_OUT, reading_presets
-from vae_runner.errors import in_words
+from vae_runner.errors import RunError, UserError, in_words
+from vae_runner.files import refusals_told
 from vae_runner.output import standard_output, to_stderr, to_stdout
 from vae_runner.paths import config_dir
 
 if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
+    from vae_runner.experiment.folder import RunFolder
 
-__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "path_value", "say", "sweep_report", "task"]
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_refusals", "path_value", "say", "sweep_report"]
+__all__ += ["task"]
 
 log = logging.getLogger(__name__)
 
@@ -28,43 +31,86 @@ SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
 
 
-def task(cfg: DictConfig, data: "tuple[Subset, Subset] | None" = None) -> float:
+def task(cfg: DictConfig, folder: "RunFolder | None" = None, data: "tuple[Subset, Subset] | None" = None) -> float:
     """One job; returns its -ELBO. In a sweep one that is done is left alone, and one that fails stops no other.
 
-    `data` are the images of a single run, where they have been looked up already.
-    """
-    from vae_runner.experiment.run import start
 
+    `folder` is that of a single run, claimed by the caller, and `data` are its images, which he has looked up.
+    """
     job = HydraConfig.get()
     path = Path(job.runtime.output_dir)
     choices = {group: choice for group, choice in job.runtime.choices.items() if not group.startswith("hydra/")}
     with standard_output(is_needed=False):  # here too, for a job may have a process of its own
-        if job.mode == RunMode.MULTIRUN:
+        if folder is None:
             return _sweep_job(cfg, path, choices)
-        return _logged(path, path, lambda: start(cfg, path, choices, _command(), Path("outputs", "latest"), data))
+        return _logged(path, path, lambda: _single(cfg, folder, choices, data))
+
+
+def _single(
+    cfg: DictConfig, folder: "RunFolder", choices: dict[str, str], data: "tuple[Subset, Subset] | None"
+) -> float:
+    from vae_runner.experiment.run import start
+
+    folder.write_notes(_notes(cfg))
+    return start(cfg, folder, choices, _command(), Path("outputs", "latest"), data)
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
-    from vae_runner.experiment.folder import record_failure
+    from vae_runner.experiment.folder import RunFolder, record_failure
     from vae_runner.experiment.job import is_finished, last_figure, take_up
-    from vae_runner.report.sweep import read_ledger
+    from vae_runner.experiment.signals import stop_if_asked
+    from vae_runner.report.sweep import job_number, read_ledger
 
     job, sweep = HydraConfig.get().job, Path(HydraConfig.get().sweep.dir)
     ledger = read_ledger(sweep)
     changes = ledger.changes if ledger else {}
-    if is_finished(path, changes):
+    is_its_own = sweep.resolve() in path.resolve().parents and job_number(path) in (None, job.num)
+    if is_its_own and is_finished(path, changes):
         return last_figure(path)
+
+    def run() -> float:
+        if not is_its_own:
+            raise UserError(f"hydra.sweep.subdir gives the job no folder of its own: {path}")
+        with RunFolder(path).claim(resuming=True) as folder:
+            folder.write_notes(_notes(cfg))
+            return take_up(cfg, folder, choices, _command(), changes)
+
     settings = [text for text in HydraConfig.get().overrides.task if text != "trust=false"]  # `resume` says that
     print(flush=True)
     to_stdout(f"job {job.num}   {' '.join(settings)}")
     try:
-        return _logged(path, sweep if ledger else path, lambda: take_up(cfg, path, choices, _command(), changes))
+        figure = _logged(path, sweep if ledger else path, run)
     except Exception as error:
-        record_failure(path, error)
         say(f"error: job {job.num} failed: {in_words(error)}")
-        return float("nan")
+        if is_its_own:
+            record_failure(path, error)
+        figure = float("nan")
     finally:
         sweep_report(sweep)
+    stop_if_asked()
+    return figure
+
+
+def _notes(cfg: DictConfig) -> dict[str, str]:
+    """What Hydra has made of what was typed, as it would write it down itself, but whole or not at all, and only by
+    who holds the folder.
+    """
+    hydra_cfg = HydraConfig.instance().cfg
+    return {
+        "config.yaml": OmegaConf.to_yaml(cfg),
+        "hydra.yaml": OmegaConf.to_yaml(hydra_cfg),
+        "overrides.yaml": OmegaConf.to_yaml(hydra_cfg.hydra.overrides.task),
+    }
+
+
+@contextlib.contextmanager
+def hydras_refusals(path: Path) -> Iterator[None]:
+    """What the system refuses to Hydra inside is said in one line, of `path` where Hydra does not say of what."""
+    try:
+        yield
+    except OSError as error:
+        with refusals_told(Path(error.filename or path)):
+            raise
 
 
 def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
@@ -94,6 +140,8 @@ def sweep_report(folder: Path) -> None:
 
     try:
         write_sweep(folder)
+    except RunError as error:
+        to_stdout(f"warning: no sweep report: {error}")
     except Exception as error:
         to_stdout(f"warning: no sweep report: {type(error).__name__}: {error}")
 

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shlex
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
 from vae_runner.cli.hydra_settings import check_folder_name, user_path
-from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydra_main, path_value, say, sweep_report, task
+from vae_runner.cli.job import (
+    COMMAND,
+    SUFFIX,
+    goes_on_by,
+    hydra_main,
+    hydras_refusals,
+    path_value,
+    say,
+    sweep_report,
+    task,
+)
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
@@ -70,7 +79,9 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         return 0
     if request.multirun and {"resume", "engine.resume"} & _names(request):
         raise UserError("resume takes one run, without --multirun")
-    with standard_output(is_needed=False):  # what is trained goes on without it
+    from vae_runner.experiment.signals import StopSignals
+
+    with standard_output(is_needed=False), StopSignals().listening():  # what is trained goes on without it
         if request.multirun:
             return _sweep(request, cfg)
         if cfg.engine.resume is not None:
@@ -79,22 +90,31 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
+    from vae_runner.experiment.folder import RunFolder
+    from vae_runner.experiment.place import judge_place, made_only_for
+
     data = _data(cfg)
-    folder, is_ours = _new_folder(cfg, "hydra.run.dir", request)
-    failures: list[Exception] = []
+    path, made = _new_folder(cfg, "hydra.run.dir", request)
+    folder, failures = RunFolder(path), list[Exception]()
 
     def job(cfg: DictConfig) -> float | None:
         try:
-            return task(cfg, data)
+            return task(cfg, folder, data)
         except Exception as error:  # kept from Hydra, which would print lines of its own about it
             failures.append(error)
             return None
 
-    hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(folder)}"], job)
-    for failure in failures:
-        if is_ours and isinstance(failure, UserError) and not (folder / "environment.json").exists():
-            _remove(folder)  # nothing was begun: nothing is left behind
-        raise failure
+    with made_only_for(made), folder.claim(resuming=False):
+        judge_place("hydra.run.dir", path)  # as it is now that nobody else has it
+        try:
+            with hydras_refusals(path):
+                hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(path)}"], job)
+            for failure in failures:
+                raise failure
+        except BaseException as error:
+            if not _is_begun(path, error):
+                folder.discard(is_made=path in made)
+            raise
     return 0
 
 
@@ -109,13 +129,24 @@ def _data(cfg: DictConfig) -> tuple[Any, Any]:
         return build_data(check(without_hydra(cfg))[0]["dataset"])
 
 
+def _is_begun(path: Path, error: BaseException) -> bool:
+    """Whether there is something of the run to be kept, or to be gone on with."""
+    if isinstance(error, UserError):
+        return (path / "environment.json").exists()
+    return (path / "config.yaml").exists()
+
+
 def _sweep(request: Request, cfg: DictConfig) -> int:
     from vae_runner.cli.sweep import sweep
+    from vae_runner.experiment.place import made_only_for
 
-    return sweep(request, cfg, _new_folder(cfg, "hydra.sweep.dir", request)[0])
+    folder, made = _new_folder(cfg, "hydra.sweep.dir", request)
+    with made_only_for(made):
+        return sweep(request, cfg, folder)
 
 
 def _resume(request: Request, cfg: DictConfig) -> int:
+    _refuse_real_latest(str(cfg.engine.resume))
     path = user_path(cfg.engine.resume, "resume").resolve()
     changes = _changes(request)
     if _is_file(path / "sweep.json"):
@@ -143,6 +174,17 @@ def _resume(request: Request, cfg: DictConfig) -> int:
     return 0
 
 
+def _refuse_real_latest(name: str) -> None:
+    """Raises `UserError` where it says 'the newest', and is some older one that a copy has put in the link's place."""
+    from vae_runner.experiment.folder import is_real_latest
+
+    if is_real_latest(Path(os.path.abspath(name))):
+        raise UserError(
+            f"resume={name} is a folder of its own, not the link to the newest one; "
+            f"rename it (mv {name} {name}-copy), or give the folder that is meant"
+        )
+
+
 def _is_file(path: Path) -> bool:
     """Whether it is there; a name that is too long for any file is not."""
     try:
@@ -164,31 +206,27 @@ def _changes(request: Request) -> dict[str, Any]:
     return {key: value for key, value in changes.items() if key not in ("resume", "engine.resume", "trust")}
 
 
-def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, bool]:
-    """Make the folder of a new run or sweep, which no other process gets; returns it, and whether it was made here.
+def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list[Path]]:
+    """Make the folder of a new run or sweep; returns it, and the folders made here, the innermost first.
 
-    A folder that the user named may be there already, and is then not ours to remove.
+    One that the user named may be there already. Of two processes both may get it: it belongs to who gets its lock.
     """
-    named = key in _names(request)
-    from vae_runner.experiment.folder import holds_a_run
+    from vae_runner.experiment.place import judge_place, make_folder
 
+    named = key in _names(request)
     HydraConfig.instance().set_config(cfg)
     while True:
         os.environ[SUFFIX] = secrets.token_hex(2)
-        folder = user_path(str(OmegaConf.select(cfg, key)), key).absolute()
+        folder = Path(os.path.abspath(user_path(str(OmegaConf.select(cfg, key)), key)))
+        if named:
+            judge_place(key, folder)
         try:
-            folder.mkdir(parents=True)
-            return folder, True
+            return folder, make_folder(folder)
         except FileExistsError:
-            if named and not folder.is_dir():
+            if named and folder.is_dir():
+                return folder, []
+            if named or not os.path.lexists(folder):
                 raise UserError(f"{key}={folder} is not a folder") from None
-            if named and any((folder / name).exists() for name in ("config.yaml", "sweep.json")):
-                # said here, before Hydra writes its part over the old one
-                raise UserError(holds_a_run(folder)) from None
-            if named:
-                return folder, False
-        except OSError as error:
-            raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _epochs_instead_of_steps(request: Request) -> None:
@@ -212,10 +250,3 @@ def _about_the_run(request: Request) -> Request:
 def _names(request: Request) -> set[str]:
     """The names of all settings that were given."""
     return {argument.lstrip("+").partition("=")[0] for argument in request.overrides}
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    for parent in (folder.parent, folder.parent.parent):
-        if parent != Path.cwd() and parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()

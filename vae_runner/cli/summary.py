@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vae_runner.console import logging_to
 from vae_runner.experiment.folder import RunFolder, shown
 from vae_runner.report.sweep import find_runs, read_sweep
 from vae_runner.report.sweep.read import Job
@@ -11,7 +12,8 @@ __all__ = ["link_sweep", "sweep_summary"]
 
 def link_sweep(folder: Path) -> None:
     """multirun/latest points to the newest sweep."""
-    RunFolder(folder).link_as_latest(Path("multirun", "latest"))
+    with logging_to(None):  # a sweep has no log of its own
+        RunFolder(folder).link_as_latest(Path("multirun", "latest"), "sweep")
 
 
 def sweep_summary(folder: Path) -> tuple[list[str], bool]:

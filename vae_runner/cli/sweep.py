@@ -16,14 +16,15 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, path_value, say, sweep_report, task
+from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, hydras_refusals, path_value, say, sweep_report, task
+from vae_runner.cli.origin import check_origin, is_launchers
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
-from vae_runner.experiment.folder import quoted, resume_command, shown
+from vae_runner.experiment.folder import held, quoted, remove, resume_command, shown
 from vae_runner.experiment.job import is_begun, is_finished
+from vae_runner.experiment.place import SWEEP_LOCK, judge_place
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
-from vae_runner.files import locked
 from vae_runner.output import to_stdout
 from vae_runner.report.sweep import FILE, Ledger, find_runs, job_number, read_ledger, write_ledger
 
@@ -34,28 +35,40 @@ BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
 def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
     """Do all jobs in the new `folder`; returns the exit code."""
+    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={path_value(folder)}"]
+
+    def launch() -> None:
+        judge_place("hydra.sweep.dir", folder)  # as it is now that nobody else has it
+        try:
+            _write_down(request, cfg, folder)
+        except BaseException:
+            remove(folder / SWEEP_LOCK)  # nothing else is there
+            raise
+        link_sweep(folder)
+        hydra_main(arguments)
+
+    return _do(folder, launch)
+
+
+def _write_down(request: Request, cfg: DictConfig, folder: Path) -> None:
     ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), list(cfg.hydra.overrides.hydra))
     if cfg.hydra.sweeper._target_ == BASIC:  # other sweepers choose their jobs as they go
         with composer(request) as compose:
             write_ledger(folder, replace(ledger, jobs=_jobs(cfg, compose)))
-    link_sweep(folder)
-    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={path_value(folder)}"]
-    return _do(folder, lambda: hydra_main(arguments))
 
 
 def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: bool) -> int:
     """Do what is left of the sweep in `folder`, with those settings changed in all its jobs; returns the exit code."""
-    rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
     launcher = [text for text in request.overrides if is_launchers(text)]
-    own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text))]
-    own = [text for text in own if not text.startswith(("hydra.sweep.dir=", "hydra.mode="))]
-    if not trust:
-        _check_origin(rest.ledger, request, folder)
-    flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
-    os.environ[SUFFIX] = rest.ledger.suffix
-    master = [*own, *launcher, f"hydra.sweep.dir={path_value(folder)}", "hydra.mode=MULTIRUN"]
 
     def launch() -> None:
+        rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
+        own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text)) and not _is_replaced(text)]
+        if not trust:
+            check_origin(rest.ledger, request.flags, own, folder / FILE)
+        flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
+        os.environ[SUFFIX] = rest.ledger.suffix
+        master = [*own, *launcher, f"hydra.sweep.dir={path_value(folder)}", "hydra.mode=MULTIRUN"]
         with composer(replace(request, flags=flags)) as compose:
             cfg, jobs = compose.compose(master, multirun=True), rest.jobs(trust)
             if not trust:
@@ -65,11 +78,6 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
             compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
 
     return _do(folder, launch)
-
-
-def is_launchers(setting: str) -> bool:
-    """Whether a setting says where a sweep's jobs run, and not what they are."""
-    return setting.lstrip("+~").startswith(("hydra/launcher", "hydra.launcher"))
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class _Rest:
         Those between them that are done are left alone by `task`, and Hydra writes nothing into their folders.
         """
         changed = [f"{key}={_as_value(value)}" for key, value in self.ledger.changes.items()]
-        to_do, to_skip = [*changed, f"trust={json.dumps(trust)}"], ["hydra.output_subdir=null"]
+        to_do, to_skip = [*changed, f"trust={json.dumps(trust)}"], ["hydra.output_subdir=null"]  # what `task` needs not
         return [
             [*self.ledger.jobs[number], *(to_do if number in self.left else to_skip)]
             for number in range(self.left[0], self.left[-1] + 1)
@@ -122,14 +130,9 @@ def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
     return _Rest(ledger, left, begun)
 
 
-def _check_origin(ledger: Ledger, request: Request, folder: Path) -> None:
-    """Raises `UserError` where the list names folders of options or Hydra's plugins: what these name would be run."""
-    own = [text for text in (*ledger.hydra, *chain(*ledger.jobs)) if text.lstrip("+~").startswith("hydra")]
-    foreign = [text for text in own if not is_launchers(text)]
-    given = {flag: value for flag, value in read_arguments(ledger.flags).flags.items() if flag != "--multirun"}
-    foreign += [f"{flag} {value}" for flag, value in given.items() if request.flags.get(flag) != value]
-    if foreign:
-        raise UserError(f"{shown(folder / FILE)} gives {foreign[0]}; trust=true takes it, or give it again")
+def _is_replaced(setting: str) -> bool:
+    """Whether a setting of Hydra's says where the sweep was, or that it is one."""
+    return setting.lstrip("+").partition("=")[0] in ("hydra.sweep.dir", "hydra.mode")
 
 
 def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) -> None:
@@ -137,7 +140,7 @@ def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) ->
     list has something to be looked up: what this program's own configs look up is all that is.
     """
     changes = [f"{key}={value}" for key, value in rest.ledger.changes.items()]
-    for text in (*chain(*rest.ledger.jobs), *rest.ledger.hydra, *changes):
+    for text in (*chain(*rest.ledger.jobs), *changes):
         if "${" in text:
             raise UserError(f"{shown(folder / FILE)} has {text}, to be looked up elsewhere; trust=true looks it up")
     for number in rest.new:
@@ -148,7 +151,7 @@ def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) ->
 def _do(folder: Path, launch: Callable[[], None]) -> int:
     """Have the jobs done, by one process at a time, and say what has become of them; returns the exit code."""
     try:
-        with locked(folder / ".sweep.lock", wait=False) as free:
+        with held(folder / SWEEP_LOCK) as free, hydras_refusals(folder / "multirun.yaml"):
             if not free:
                 raise UserError(f"{shown(folder)} is under way in another process; stop that one first")
             launch()

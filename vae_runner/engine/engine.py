@@ -52,6 +52,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name + (" (Ctrl-C)" if number == signal.SIGINT else ""))
         self.number, self.step = number, step
 
+    def __reduce__(self) -> tuple[type, tuple[int, int]]:
+        return type(self), (self.number, self.step)  # from the process of a job to that of its sweep
+
 
 class Engine:
     """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks.

@@ -1,6 +1,7 @@
 """The folder of a run: its status, its config, the newest run's link."""
 
 import contextlib
+import logging
 import os
 import platform
 import shutil
@@ -15,11 +16,32 @@ import yaml
 from vae_runner.callbacks import Callback, Training
 from vae_runner.commands import literal, quoted, resume_command, shown
 from vae_runner.errors import RunError, UserError
-from vae_runner.files import locked, read_json, remove_leftovers, write_atomically, write_json
+from vae_runner.files import (
+    aside,
+    is_full,
+    locked,
+    read_json,
+    refusals_told,
+    remove_leftovers,
+    write_atomically,
+    write_json,
+)
 from vae_runner.foreign import whole
 from vae_runner.state import State
 
-__all__ = ["RunFolder", "Status", "holds_a_run", "literal", "quoted", "record_failure", "resume_command", "shown"]
+__all__ = ["LATEST", "LOCK", "LOG", "NOTES", "RunFolder", "Status", "held", "holds_a_run", "is_real_latest"]
+__all__ += ["literal", "quoted", "record_failure", "remove", "resume_command", "shown"]
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+LOG = "train.log"
+NOTES = ".hydra"  # what was typed, and what Hydra made of it
+FOLDERS = ("checkpoints", "grids", "animations", "tensorboard")
+# All that a run writes, besides its lock. What else is in its folder is the user's.
+CONTENT = (NOTES, LOG, "config.yaml", "status.json", "environment.json", "metrics.jsonl", "epochs.csv", "report.html")
+CONTENT += FOLDERS
+LATEST = (Path("outputs", "latest"), Path("multirun", "latest"))  # links to the newest run, and to the newest sweep
 
 
 def holds_a_run(folder: Path) -> str:
@@ -28,45 +50,89 @@ def holds_a_run(folder: Path) -> str:
     return f"{shown(folder)} holds {what} already; go on with it by {resume_command(folder)}, or choose another folder"
 
 
+def is_real_latest(path: Path) -> bool:
+    """Whether the path is one of the links to the newest run or sweep, and is none: a copy has made a folder of it."""
+    return path.parts[-2:] in [latest.parts for latest in LATEST] and os.path.lexists(path) and not path.is_symlink()
+
+
 class RunFolder:
     """`claim` it before writing: no two processes ever write into the same one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_held = False
 
     @contextlib.contextmanager
     def claim(self, resuming: bool) -> Iterator["RunFolder"]:
-        """Hold the folder. Raises `UserError` where another process does, or where it holds a run already."""
-        lock = self.path / ".lock"
-        with _held(lock) as free:
+        """Hold the folder; once more by who holds it is the same. Raises `UserError` where another process holds it, or
+        where it has a run already, and `RunError` where it cannot be written to.
+        """
+        if self._is_held:
+            yield self
+            return
+        lock = self.path / LOCK
+        with held(lock) as free:
             if not free:
-                raise UserError(f"{shown(self.path)} is being written by {lock.read_text() or 'another process'}")
-            remove_leftovers(self.path)
+                raise UserError(f"{shown(self.path)} is being written by {_holder(lock) or 'another process'}")
+            remove_leftovers(self.path, (NOTES, *FOLDERS, "grids/history"))
             if not resuming and (self.path / "config.yaml").exists():
                 raise UserError(holds_a_run(self.path))
-            yield self
+            self._is_held = True
+            try:
+                yield self
+            finally:
+                self._is_held = False
 
     def clear(self) -> None:
-        """Remove what a run wrote that has left no checkpoint, but for its log: it begins again."""
+        """Remove what a run wrote that has left no checkpoint, but for its log and its notes: it begins again."""
         with self.claim(resuming=True):
-            for path in self.path.iterdir():
-                if path.is_dir() and path.name != ".hydra":
-                    shutil.rmtree(path)
-                elif path.is_file() and path.name not in (".lock", "train.log"):
-                    path.unlink()
+            for name in CONTENT:
+                if name not in (NOTES, LOG):
+                    remove(self.path / name)
+
+    def discard(self, is_made: bool) -> None:
+        """Empty the claimed folder, in which nothing was begun: of all, where it was made for the run, else of what a
+        run writes. The lock goes last: who opens it from then on makes a new one.
+        """
+        for path in [*self.path.iterdir()] if is_made else [self.path / name for name in CONTENT]:
+            if path.name != LOCK:
+                remove(path)
+        remove(self.path / LOCK)
+
+    def write_notes(self, notes: Mapping[str, str]) -> None:
+        """Write the files of NOTES: name and text."""
+        for name, text in notes.items():
+            write_atomically(self.path / NOTES / name, text.encode())
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml: everything that was set, interpolations resolved."""
         write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
 
-    def link_as_latest(self, link: Path) -> None:
-        """Make `link` point here, whatever it pointed to; where links cannot be made there is none."""
-        aside = link.with_name(f".{link.name}.tmp")
-        with contextlib.suppress(OSError):
+    def link_as_latest(self, link: Path, what: str = "run") -> None:
+        """Make `link` point here, whatever it pointed to. A file or a folder of that name stays, and a line says so."""
+        if os.path.lexists(link) and not link.is_symlink():
+            kind = "a folder" if link.is_dir() else "a file"
+            log.warning("%s is %s of that name, not a link: it does not lead to this %s; rename it", link, kind, what)
+            return
+        other = aside(link)
+        try:
             link.parent.mkdir(parents=True, exist_ok=True)
-            aside.unlink(missing_ok=True)
-            aside.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
-            os.replace(aside, link)
+            remove_leftovers(link.parent)
+            other.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
+            os.replace(other, link)
+        except OSError as error:
+            log.warning("%s does not lead to this %s: %s", link, what, error.strerror)
+            with contextlib.suppress(OSError):
+                other.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove the file, the link or the whole folder, as far as it goes."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 class Status(Callback):
@@ -131,18 +197,33 @@ class Status(Callback):
 
 
 @contextlib.contextmanager
-def _held(lock: Path) -> Iterator[bool]:
-    """`locked` for a run's folder, the holder's name in the file. Raises `UserError` where it cannot be written."""
+def held(lock: Path) -> Iterator[bool]:
+    """`locked`, with the holder's name in the file where there is room for it. Raises `UserError` where it cannot be
+    had, and `RunError` where the disk is full.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            if free := stack.enter_context(locked(lock, wait=False)):
-                lock.write_text(f"process {os.getpid()} on {platform.node()}")
+            free = stack.enter_context(locked(lock, wait=False))
         except OSError as error:
+            if is_full(error):
+                with refusals_told(lock):
+                    raise
             raise UserError(f"cannot write to {shown(lock.parent)}: {error.strerror}") from error
+        if free:
+            with contextlib.suppress(OSError):  # what has to be written comes next
+                lock.write_text(f"process {os.getpid()} on {platform.node()}")
         yield free
 
 
+def _holder(lock: Path) -> str:
+    """Who holds it, as he has said."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return lock.read_text()[:200]
+    return ""
+
+
 def record_failure(folder: Path, error: Exception) -> None:
-    """Leave a status for a run that failed before it had one."""
+    """Leave a status for a run that failed before it had one, as far as it can still be written."""
     if not (folder / "status.json").exists():
-        Status(folder).write("failed", f"{type(error).__name__}: {error}")
+        with contextlib.suppress(RunError):
+            Status(folder).write("failed", f"{type(error).__name__}: {error}")

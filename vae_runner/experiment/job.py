@@ -15,17 +15,18 @@ from vae_runner.report.sweep.settings import plain_yaml
 __all__ = ["is_begun", "is_finished", "last_figure", "take_up"]
 
 
-def take_up(cfg: DictConfig, path: Path, choices: Mapping[str, str], command: str, changes: Mapping[str, Any]) -> float:
-    """Do what is left of the job in `path`: from its checkpoint, with those settings changed, or from the start.
-
-    Returns and raises as `start` does.
+def take_up(
+    cfg: DictConfig, folder: RunFolder, choices: Mapping[str, str], command: str, changes: Mapping[str, Any]
+) -> float:
+    """Do what is left of the job in the claimed folder: from its checkpoint, with those settings changed, or from the
+    start. Returns and raises as `start` does.
     """
-    if not is_begun(path):
-        return start(cfg, path, choices, command)
-    if any((path / "checkpoints" / f"{name}.pt").exists() for name in ("last", "previous")):
-        return resume(path, changes, command, bool(cfg.trust))
-    RunFolder(path).clear()
-    return start(cfg, path, choices, command)
+    if not is_begun(folder.path):
+        return start(cfg, folder, choices, command)
+    if any((folder.path / "checkpoints" / f"{name}.pt").exists() for name in ("last", "previous")):
+        return resume(folder, changes, command, bool(cfg.trust))
+    folder.clear()
+    return start(cfg, folder, choices, command)
 
 
 def is_begun(folder: Path) -> bool:

@@ -41,13 +41,14 @@ log = logging.getLogger(__name__)
 
 def start(
     cfg: DictConfig,
-    path: Path,
+    place: Path | RunFolder,
     choices: Mapping[str, str],
     command: str,
     latest: Path | None = None,
     data: tuple[Subset, Subset] | None = None,
 ) -> float:
-    """Train in the new folder `path`; returns the last validation's -ELBO, nats per image.
+    """Train in the new folder `place`, which is claimed by the caller or here; returns the last validation's -ELBO,
+    nats per image.
 
     `choices` are the options chosen of each config group, `command` what the user typed, `latest` a link to set to the
     folder, `data` the images to train and to validate on, where they have been looked up already. Raises `UserError`
@@ -57,30 +58,35 @@ def start(
     config = _checked(cfg)
     if config["engine"]["resume"] is not None:
         raise UserError("resume takes a run's folder at the front door; a new run starts from nothing")
-    folder = RunFolder(path)
-    with folder.claim(resuming=False):
+    with _folder(place).claim(resuming=False) as folder:
         folder.write_config(config)
-        known = {"name": path.name, "choices": dict(choices)}
-        return _train(folder, config, known, _Session(command), latest, data)
+        known = {"name": folder.path.name, "choices": dict(choices)}
+        return _train(folder, config, known, _Session(command, latest=latest, data=data))
 
 
 def resume(
-    path: Path, changes: Mapping[str, Any], command: str, trust: bool = False, latest: Path | None = None
+    place: Path | RunFolder, changes: Mapping[str, Any], command: str, trust: bool = False, latest: Path | None = None
 ) -> float:
-    """Go on with the run in `path` where its last checkpoint was, with those settings changed; returns as `start`.
+    """Go on with the run in `place` where its last checkpoint was, with those settings changed; returns as `start`.
 
     `latest` is set to the folder where the run was killed before it could do so.
     """
+    folder = _folder(place)
+    path = folder.path
     saved, cfg = saved_config(path, {}, trust), saved_config(path, changes, trust)
     if "dataset.root" not in changes and "root" in (cfg.get("dataset") or {}):
         cfg.dataset.root = found_root(OmegaConf.to_container(cfg.dataset), path)
     made = {key: value for key, value in changes.items() if OmegaConf.select(saved, key) != value}
     config = _checked(cfg)
-    folder = RunFolder(path)
     with folder.claim(resuming=True):
         known = {"name": path.name, "choices": _choices(path), **read_json(path / "environment.json")}
         had_begun = (path / "environment.json").exists()
-        return _train(folder, config, known, _Session(command, made, is_resumed=True), None if had_begun else latest)
+        session = _Session(command, made, is_resumed=True, latest=None if had_begun else latest)
+        return _train(folder, config, known, session)
+
+
+def _folder(place: Path | RunFolder) -> RunFolder:
+    return place if isinstance(place, RunFolder) else RunFolder(place)
 
 
 def _choices(path: Path) -> dict[str, str]:
@@ -93,11 +99,16 @@ def _choices(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Session:
-    """One time that a run is taken up: what the user typed, and which settings he changed."""
+    """One time that a run is taken up: what the user typed, which settings he changed, the link to set, the images,
+    where they have been looked up already, and the signals that he may send.
+    """
 
     command: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_resumed: bool = False
+    latest: Path | None = None
+    data: tuple[Subset, Subset] | None = None
+    signals: StopSignals = field(default_factory=StopSignals)
 
 
 def _checked(cfg: DictConfig) -> dict[str, Any]:
@@ -107,45 +118,42 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
     return config
 
 
-def _train(
-    folder: RunFolder,
-    config: Mapping[str, Any],
-    known: Mapping[str, Any],
-    session: _Session,
-    latest: Path | None = None,
-    data: tuple[Subset, Subset] | None = None,
-) -> float:
+def _train(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> float:
     """Assemble, train, and leave a status that says how it ended. `known` is what environment.json starts from."""
-    path, status, signals = folder.path, Status(folder.path), StopSignals()
+    with session.signals.listening():  # to the end, for what has become of the run is written down in any case
+        return _trained(folder, config, known, session)
+
+
+def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> float:
+    path, status, signals = folder.path, Status(folder.path), session.signals
     before = read_json(status.file).get("state")
     engine: Engine | None = None
     begun = not session.is_resumed  # a resumed run that is refused stays as it was
     try:
-        with signals.listening():
-            if not session.is_resumed:
-                status.write("running")
-            engine = assemble(config, path, lambda: signals.number, data)
-            log.info("run   %s", shown(path))  # behind what is found wrong while the parts are made
-            engine.callbacks.insert(0, status)
-            if session.is_resumed:
-                _go_on(engine, path, config, is_done=before == "done")
-            engine.prepare()
-            record = environment(engine, known, session.command, session.changes)
-            record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
-            if own := own_folders(config):
-                record["own_folders"] = own  # where a resumed run finds them
-            if session.is_resumed:
-                compare_data(known.get("data"), record["data"])
-                for line in warn_of_another_place(known, record):
-                    log.warning("%s", line)
-            begun = True
-            folder.write_config(config)  # with what the data have filled in
-            if latest is not None:
-                folder.link_as_latest(latest)
-            write_json(path / "environment.json", record)
-            _tell(engine, record, session)
-            with signals.deferred():
-                validated = engine.run()
+        if not session.is_resumed:
+            status.write("running")
+        engine = assemble(config, path, lambda: signals.number, session.data)
+        log.info("run   %s", shown(path))  # behind what is found wrong while the parts are made
+        engine.callbacks.insert(0, status)
+        if session.is_resumed:
+            _go_on(engine, path, config, is_done=before == "done")
+        engine.prepare()
+        record = environment(engine, known, session.command, session.changes)
+        record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
+        if own := own_folders(config):
+            record["own_folders"] = own  # where a resumed run finds them
+        if session.is_resumed:
+            compare_data(known.get("data"), record["data"])
+            for line in warn_of_another_place(known, record):
+                log.warning("%s", line)
+        begun = True
+        folder.write_config(config)  # with what the data have filled in
+        if session.latest is not None:
+            folder.link_as_latest(session.latest)
+        write_json(path / "environment.json", record)
+        _tell(engine, record, session)
+        signals.defer()  # to the very end: what comes behind the last step finds a run that is done
+        validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
         error = RunError(f"{_reason(error)}{_last_good(engine)}")
         _tell_failure(error, path, status)
@@ -162,7 +170,7 @@ def _train(
         write_report(path)
     except RunError as error:
         raise RunError(f"{error}{_last_good(engine)}") from None
-    _tell_end(status, path, latest)
+    _tell_end(status, path, session.latest)
     return float(validated["neg_elbo"])
 
 

@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, and the signals that batch systems send."""
+"""Being asked to stop: Ctrl-C, the signals that batch systems send, and a terminal that is closed."""
 
 import contextlib
 import signal
@@ -8,44 +8,72 @@ from types import FrameType
 
 from vae_runner.engine import Interrupted
 
-__all__ = ["StopSignals"]
+__all__ = ["StopSignals", "stop_if_asked"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
-    """While `listening`, the first signal raises `Interrupted`; inside `deferred`, it is kept in `number` for the
+    """While `listening`, the first signal raises `Interrupted`; from `defer` on it is kept in `number` for the
     engine to stop at the next step, and a second one stops at once.
+
+    SIGHUP counts once: the shell and the system both send it when a terminal is closed, and nobody insists. Where it
+    was ignored at the start, by nohup, it stays so.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._deferring = False
+        self._around: StopSignals | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["StopSignals"]:
-        """Take the signals, and give them back at the end. Only the main thread can; elsewhere nothing changes."""
+        """Take the signals, and give them back at the end. Only the main thread can; elsewhere nothing changes.
+
+        Another one may be listening around it.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._around = _listening()
+        wanted = [number for number in SIGNALS if number != signal.SIGHUP or not _is_ignored(number)]
+        before = {number: signal.signal(number, self._handle) for number in wanted}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    @contextlib.contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Until the end of the block, one signal waits for a good moment."""
+    def defer(self) -> None:
+        """From now on one signal waits for a good moment."""
         self._deferring = True
-        try:
-            yield
-        finally:
-            self._deferring = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._deferring and self.number is None:
-            self.number = number
-        else:
+        is_first = self.number is None
+        if number == signal.SIGHUP and not is_first:
+            return
+        self._note(number)
+        if not (self._deferring and is_first):
             raise Interrupted(number, 0)
+
+    def _note(self, number: int) -> None:
+        """Here and in all that are listening around it, which hear what is sent next."""
+        self.number = self.number or number
+        if self._around:
+            self._around._note(number)
+
+
+def stop_if_asked() -> None:
+    """Raises `Interrupted` where a run was asked to stop that had come to its end: what would follow it does not."""
+    listening = _listening()
+    if listening is not None and listening.number is not None:
+        raise Interrupted(listening.number, 0)
+
+
+def _listening() -> StopSignals | None:
+    handler = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return handler if isinstance(handler, StopSignals) else None
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) == signal.SIG_IGN

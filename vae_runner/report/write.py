@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vae_runner.files import write_atomically
+from vae_runner.files import remove_leftovers, write_atomically
 from vae_runner.report.folder import read_run
 from vae_runner.report.page import page
 from vae_runner.report.sections import sections
@@ -13,6 +13,7 @@ __all__ = ["write_report"]
 def write_report(folder: Path) -> Path:
     """Make report.html of what is in the run's folder; returns its path."""
     folder = Path(folder)
+    remove_leftovers(folder)
     run = read_run(folder)
     file = folder / "report.html"
     write_atomically(file, page(f"{run.name}: {run.state}" if run.status else run.name, sections(run)))

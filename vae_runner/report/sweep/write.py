@@ -1,9 +1,10 @@
 """Writing a sweep's files from what lies on the disk."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vae_runner.files import locked, write_atomically
+from vae_runner.files import locked, refusals_told, remove_leftovers, write_atomically
 from vae_runner.report.page import page
 from vae_runner.report.picture import Picture, as_picture, ranked
 from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
@@ -19,10 +20,14 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
     """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given, and
     sweep-seeds.csv where some differ in the seed alone; returns the page's path.
 
-    Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all.
+    Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all. Raises
+    `RunError` where the files cannot be written.
     """
     out = Path(out)
-    with locked(out / ".lock"):
+    with contextlib.ExitStack() as stack:
+        with refusals_told(out / ".lock"):
+            stack.enter_context(locked(out / ".lock"))
+        remove_leftovers(out)
         found = find_runs(out) if folders is None else list(folders)
         sweep = read_sweep(found, out)
         sheets = list(_write_sheets(sweep, out))
