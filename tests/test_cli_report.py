@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -247,3 +249,25 @@ def test_the_console_script_is_installed() -> None:
         pytest.skip("vae_runner is not installed by pip here")
     done = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"vae-report {__version__}\n"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_a_killed_report_has_left_is_taken_away_and_nothing_else(
+    vae_report: Report, inside: Path, several: bool
+) -> None:
+    folder = make_run(inside / "all/mine").parent if several else make_run(inside / "mine")
+    code = (
+        "import os, signal, sys\n"
+        "from vae_runner.cli import report\n"
+        "os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "report.run(sys.argv[1:])\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, folder.name], cwd=inside)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(folder.glob(".*.tmp"))) == 1
+    kept = [folder / ".budget.2024.notes", folder / "notes.tmp", folder / f".report.html.{os.getppid()}-abcdefgh.tmp"]
+    for file in kept:
+        file.touch()
+    assert vae_report(folder.name)[0] == 0
+    assert sorted(folder.glob("*.tmp")) == sorted(kept[1:])
+    assert kept[0].exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import OWN_CONFIGS, TOY
+from photos import write_photos
 from test_cli import toy
 from test_sweep import make_run
 
@@ -154,3 +155,48 @@ def test_a_sweep_of_programs_goes_on(tmp_path: Path, lost: Output, launcher: str
     assert told == (0, "")
     logs = [file.read_text() for file in tmp_path.glob("mine/*/train.log")]
     assert ["INFO done" in log for log in logs] == [True, True]
+
+
+CLOSED = [">&-", "2>&-", "<&- >&- 2>&-"]
+
+
+def with_closed(streams: str, *command: str, folder: Path) -> tuple[int, str]:
+    """Exit code and output, errors included, of a program that is started with these streams closed."""
+    line = f'exec "$@" {streams}'
+    both = subprocess.STDOUT if "2>&-" not in streams else None
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *command], cwd=folder, stdout=subprocess.PIPE, stderr=both, text=True, timeout=120
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("streams", CLOSED)
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, streams: str) -> None:
+    code = (
+        "import os, subprocess, sys\n"
+        "from vae_runner.output import open_streams\n"
+        "open_streams()\n"
+        "file = open('file', 'w')\n"
+        "assert file.fileno() > 2\n"
+        "print('lost'); print('lost', file=sys.stderr)\n"
+        "subprocess.run([sys.executable, '-c', 'import os; [os.fstat(n) for n in range(3)]'], check=True)\n"
+    )
+    assert with_closed(streams, sys.executable, "-c", code, folder=tmp_path)[0] == 0
+    assert (tmp_path / "file").read_text() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", CLOSED)
+def test_data_are_checked_and_prepared_with_streams_closed(tmp_path: Path, streams: str) -> None:
+    write_photos(tmp_path / "photos", 20)
+    settings = ("dataset=folder", "dataset.root=photos", "dataset.cache_dir=cache", "dataset.image_size=16")
+    code, printed = with_closed(
+        streams, sys.executable, "-m", "vae_runner.cli.data", "check", *settings, folder=tmp_path
+    )
+    assert code == 0
+    assert ("images      20 files under photos" in printed) == (">&-" not in streams.split())
+    train = (sys.executable, "-m", "vae_runner", *toy(*QUICK, *settings, "hydra.run.dir=mine"))
+    assert with_closed(streams, *train, folder=tmp_path)[0] == 0
+    assert "INFO done" in (tmp_path / "mine/train.log").read_text()
+    (pixels,) = tmp_path.glob("cache/images-*/pixels.u8")
+    assert pixels.stat().st_size == 20 * 3 * 16 * 16

@@ -1,4 +1,4 @@
-"""Standard output, which may go away: its reader leaves, its disk is full.
+"""Standard output, which may go away: its reader leaves, its disk is full; or was never there (`vae-data check >&-`).
 
 A command that is there to print ends with it, a run goes on without it. Once it has failed it points to nothing, for
 the interpreter's own flush at exit would fail again.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ["OutputLost", "standard_output", "to_stderr"]
+__all__ = ["OutputLost", "open_streams", "standard_output", "to_stderr"]
 
 
 class OutputLost(BaseException):
@@ -24,15 +24,28 @@ class OutputLost(BaseException):
         self.reader_is_gone = isinstance(error, BrokenPipeError)
 
 
+def open_streams() -> None:
+    """Have standard input, output and errors point to nothing where whoever started the program has closed them.
+
+    Else the next file that is opened gets the number of one of them, and what a library, or a program that is started,
+    prints goes into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # which takes the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 @contextlib.contextmanager
 def standard_output(is_needed: bool) -> Iterator[None]:
     """Inside, `OutputLost` is raised where standard output cannot be written, or what is printed is left out.
 
     All of it is written when the block ends. The innermost block decides.
     """
-    if sys.stdout is None:  # closed by whoever started the program
-        yield
-        return
     output = _Output(sys.stdout.stream if isinstance(sys.stdout, _Output) else sys.stdout, is_needed)
     with contextlib.redirect_stdout(output):  # type: ignore[type-var]
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vae_runner.errors import RunError, UserError, in_words
-from vae_runner.output import OutputLost, standard_output, to_stderr
+from vae_runner.output import OutputLost, open_streams, standard_output, to_stderr
 
 __all__ = ["main", "told"]
 
@@ -32,6 +32,7 @@ def told(program: str, action: Callable[[], int]) -> int:
 
     It is there to print, except inside a block that says otherwise: see `standard_output`.
     """
+    open_streams()
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     try:
         with standard_output(is_needed=True):

@@ -100,7 +100,8 @@ def _fault(name: str) -> str:
 
 
 def _write(folders: list[Path], out: Path | None) -> Path:
-    """Make the report; returns the path of its page."""
+    """Make the report, and take away what one that was killed has left; returns the path of its page."""
+    from vae_runner.files import remove_leftovers
     from vae_runner.report.folder import is_run
     from vae_runner.report.sweep import find_runs, write_sweep
     from vae_runner.report.write import write_report
@@ -108,6 +109,7 @@ def _write(folders: list[Path], out: Path | None) -> Path:
     if len(folders) == 1 and is_run(folders[0]):
         if out is not None:
             raise UserError(f"--out is for several runs; the report of one is written into its folder, {folders[0]}")
+        remove_leftovers(folders[0])
         return write_report(folders[0])
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
     for folder in folders:
@@ -115,4 +117,6 @@ def _write(folders: list[Path], out: Path | None) -> Path:
         if not runs:
             raise UserError(f"no runs in {folder}: none of its folders has a status.json, config.yaml or metrics.jsonl")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
-    return write_sweep(out or (folders[0] if len(folders) == 1 else Path("report")), found.values())
+    out = out or (folders[0] if len(folders) == 1 else Path("report"))
+    remove_leftovers(out)
+    return write_sweep(out, found.values())
