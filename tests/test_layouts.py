@@ -29,6 +29,7 @@ def masked(tmp_path: Path) -> Path:
     root = tmp_path / "CelebAMask-HQ"
     write_photos(root / "CelebA-HQ-img", 5, (32, 32))
     write_masks(root / "CelebAMask-HQ-mask-anno")
+    write_noise(root / "preview.png")
     (root / "CelebA-HQ-to-CelebA-mapping.txt").touch()
     return root
 
