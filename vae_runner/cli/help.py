@@ -27,6 +27,7 @@ examples:
   vae-train resume=outputs/latest engine.steps=20000       go on, and train longer
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
   vae-data check dataset=folder dataset.root=DIR           look at them first
+  vae-train dataset=torch dataset.dataset._target_=own.Set any data set of torch, torchvision, or your own.py
 """
 TAIL = """\
 options:
@@ -34,7 +35,7 @@ options:
   --version           the version
   --cfg job           print the whole config instead of training; every line of it is a setting
   --multirun, -m      one run for each combination of the values given with commas
-  --config-dir DIR    a folder with options of your own: DIR/dataset/mine.yaml is dataset=mine
+  --config-dir DIR    a folder with options of your own: DIR/dataset/mine.yaml is dataset=mine; modules may lie in it
   --info, --hydra-help, --shell-completion, ...            Hydra's own; see --hydra-help
 
 tab completion:  eval "$(vae-train --shell-completion install=bash)"     (or zsh, fish)
