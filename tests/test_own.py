@@ -121,8 +121,22 @@ def test_all_that_is_missing_or_of_another_kind_is_told_at_once() -> None:
     assert [line.partition("Wrong: ")[2] for line in lines[1:]] == [
         "to must be a method, got int",
         "image_shape must be (channels, height, width), got (16, 16)",
-        "provenance must be a dict, got None",
+        "provenance must be a dict of numbers, texts and lists, got None",
     ]
+
+
+def test_images_whose_channels_come_last_are_not_taken_for_many_channels() -> None:
+    data = Least()
+    data.images = data.images.permute(0, 2, 3, 1)
+    with pytest.raises(UserError, match=r"gives \(1, 16, 16, 1\) by gather for one image, .* x.permute\(0, 3, 1, 2\)"):
+        print(completed(data).image_shape)
+
+
+def test_what_environment_json_cannot_hold_is_refused() -> None:
+    data = Least()
+    data.provenance = {"folder": Path("x")}  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"provenance must be a dict of numbers, texts and lists, got .'folder': "):
+        completed(data)
 
 
 @pytest.mark.parametrize(

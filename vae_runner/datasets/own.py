@@ -13,6 +13,7 @@ and is taken as `TorchImages`.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -83,6 +84,11 @@ class OwnImages:
                 f"dataset: {_name(self.data)} gives {given} by gather for one image, expected a float32 tensor "
                 "(1, channels, height, width) in [0, 1]"
             )
+        if shape[3] in (1, 3) and shape[1] not in (1, 3):  # it would be taken for an image of many channels
+            raise UserError(
+                f"dataset: {_name(self.data)} gives {shape} by gather for one image, expected (1, channels, height, "
+                "width): x.permute(0, 3, 1, 2); or say image_shape"
+            )
         return shape[1:]
 
     @property
@@ -147,7 +153,7 @@ def _problems(data: Any) -> list[str]:
             problems.append(f"{name}: {member} must be a method, got {type(getattr(data, member)).__name__}")
     kinds: dict[str, tuple[Callable[[Any], bool], str]] = {
         "image_shape": (_is_shape, "(channels, height, width)"),
-        "provenance": (lambda value: isinstance(value, Mapping), "a dict"),
+        "provenance": (_is_plain, "a dict of numbers, texts and lists"),
     }
     for member, (fits, words) in kinds.items():
         if hasattr(data, member) and not fits(value := getattr(data, member)):
@@ -158,6 +164,14 @@ def _problems(data: Any) -> list[str]:
 
 def _is_absent() -> None:
     """Stands for a method that need not be there."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a dict that environment.json can hold."""
+    try:
+        return isinstance(value, Mapping) and bool(json.dumps(dict(value)))
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_shape(value: Any) -> bool:
