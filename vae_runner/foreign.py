@@ -116,11 +116,11 @@ def is_plain(content: Any) -> bool:
 
 def number(value: object) -> float | None:
     """The value as it is where it is a number that can be reckoned with, or nan, or inf; else None."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    if type(value) is not float and type(value) is not int:  # asked of every figure of a log: a bool is neither
         return None
-    if abs(value) > HUGE:
-        return math.copysign(math.inf, value) if isinstance(value, float) else math.inf if value > 0 else -math.inf
-    return 0.0 if 0 < abs(value) < TINY else value
+    if -HUGE <= value <= HUGE:
+        return value if value >= TINY or value <= -TINY else 0 * value
+    return value if value != value else math.inf if value > 0 else -math.inf
 
 
 def whole(value: object) -> int | None:

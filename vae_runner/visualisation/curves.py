@@ -142,7 +142,7 @@ class _Log:
 
     def records(self, file: Path) -> list[dict[str, Any]]:
         """The figures of the whole lines; a line that is no record is left out."""
-        if not file.exists():
+        if not file.is_file():
             return []
         with open(file, "rb") as log:
             about = os.fstat(log.fileno())
