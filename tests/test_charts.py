@@ -243,10 +243,10 @@ def test_terms_with_names_are_drawn_as_they_are_weighted(tmp_path: Path) -> None
     records = [{"step": step, "split": "train", "kl": 9.0, **own} for step in (10, 20)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=20))
-    assert {"KL, nats", "beta, weight of each term", "terms as weighted, nats"} <= set(texts(svg))
+    assert {"KL, nats", "beta of each term", "terms as weighted, nats"} <= set(texts(svg))
     assert sorted(text for text in texts(svg) if text in ("kl", "tc")) == ["kl", "kl", "tc", "tc"]
     svg, _, _ = drawn(ScheduleChart(points=2), scene(total=101, **{name: lambda t: t * 0.0 + 3 for name in own}))
-    assert {"beta, weight of each term", "mi"} <= set(texts(svg))
+    assert {"beta of each term", "mi"} <= set(texts(svg))
 
 
 def test_terms_of_spaces_alone_have_no_names(tmp_path: Path) -> None:

@@ -147,17 +147,18 @@ def build_optimizer(node: Mapping[str, Any], objective: Objective) -> torch.opti
 
     Raises `UserError` where it knows no such setting, or refuses its value.
     """
-    (model, *own) = objective.parameter_groups()
-    optimizer: torch.optim.Optimizer = build(node, params=model["params"])
-    for group in own:
-        settings = {name: value for name, value in group.items() if name != "params"}
-        if unknown := sorted(settings.keys() - optimizer.defaults.keys()):
-            raise UserError(
-                f"divergence: a term sets {', '.join(unknown)} for its own weights, which {node['_target_']} does not "
-                f"know; it knows {', '.join(sorted(optimizer.defaults))}"
-            )
-        build({**node, **settings}, params=[torch.nn.Parameter(torch.zeros(1))])  # it judges values here alone
-        optimizer.add_param_group(group)
+    optimizer: torch.optim.Optimizer = build(node, params=objective.parameter_groups()[0]["params"])
+    for term in objective.divergences:
+        for group in term.own_groups():
+            settings = {name: value for name, value in group.items() if name != "params"}
+            if unknown := sorted(settings.keys() - optimizer.defaults.keys()):
+                key = ".".join(["divergence", *term.name.split("/")[:-1]])
+                raise UserError(
+                    f"{key} sets {', '.join(unknown)} for its own weights, which {node['_target_']} does not know; "
+                    f"it knows {', '.join(sorted(optimizer.defaults))}"
+                )
+            build({**node, **settings}, params=[torch.nn.Parameter(torch.zeros(1))])  # it judges values here alone
+            optimizer.add_param_group(group)
     return optimizer
 
 

@@ -24,7 +24,7 @@ Count = Annotated[int, positive]
 FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
 APART = 30  # times that of several schedules one is above where another ends, from which on the scale is logarithmic
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}
-OF_TERMS = "beta, weight of each term"  # of a set of terms with names
+OF_TERMS = "beta of each term"  # of a set of terms with names
 WITHOUT_NAME = re.compile(r"(space\d+/)?[^/]*")  # figures of a run with one term, or one for each space
 
 
@@ -80,12 +80,14 @@ class LossCurves(Picture):
         records = [record for record in logged if record["step"] <= scene.step]
         if not records:
             return []
+        betas = _named(records, "beta")
+        terms = [name for name in _named(records, "divergence") if not WITHOUT_NAME.fullmatch(name)]
         found = [
             ("loss, nats", self._both(records, "loss")),
             ("reconstruction, nats", self._both(records, "recon")),
-            ("KL, nats", [*self._both(records, "kl"), *self._scheduled(records, "capacity", "C")]),
-            (_meaning("beta", _named(records, "beta")), self._scheduled(records, "beta", "")),
-            ("terms as weighted, nats", self._terms(records)),
+            ("KL, nats", [*self._both(records, "kl"), *self._lines(records, _named(records, "capacity"), "C")]),
+            (_meaning("beta", betas), self._lines(records, betas)),
+            ("terms as weighted, nats", self._lines(records, terms)),
         ]
         found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
         shown = [_panel(title, curves) for title, curves in found if curves]
@@ -95,20 +97,12 @@ class LossCurves(Picture):
         train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
         return [Series("training", train, COLOURS[0]), Series("validation", validation, COLOURS[1], "dots")]
 
-    def _scheduled(self, records: Sequence[dict[str, Any]], kind: str, label: str) -> list[Series]:
+    def _lines(self, records: Sequence[dict[str, Any]], names: Sequence[str], label: str = "") -> list[Series]:
+        """A curve of the training for each name, called by what stands before its last part."""
         train = _of(records, "train")
         return [
             Series(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
-            for number, name in enumerate(_named(records, kind))
-        ]
-
-    def _terms(self, records: Sequence[dict[str, Any]]) -> list[Series]:
-        """What each term with a name adds to the loss."""
-        names = [name for name in _named(records, "divergence") if not WITHOUT_NAME.fullmatch(name)]
-        train = _of(records, "train")
-        return [
-            Series(name.rpartition("/")[0], self._points(train, name), colour)
-            for name, colour in zip(names, COLOURS * len(names), strict=False)
+            for number, name in enumerate(names)
         ]
 
     def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
