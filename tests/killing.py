@@ -43,7 +43,7 @@ Launch = Callable[..., Ended]
 @contextlib.contextmanager
 def launcher() -> Iterator[Launch]:
     """launch(folder, *settings, resume=False, **fault) trains in `run` in that folder; with whole=True, the arguments
-    are those of `vae-train` and the whole program is run. The fault is one of
+    are those of `vae-train`, or of another `program`, and the whole of it is run. The fault is one of
 
     trace=FILE          every point of its file operations is written there
     kill=POINT          SIGKILL there
@@ -139,11 +139,16 @@ def ended(child: int, screens: list[Path]) -> dict[str, Any]:
 def run(folder: Path, request: dict[str, Any]) -> int:
     """In the fork: the program, with its fault."""
     from vae_runner import cli
+    from vae_runner.cli import data, redraw, report
 
+    programs = {"vae-train": cli, "vae-report": report, "vae-redraw": redraw, "vae-data": data}
     os.chdir(folder)
     watch(folder, fault(request))
     try:
-        code = cli.run(request["arguments"]) if request["whole"] else cli.told("vae-train", lambda: train(request))
+        if request["whole"]:
+            code = programs[request.get("program", "vae-train")].run(request["arguments"])
+        else:
+            code = cli.told("vae-train", lambda: train(request))
         wait_for_threads()
     except BaseException as error:
         print(f"raised {type(error).__name__}: {error}", file=sys.stderr)

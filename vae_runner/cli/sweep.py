@@ -51,7 +51,8 @@ def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
 
 
 def _write_down(request: Request, cfg: DictConfig, folder: Path) -> None:
-    ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), list(cfg.hydra.overrides.hydra))
+    own = OmegaConf.to_container(cfg.hydra.overrides.hydra, resolve=False)  # what a job's folder looks up is the job's
+    ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), own)
     if cfg.hydra.sweeper._target_ == BASIC:  # other sweepers choose their jobs as they go
         with composer(request) as compose:
             write_ledger(folder, replace(ledger, jobs=_jobs(cfg, compose)))
@@ -72,7 +73,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
         with composer(replace(request, flags=flags)) as compose:
             cfg, jobs = compose.compose(master, multirun=True), rest.jobs(trust)
             if not trust:
-                _check_new(rest, cfg, compose, folder)
+                _check_new(rest, master, compose, folder)
             write_ledger(folder, rest.ledger)
             to_stdout(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}")
             compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
@@ -135,7 +136,7 @@ def _is_replaced(setting: str) -> bool:
     return setting.lstrip("+").partition("=")[0] in ("hydra.sweep.dir", "hydra.mode")
 
 
-def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) -> None:
+def _check_new(rest: _Rest, master: Sequence[str], compose: Composer, folder: Path) -> None:
     """Raises `UserError` where a job that has not begun would build something that it has no business to, and where the
     list has something to be looked up: what this program's own configs look up is all that is.
     """
@@ -144,7 +145,7 @@ def _check_new(rest: _Rest, cfg: DictConfig, compose: Composer, folder: Path) ->
         if "${" in text:
             raise UserError(f"{shown(folder / FILE)} has {text}, to be looked up elsewhere; trust=true looks it up")
     for number in rest.new:
-        job = without_hydra(compose.compose([*cfg.hydra.overrides.hydra, *rest.ledger.jobs[number]]))
+        job = without_hydra(compose.compose([*master, *rest.ledger.jobs[number]]))
         check_targets(OmegaConf.to_container(job, resolve=True), folder / FILE)
 
 
