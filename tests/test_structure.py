@@ -13,7 +13,7 @@ from PIL import ImageColor
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 # Each module imports only from those before it.
 ORDER = [
-    *("paths", "errors", "text", "foreign", "signature", "files", "commands", "randomness", "output", "drawing"),
+    *("paths", "errors", "text", "foreign", "signature", "files", "randomness", "output", "runs", "drawing"),
     *(
         "state",
         "schedule",

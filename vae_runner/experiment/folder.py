@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from vae_runner.callbacks import Callback, Training
-from vae_runner.commands import literal, quoted, resume_command, shown
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import (
     aside,
@@ -27,6 +26,7 @@ from vae_runner.files import (
     write_json,
 )
 from vae_runner.foreign import whole
+from vae_runner.runs.words import literal, quoted, resume_command, shown
 from vae_runner.state import State
 
 __all__ = ["LATEST", "LOCK", "LOG", "NOTES", "RunFolder", "Status", "held", "holds_a_run", "is_real_latest"]

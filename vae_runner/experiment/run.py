@@ -32,7 +32,7 @@ from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
 from vae_runner.report.findings import worsened
 from vae_runner.report.folder import read_run
-from vae_runner.report.human import duration
+from vae_runner.runs.words import duration
 
 __all__ = ["resume", "start"]
 

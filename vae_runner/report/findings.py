@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vae_runner.report.folder import Run, dig, number
-from vae_runner.report.human import and_more, count, nats, plural
+from vae_runner.runs.words import and_more, count, nats, plural
 from vae_runner.state import DEAD_NATS
 from vae_runner.text import plain
 

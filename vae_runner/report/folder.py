@@ -12,8 +12,8 @@ from typing import Any
 
 from vae_runner.files import is_alive
 from vae_runner.foreign import LARGE, SMALL, dig, json_object, number, read_bytes, whole
-from vae_runner.report.human import plural
 from vae_runner.report.picture import Picture, read_pictures
+from vae_runner.runs.words import plural
 from vae_runner.text import NAME, plain
 
 __all__ = ["Run", "dig", "is_run", "number", "read_run"]
