@@ -6,11 +6,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vae_runner.experiment.folder import RunFolder
 from vae_runner.experiment.run import resume, start
 from vae_runner.files import read_json
 from vae_runner.report.folder import dig, number, read_run
 from vae_runner.report.sweep.settings import plain_yaml
+from vae_runner.runs.folder import RunFolder
 
 __all__ = ["is_begun", "is_finished", "last_figure", "take_up"]
 

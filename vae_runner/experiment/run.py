@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import OutOfMemoryError
 from yaml import YAMLError
 
-from vae_runner.callbacks import Checkpoints
+from vae_runner.callbacks import Checkpoints, Status
 from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
@@ -22,7 +22,6 @@ from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.content import content_fault
 from vae_runner.experiment.estimate import tell_size
-from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.roots import absolute_root, found_root
@@ -32,7 +31,8 @@ from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
 from vae_runner.report.findings import worsened
 from vae_runner.report.folder import read_run
-from vae_runner.runs.words import duration
+from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.words import duration, shown
 
 __all__ = ["resume", "start"]
 
@@ -126,7 +126,7 @@ def _train(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any
 
 def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> float:
     path, status, signals = folder.path, Status(folder.path), session.signals
-    before = read_json(status.file).get("state")
+    before = read_json(status.file.path).get("state")
     engine: Engine | None = None
     begun = not session.is_resumed  # a resumed run that is refused stays as it was
     try:
@@ -181,7 +181,7 @@ def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     worse = worsened(read_run(path, with_pictures=False))
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
-    log.log(level, "done  %s%s    %s", duration(status.seconds), verdict, where)
+    log.log(level, "done  %s%s    %s", duration(status.file.seconds), verdict, where)
 
 
 def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
@@ -241,7 +241,7 @@ def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
     if not isinstance(error, KeyboardInterrupt):
         logging.getLogger("vae_runner.traceback").error("the run failed", exc_info=error)
     with contextlib.suppress(OSError, RunError):
-        if not status.file.exists():  # the folder is gone, and stays so
+        if not status.file.path.exists():  # the folder is gone, and stays so
             return
         if isinstance(error, KeyboardInterrupt):
             status.write("interrupted", str(error))

@@ -1,0 +1,42 @@
+"""How far the run is and how it ended, written into its folder."""
+
+from pathlib import Path
+
+from vae_runner.callbacks.base import Callback, Training
+from vae_runner.errors import RunError
+from vae_runner.runs.status import StatusFile
+from vae_runner.runs.words import shown
+from vae_runner.state import State
+
+__all__ = ["Status"]
+
+
+class Status(Callback):
+    """Keeps status.json up to date: at the start, at each validation, and, by `write`, at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, StatusFile(folder)
+
+    def write(self, state: str, reason: str | None = None) -> None:
+        """Say what has become of the run: running, done, failed or interrupted, and why."""
+        self.file.write(state, reason)
+
+    def on_start(self, engine: Training) -> None:
+        self._follow(engine)
+
+    def on_step(self, engine: Training, state: State) -> None:
+        """Raises `RunError` where the folder is gone, before anyone makes another of that name."""
+        if not self.file.path.exists():
+            raise RunError(f"{shown(self.folder)} is gone: stopped at step {engine.step:,}")
+
+    def on_validation(self, engine: Training) -> None:
+        self._follow(engine)
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        self.file.step, self.file.skipped = engine.step, engine.skipped
+
+    def _follow(self, engine: Training) -> None:
+        self.file.step, self.file.total_steps, self.file.skipped = engine.step, engine.total_steps, engine.skipped
+        epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
+        self.file.longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
+        self.file.write("running")
