@@ -26,9 +26,9 @@ from vae_runner.report.callback import Report
 from vae_runner.report.chart import thinned
 from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings
-from vae_runner.report.folder import read_run
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.sections import sections
+from vae_runner.runs.read import read_run
 from vae_runner.runs.words import and_more, count, duration, images, moment, nats, plural
 
 NAN, INF = math.nan, math.inf

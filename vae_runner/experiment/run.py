@@ -29,9 +29,8 @@ from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
 from vae_runner.report import write_report
-from vae_runner.report.findings import worsened
-from vae_runner.report.folder import read_run
 from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.read import read_run
 from vae_runner.runs.words import duration, shown
 
 __all__ = ["resume", "start"]
@@ -178,7 +177,7 @@ def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     """How long it took, where to look, and whether it was for nothing."""
     seen = latest if latest is not None and latest.resolve() == path.resolve() else path
     where = f"report {shown(seen / 'report.html')}    grids {shown(seen / 'grids')}"
-    worse = worsened(read_run(path, with_pictures=False))
+    worse = read_run(path, with_pictures=False).worsened
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
     log.log(level, "done  %s%s    %s", duration(status.file.seconds), verdict, where)

@@ -7,11 +7,12 @@ import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from vae_runner.text import plain
 
-__all__ = ["and_more", "count", "duration", "images", "literal", "moment", "nats", "plural", "quoted"]
-__all__ += ["resume_command", "shown"]
+__all__ = ["and_more", "count", "duration", "images", "literal", "moment", "nats", "natural_order", "plural"]
+__all__ += ["quoted", "resume_command", "shown"]
 
 _UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
@@ -51,6 +52,11 @@ def and_more(names: list[str], most: int = 12) -> str:
     """'z1, z5, z7'; of long lists the first ones, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def natural_order(name: str) -> list[Any]:
+    """A key by which 10 comes behind 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def images(total: float, train: float | None, validation: float | None) -> str:

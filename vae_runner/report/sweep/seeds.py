@@ -10,7 +10,7 @@ from statistics import mean, stdev
 
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.sweep.read import Job, Sweep, csv_text
+from vae_runner.report.sweep.jobs import Job, Sweep, csv_text
 from vae_runner.runs.words import count, nats
 
 __all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
