@@ -24,8 +24,8 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.output import to_stdout
-from vae_runner.report.sweep import FILE, Ledger, job_number, read_ledger, write_ledger
 from vae_runner.runs.folder import held, remove
+from vae_runner.runs.ledger import FILE, Ledger, job_number, read_ledger, write_ledger
 from vae_runner.runs.place import SWEEP_LOCK, judge_place
 from vae_runner.runs.read import find_runs
 from vae_runner.runs.words import quoted, resume_command, shown

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from vae_runner.foreign import dig
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
-from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger
-from vae_runner.report.sweep.settings import Settings, differences, label_keys, read_settings
+from vae_runner.runs.ledger import Ledger, job_number, read_ledger
 from vae_runner.runs.read import Run, read_run
+from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
 from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
