@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vae_runner.callbacks import Callback, Tolerant, Training
+from vae_runner.callbacks import Callback, Report, Tolerant, Training
 from vae_runner.drawing.chart.axes import Scale
 from vae_runner.errors import RunError
 from vae_runner.report import write, write_report
-from vae_runner.report.callback import Report
 from vae_runner.report.chart import thinned
 from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings

@@ -13,6 +13,7 @@ from torch import OutOfMemoryError
 from yaml import YAMLError
 
 from vae_runner.callbacks import Checkpoints, Status
+from vae_runner.callbacks.outcome import finish_page
 from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
@@ -28,7 +29,6 @@ from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
-from vae_runner.report import write_report
 from vae_runner.runs.folder import RunFolder
 from vae_runner.runs.read import read_run
 from vae_runner.runs.words import duration, shown
@@ -155,18 +155,17 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
         error = RunError(f"{_reason(error)}{_last_good(engine)}")
-        _tell_failure(error, path, status)
+        _tell_failure(error, status)
         raise error from None
     except BaseException as error:
         if begun:
-            _tell_failure(error, path, status)
+            _tell_failure(error, status)
         raise
     finally:
         for callback in engine.callbacks if engine else ():
             callback.close()
     try:
-        status.write("done")
-        write_report(path)
+        status.end("done")
     except RunError as error:
         raise RunError(f"{error}{_last_good(engine)}") from None
     _tell_end(status, path, session.latest)
@@ -204,19 +203,12 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):
-        _finish_report(path)
+        finish_page(path)
         if engine.step > engine.total_steps:
             raise UserError(f"{shown(path)} is at step {engine.step:,} already; {engine.total_steps:,} steps are less")
         done = f"{engine.step:,} of {engine.total_steps:,}"
         raise UserError(f"{shown(path)} is complete at step {done}; engine.steps=N trains it longer")
     log.info("going on from step %s", f"{engine.step:,}")
-
-
-def _finish_report(path: Path) -> None:
-    """Write the report of a run that was killed when it was done, before its page said so."""
-    report, status = path / "report.html", path / "status.json"
-    if not report.exists() or report.stat().st_mtime_ns < status.stat().st_mtime_ns:
-        write_report(path)
 
 
 def _reason(error: RunError | OutOfMemoryError) -> str:
@@ -235,7 +227,7 @@ def _last_good(engine: Engine | None) -> str:
     return ""
 
 
-def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
+def _tell_failure(error: BaseException, status: Status) -> None:
     """Record in the folder, as far as it can still be written, how the run ended; the user is told by the caller."""
     if not isinstance(error, KeyboardInterrupt):
         logging.getLogger("vae_runner.traceback").error("the run failed", exc_info=error)
@@ -243,7 +235,6 @@ def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
         if not status.file.path.exists():  # the folder is gone, and stays so
             return
         if isinstance(error, KeyboardInterrupt):
-            status.write("interrupted", str(error))
+            status.end("interrupted", str(error))
         else:
-            status.write("failed", f"{type(error).__name__}: {error}")
-        write_report(path)
+            status.end("failed", f"{type(error).__name__}: {error}")
