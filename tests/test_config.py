@@ -19,9 +19,9 @@ from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import FILLED, GIVEN, check, nearest
-from vae_runner.experiment.folder import literal, quoted
 from vae_runner.paths import config_dir
-from vae_runner.report.sweep import Ledger
+from vae_runner.runs.ledger import Ledger
+from vae_runner.runs.words import literal, quoted
 from vae_runner.signature import locate, parameters
 from vae_runner.state import LOSS, METRICS
 

@@ -20,7 +20,7 @@ from vae_runner.checkpoint import save_checkpoint
 from vae_runner.cli import redraw, report
 from vae_runner.datasets.dsprites_file import NPZ_NAME
 from vae_runner.errors import UserError
-from vae_runner.report.sweep import Ledger, write_ledger
+from vae_runner.runs.ledger import Ledger, write_ledger
 
 Capture = pytest.CaptureFixture[str]
 Config = dict[str, Any]

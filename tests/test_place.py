@@ -11,10 +11,10 @@ from test_cli import Run, toy, vae_train
 
 from vae_runner import cli
 from vae_runner.errors import UserError
-from vae_runner.experiment import place
-from vae_runner.experiment.folder import RunFolder
-from vae_runner.experiment.place import make_folder
 from vae_runner.files import aside
+from vae_runner.runs import place
+from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.place import make_folder
 
 __all__ = ["vae_train"]  # a fixture
 

@@ -18,18 +18,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vae_runner.callbacks import Callback, Tolerant, Training
+from vae_runner.callbacks import Callback, Report, Tolerant, Training
 from vae_runner.drawing.chart.axes import Scale
 from vae_runner.errors import RunError
 from vae_runner.report import write, write_report
-from vae_runner.report.callback import Report
 from vae_runner.report.chart import thinned
 from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings
-from vae_runner.report.folder import read_run
-from vae_runner.report.human import and_more, count, duration, images, moment, nats, plural
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.sections import sections
+from vae_runner.runs.read import read_run
+from vae_runner.runs.words import and_more, count, duration, images, moment, nats, plural
 
 NAN, INF = math.nan, math.inf
 VOID = {"meta", "img"}
@@ -966,7 +965,7 @@ def test_markup_is_escaped_once_and_only_text_is() -> None:
         (images(737_280, 18_000, 2_000), "18,000 + 2,000 of 737,280 images"),
         (images(737_280, None, None), "737,280 images"),  # of an older run
         (and_more(["z1", "z5"]), "z1, z5"),
-        (and_more(["a", "b", "c"], shown=1), "a and 2 more"),
+        (and_more(["a", "b", "c"], most=1), "a and 2 more"),
     ],
 )
 def test_figures_are_written_for_people(shown: str, expected: str) -> None:

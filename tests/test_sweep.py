@@ -17,8 +17,9 @@ import yaml
 from PIL import Image
 from test_report import EVIL, Axes, Page, assert_points, train_record, validation_record
 
-from vae_runner.report.sweep import find_runs, read_sweep, write_sweep
-from vae_runner.report.sweep.settings import differences, read_settings
+from vae_runner.report.sweep import read_sweep, write_sweep
+from vae_runner.runs.read import find_runs
+from vae_runner.runs.settings import differences, read_settings
 
 NAN = math.nan
 

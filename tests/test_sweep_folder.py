@@ -14,7 +14,7 @@ from test_cli import Run, vae_train
 from test_kill import KILLED, TRAINING
 from test_sweep_resume import states
 
-from vae_runner.report.sweep import Ledger, write_ledger
+from vae_runner.runs.ledger import Ledger, write_ledger
 
 pytestmark = pytest.mark.slow
 

@@ -28,7 +28,8 @@ from vae_runner.cli import launch
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
 from vae_runner.engine import Engine
-from vae_runner.report.sweep import Ledger, read_ledger, write_ledger, write_sweep
+from vae_runner.report.sweep import write_sweep
+from vae_runner.runs.ledger import Ledger, read_ledger, write_ledger
 from vae_runner.state import State
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from vae_runner.commands import resume_command, shown
 from vae_runner.console import logging_to, warnings_to_stderr
 from vae_runner.output import to_stderr, to_stdout
 from vae_runner.report.markup import tag
+from vae_runner.runs.words import resume_command, shown
 from vae_runner.text import cell, one_line, plain
 
 COMMANDS = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in ("Cc", "Cs")]

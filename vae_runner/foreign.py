@@ -20,6 +20,7 @@ import yaml
 __all__ = [
     "LARGE",
     "LOADER",
+    "MEDIUM",
     "SMALL",
     "dig",
     "has_aliases",
@@ -29,10 +30,11 @@ __all__ = [
     "parsed_yaml",
     "plain_yaml",
 ]
-__all__ += ["read_bytes", "read_json", "whole"]
+__all__ += ["read_bytes", "read_json", "read_text", "read_yaml", "whole"]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of YAML: builds plain values only
-SMALL, LARGE = 1 << 23, 1 << 30  # bytes of a file that says what a run is; of one that grows
+# Bytes of a file that says what a run is; of a picture, or of the file beside it; of one that grows.
+SMALL, MEDIUM, LARGE = 1 << 23, 1 << 27, 1 << 30
 DEEPEST = 40  # levels of lists and mappings
 HUGE, TINY = 1e100, 1e-100
 WHOLE = 1 << 53  # up to here every whole number is a float
@@ -48,6 +50,19 @@ def read_bytes(file: str | Path, most: int = LARGE) -> bytes:
         if about.st_size > most:
             raise OSError(errno.EFBIG, f"{about.st_size:,} bytes are more than such a file has", str(file))
         return opened.read(about.st_size)
+
+
+def read_text(file: Path) -> str:
+    """The file's text, empty where there is none to be read."""
+    try:
+        return read_bytes(file, MEDIUM).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+
+
+def read_yaml(file: Path) -> Any:
+    """The content of a YAML file of plain values; None where there is none, or none that is whole."""
+    return plain_yaml(read_text(file))
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.checkpoints import Checkpoints
 from vae_runner.callbacks.collapse import Collapse
 from vae_runner.callbacks.logs import EpochTable, MetricsLog
+from vae_runner.callbacks.outcome import Report, Status
 from vae_runner.callbacks.pictures import Pictures
 from vae_runner.callbacks.progress import Progress
 from vae_runner.callbacks.tensorboard import TensorBoard
@@ -19,6 +20,8 @@ __all__ = [
     "MetricsLog",
     "Pictures",
     "Progress",
+    "Report",
+    "Status",
     "TensorBoard",
     "Tolerant",
     "Training",

@@ -20,7 +20,7 @@ from vae_runner.paths import config_dir
 
 if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
-    from vae_runner.experiment.folder import RunFolder
+    from vae_runner.runs.folder import RunFolder
 
 __all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_refusals", "path_value", "say", "sweep_report"]
 __all__ += ["task"]
@@ -56,10 +56,11 @@ def _single(
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
-    from vae_runner.experiment.folder import RunFolder, record_failure
     from vae_runner.experiment.job import is_finished, last_figure, take_up
     from vae_runner.experiment.signals import stop_if_asked
-    from vae_runner.report.sweep import job_number, read_ledger
+    from vae_runner.runs.folder import RunFolder
+    from vae_runner.runs.ledger import job_number, read_ledger
+    from vae_runner.runs.status import record_failure
 
     job, sweep = HydraConfig.get().job, Path(HydraConfig.get().sweep.dir)
     ledger = read_ledger(sweep)
@@ -115,8 +116,8 @@ def hydras_refusals(path: Path) -> Iterator[None]:
 
 def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
     """Do the run in `path`; where it is stopped, say how to go on: with the run, or with the sweep that it is of."""
-    from vae_runner.experiment.folder import resume_command
     from vae_runner.experiment.resume import needs_trust
+    from vae_runner.runs.words import resume_command
 
     try:
         return run()
@@ -159,7 +160,7 @@ def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] =
 
 def path_value(path: Path) -> str:
     """A path as a value that Hydra's grammar takes, whatever characters it holds."""
-    from vae_runner.experiment.folder import literal, quoted
+    from vae_runner.runs.words import literal, quoted
 
     return quoted(literal(str(path)))
 

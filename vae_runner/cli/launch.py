@@ -90,8 +90,8 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
 
 
 def _single(request: Request, cfg: DictConfig) -> int:
-    from vae_runner.experiment.folder import RunFolder
-    from vae_runner.experiment.place import judge_place, made_only_for
+    from vae_runner.runs.folder import RunFolder
+    from vae_runner.runs.place import judge_place, made_only_for
 
     data = _data(cfg)
     path, made = _new_folder(cfg, "hydra.run.dir", request)
@@ -138,7 +138,7 @@ def _is_begun(path: Path, error: BaseException) -> bool:
 
 def _sweep(request: Request, cfg: DictConfig) -> int:
     from vae_runner.cli.sweep import sweep
-    from vae_runner.experiment.place import made_only_for
+    from vae_runner.runs.place import made_only_for
 
     folder, made = _new_folder(cfg, "hydra.sweep.dir", request)
     with made_only_for(made):
@@ -154,7 +154,7 @@ def _resume(request: Request, cfg: DictConfig) -> int:
 
         return go_on(path, request, changes, bool(cfg.trust))
     if not _is_file(path / "config.yaml"):
-        from vae_runner.experiment.folder import resume_command
+        from vae_runner.runs.words import resume_command
 
         several = " It holds several runs: give one of its folders." if _is_file(path / "multirun.yaml") else ""
         run = next((folder for folder in path.parents if _is_file(folder / "config.yaml")), None)
@@ -176,7 +176,7 @@ def _resume(request: Request, cfg: DictConfig) -> int:
 
 def _refuse_real_latest(name: str) -> None:
     """Raises `UserError` where it says 'the newest', and is some older one that a copy has put in the link's place."""
-    from vae_runner.experiment.folder import is_real_latest
+    from vae_runner.runs.folder import is_real_latest
 
     if is_real_latest(Path(os.path.abspath(name))):
         raise UserError(
@@ -211,7 +211,7 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
 
     One that the user named may be there already. Of two processes both may get it: it belongs to who gets its lock.
     """
-    from vae_runner.experiment.place import judge_place, make_folder
+    from vae_runner.runs.place import judge_place, make_folder
 
     named = key in _names(request)
     HydraConfig.instance().set_config(cfg)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.errors import UserError
-from vae_runner.experiment.folder import shown
-from vae_runner.report.sweep import Ledger
+from vae_runner.runs.ledger import Ledger
+from vae_runner.runs.words import shown
 
 __all__ = ["check_origin", "is_launchers"]
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from vae_runner.console import logging_to
-from vae_runner.experiment.folder import RunFolder, shown
-from vae_runner.report.sweep import find_runs, read_sweep
-from vae_runner.report.sweep.read import Job
+from vae_runner.report.sweep import read_sweep
+from vae_runner.report.sweep.jobs import Job
+from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.read import find_runs
+from vae_runner.runs.words import shown
 
 __all__ = ["link_sweep", "sweep_summary"]
 

@@ -21,12 +21,14 @@ from vae_runner.cli.origin import check_origin, is_launchers
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
-from vae_runner.experiment.folder import held, quoted, remove, resume_command, shown
 from vae_runner.experiment.job import is_begun, is_finished
-from vae_runner.experiment.place import SWEEP_LOCK, judge_place
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.output import to_stdout
-from vae_runner.report.sweep import FILE, Ledger, find_runs, job_number, read_ledger, write_ledger
+from vae_runner.runs.folder import held, remove
+from vae_runner.runs.ledger import FILE, Ledger, job_number, read_ledger, write_ledger
+from vae_runner.runs.place import SWEEP_LOCK, judge_place
+from vae_runner.runs.read import find_runs
+from vae_runner.runs.words import quoted, resume_command, shown
 
 __all__ = ["go_on", "is_launchers", "sweep"]
 

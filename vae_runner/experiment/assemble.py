@@ -19,6 +19,7 @@ from vae_runner.callbacks import (
     MetricsLog,
     Pictures,
     Progress,
+    Report,
     TensorBoard,
     Tolerant,
     Writer,
@@ -37,7 +38,6 @@ from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
-from vae_runner.report.callback import Report
 from vae_runner.signature import locate, parameters
 from vae_runner.state import posterior_key, prior_key, sample_key
 from vae_runner.visualisation import Picture

@@ -25,7 +25,7 @@ from torch import Tensor
 from vae_runner.datasets.pixels import memory_bytes
 from vae_runner.engine import Engine
 from vae_runner.engine.trial import Trial
-from vae_runner.report.human import duration
+from vae_runner.runs.words import duration
 
 __all__ = ["Estimate", "describe_estimate", "estimate", "tell_size", "too_large"]
 

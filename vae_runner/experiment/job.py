@@ -6,11 +6,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vae_runner.experiment.folder import RunFolder
 from vae_runner.experiment.run import resume, start
 from vae_runner.files import read_json
-from vae_runner.report.folder import dig, number, read_run
-from vae_runner.report.sweep.settings import plain_yaml
+from vae_runner.foreign import dig, number, read_yaml
+from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.read import read_run
 
 __all__ = ["is_begun", "is_finished", "last_figure", "take_up"]
 
@@ -42,7 +42,7 @@ def is_finished(folder: Path, changes: Mapping[str, Any]) -> bool:
     if (steps := changes.get("engine.steps")) is not None:
         return steps <= (number(status.get("step")) or 0)
     if (epochs := changes.get("engine.epochs")) is not None:
-        had = number(dig(plain_yaml(folder / "config.yaml"), "engine", "epochs"))
+        had = number(dig(read_yaml(folder / "config.yaml"), "engine", "epochs"))
         return had is not None and epochs <= had
     return True
 

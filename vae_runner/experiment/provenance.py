@@ -20,8 +20,8 @@ import torch
 
 import vae_runner
 from vae_runner.engine import Engine
-from vae_runner.report.folder import dig
-from vae_runner.report.human import images
+from vae_runner.foreign import dig
+from vae_runner.runs.words import images
 
 __all__ = ["describe_latents", "describe_run", "environment", "warn_of_another_place"]
 

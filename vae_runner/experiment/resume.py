@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import leaves
-from vae_runner.experiment.folder import shown
 from vae_runner.files import has_aliases, read_json
 from vae_runner.paths import make_importable
+from vae_runner.runs.words import shown
 from vae_runner.signature import locate
 
 __all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "own_folders", "refuse_changes"]

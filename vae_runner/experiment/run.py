@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import OutOfMemoryError
 from yaml import YAMLError
 
-from vae_runner.callbacks import Checkpoints
+from vae_runner.callbacks import Checkpoints, Status
+from vae_runner.callbacks.outcome import finish_page
 from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
@@ -22,17 +23,15 @@ from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.check import check
 from vae_runner.experiment.content import content_fault
 from vae_runner.experiment.estimate import tell_size
-from vae_runner.experiment.folder import RunFolder, Status, shown
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
-from vae_runner.report import write_report
-from vae_runner.report.findings import worsened
-from vae_runner.report.folder import read_run
-from vae_runner.report.human import duration
+from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.read import read_run
+from vae_runner.runs.words import duration, shown
 
 __all__ = ["resume", "start"]
 
@@ -126,7 +125,7 @@ def _train(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any
 
 def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> float:
     path, status, signals = folder.path, Status(folder.path), session.signals
-    before = read_json(status.file).get("state")
+    before = read_json(status.file.path).get("state")
     engine: Engine | None = None
     begun = not session.is_resumed  # a resumed run that is refused stays as it was
     try:
@@ -156,18 +155,17 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
         error = RunError(f"{_reason(error)}{_last_good(engine)}")
-        _tell_failure(error, path, status)
+        _tell_failure(error, status)
         raise error from None
     except BaseException as error:
         if begun:
-            _tell_failure(error, path, status)
+            _tell_failure(error, status)
         raise
     finally:
         for callback in engine.callbacks if engine else ():
             callback.close()
     try:
-        status.write("done")
-        write_report(path)
+        status.end("done")
     except RunError as error:
         raise RunError(f"{error}{_last_good(engine)}") from None
     _tell_end(status, path, session.latest)
@@ -178,10 +176,10 @@ def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     """How long it took, where to look, and whether it was for nothing."""
     seen = latest if latest is not None and latest.resolve() == path.resolve() else path
     where = f"report {shown(seen / 'report.html')}    grids {shown(seen / 'grids')}"
-    worse = worsened(read_run(path, with_pictures=False))
+    worse = read_run(path, with_pictures=False).worsened
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
-    log.log(level, "done  %s%s    %s", duration(status.seconds), verdict, where)
+    log.log(level, "done  %s%s    %s", duration(status.file.seconds), verdict, where)
 
 
 def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
@@ -205,19 +203,12 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):
-        _finish_report(path)
+        finish_page(path)
         if engine.step > engine.total_steps:
             raise UserError(f"{shown(path)} is at step {engine.step:,} already; {engine.total_steps:,} steps are less")
         done = f"{engine.step:,} of {engine.total_steps:,}"
         raise UserError(f"{shown(path)} is complete at step {done}; engine.steps=N trains it longer")
     log.info("going on from step %s", f"{engine.step:,}")
-
-
-def _finish_report(path: Path) -> None:
-    """Write the report of a run that was killed when it was done, before its page said so."""
-    report, status = path / "report.html", path / "status.json"
-    if not report.exists() or report.stat().st_mtime_ns < status.stat().st_mtime_ns:
-        write_report(path)
 
 
 def _reason(error: RunError | OutOfMemoryError) -> str:
@@ -236,15 +227,14 @@ def _last_good(engine: Engine | None) -> str:
     return ""
 
 
-def _tell_failure(error: BaseException, path: Path, status: Status) -> None:
+def _tell_failure(error: BaseException, status: Status) -> None:
     """Record in the folder, as far as it can still be written, how the run ended; the user is told by the caller."""
     if not isinstance(error, KeyboardInterrupt):
         logging.getLogger("vae_runner.traceback").error("the run failed", exc_info=error)
     with contextlib.suppress(OSError, RunError):
-        if not status.file.exists():  # the folder is gone, and stays so
+        if not status.file.path.exists():  # the folder is gone, and stays so
             return
         if isinstance(error, KeyboardInterrupt):
-            status.write("interrupted", str(error))
+            status.end("interrupted", str(error))
         else:
-            status.write("failed", f"{type(error).__name__}: {error}")
-        write_report(path)
+            status.end("failed", f"{type(error).__name__}: {error}")

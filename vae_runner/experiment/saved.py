@@ -17,7 +17,6 @@ from torch import Tensor
 from vae_runner.auto_encoder import VAE, Sample, as_sample
 from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
-from vae_runner.commands import shown
 from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import ImageData, Subset
 from vae_runner.engine import choose_device
@@ -32,6 +31,7 @@ from vae_runner.experiment.resume import compare_data, saved_config
 from vae_runner.experiment.roots import found_root
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.runs.words import shown
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
 from vae_runner.text import plain
 from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker

@@ -1,9 +1,9 @@
 """Reports: HTML files made from what lies in the folders of runs, that need nothing else to be read.
 
-No network; curves are inline SVG, pictures are embedded as they are. `folder` and `picture` read, `findings` and
-`figures` judge; `sections`, `gallery`, `curves` and `latents` have a function for each part of a run's page; `chart`
-makes elements of what `vae_runner.drawing` draws, `markup` escapes. `sweep` sets runs side by side. Nothing here
-imports torch but `callback`, for `vae-report`.
+No network; curves are inline SVG, pictures are embedded as they are. `vae_runner.runs` reads, `findings` and `figures`
+judge; `sections`, `gallery`, `curves` and `latents` have a function for each part of a run's page; `chart` makes
+elements of what `vae_runner.drawing` draws, `markup` escapes. `sweep` sets runs side by side. Nothing here imports
+torch, for `vae-report`.
 """
 
 from vae_runner.report.write import write_report

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from vae_runner.report.chart import Point, Series, chart
 from vae_runner.report.figures import points
-from vae_runner.report.folder import Run
-from vae_runner.report.human import nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.runs.read import Run
+from vae_runner.runs.words import nats
 from vae_runner.text import plain
 
 __all__ = ["NATS", "curves"]

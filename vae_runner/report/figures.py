@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from vae_runner.foreign import dig, number
 from vae_runner.report.findings import DEAD_NATS, latent_kl
-from vae_runner.report.folder import Run, dig, number
-from vae_runner.report.human import count, duration, moment, nats
+from vae_runner.runs.read import Run
+from vae_runner.runs.words import count, duration, moment, nats
 
 __all__ = ["Figure", "figures", "images_per_second", "points", "wall_seconds"]
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vae_runner.report.folder import Run, dig, number
-from vae_runner.report.human import and_more, count, nats, plural
+from vae_runner.foreign import dig, number
+from vae_runner.runs.read import Run
+from vae_runner.runs.words import and_more, count, plural
 from vae_runner.state import DEAD_NATS
 from vae_runner.text import plain
 
-__all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl", "worsened"]
+__all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
 
 
 LONG = 1000  # characters of a reason
@@ -46,16 +47,6 @@ def findings(run: Run) -> list[Finding]:
     return [*_end(run), *_faults(run), *_worse(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
 
 
-def worsened(run: Run) -> str | None:
-    """Where a run has got worse: '-ELBO is 304,000,000.0 nats per image in the last validation, 208.4 in the first'."""
-    if len(run.validation) < 2:
-        return None
-    first, last = (number(record.get("neg_elbo")) for record in (run.validation[0], run.validation[-1]))
-    if first is None or last is None or not math.isfinite(first) or last <= first:
-        return None
-    return f"-ELBO is {nats(last)} nats per image in the last validation, {nats(first)} in the first"
-
-
 def latent_kl(run: Run) -> LatentKL | None:
     """Returns the newest KL of each latent: of the last validation, or of training while only step 0 is validated."""
     validated = [record for record in run.validation[-1:] if record["step"] > 0]
@@ -77,7 +68,7 @@ def _end(run: Run) -> Iterator[Finding]:
 
 
 def _worse(run: Run) -> Iterator[Finding]:
-    if run.state != "running" and (words := worsened(run)):
+    if run.state != "running" and (words := run.worsened):
         yield Finding("warning", f"The run is worse than it was at its beginning: {words}.")
 
 

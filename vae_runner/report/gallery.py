@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Mapping, Sequence
 
-from vae_runner.report.folder import Run, number
-from vae_runner.report.human import count
+from vae_runner.foreign import number
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.picture import Picture
+from vae_runner.runs.picture_files import Picture
+from vae_runner.runs.read import Run
+from vae_runner.runs.words import count
 
 __all__ = ["animations", "embedded", "pictures"]
 

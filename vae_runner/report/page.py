@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from importlib import resources
 
 from vae_runner.drawing.palette import page_style
-from vae_runner.report.human import moment
 from vae_runner.report.markup import Html, tag
+from vae_runner.runs.words import moment
 
 __all__ = ["folded", "notes", "page", "section"]
 

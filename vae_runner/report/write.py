@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from vae_runner.files import remove_leftovers, write_atomically
-from vae_runner.report.folder import read_run
 from vae_runner.report.page import page
 from vae_runner.report.sections import sections
+from vae_runner.runs.read import read_run
 
 __all__ = ["write_report"]
 

@@ -1,12 +1,10 @@
 """Runs side by side: one HTML file, one table and contact sheets, made from the folders of the runs alone.
 
-`ledger` has what was asked for, `read` gathers what the folders say, `settings` finds what tells the runs apart,
-`seeds` takes together those that differ in the seed alone, `contact` chooses what their pictures show, `table` and
-`sections` make the page. Files are only read as JSON, plain YAML and PNG.
+`jobs` gathers what the folders say, `seeds` takes together those that differ in the seed alone, `contact` chooses what
+their pictures show, `table` and `sections` make the page. Files are only read as JSON, plain YAML and PNG.
 """
 
-from vae_runner.report.sweep.ledger import FILE, Ledger, job_number, read_ledger, write_ledger
-from vae_runner.report.sweep.read import find_runs, read_sweep
+from vae_runner.report.sweep.jobs import read_sweep
 from vae_runner.report.sweep.write import write_sweep
 
-__all__ = ["FILE", "Ledger", "find_runs", "job_number", "read_ledger", "read_sweep", "write_ledger", "write_sweep"]
+__all__ = ["read_sweep", "write_sweep"]

@@ -1,7 +1,7 @@
 """Which colour and which dashes a run's curve has: runs that differ by their seed alone share the colour."""
 
 from vae_runner.drawing.palette import RUNS_LIGHT
-from vae_runner.report.sweep.read import Sweep
+from vae_runner.report.sweep.jobs import Sweep
 
 __all__ = ["COLOURS", "DASHES", "colours"]
 

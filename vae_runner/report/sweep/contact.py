@@ -16,9 +16,8 @@ from typing import Any
 from PIL import Image
 
 from vae_runner.drawing.sheet import Row, matrix, most_images, rows_of_images
-from vae_runner.foreign import dig, json_object, number, read_bytes
-from vae_runner.report.picture import MOST_BYTES, read_text
-from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.foreign import MEDIUM, dig, json_object, number, read_bytes, read_text
+from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.text import plain
 
 __all__ = ["contact_sheet", "shared_pictures"]
@@ -103,7 +102,7 @@ def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
 def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
     file = job.folder / "grids" / f"{name}.png"
     try:
-        with Image.open(io.BytesIO(read_bytes(file, MOST_BYTES)), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(read_bytes(file, MEDIUM)), formats=["PNG"]) as image:
             if image.width * image.height > MOST_PIXELS:
                 return None
             picture = image.convert("RGB")

@@ -9,14 +9,14 @@ from vae_runner.report.chart import Point, Series, chart, thinned
 from vae_runner.report.curves import NATS
 from vae_runner.report.figures import points
 from vae_runner.report.gallery import embedded
-from vae_runner.report.human import count, plural
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import notes, section
-from vae_runner.report.picture import Picture
 from vae_runner.report.sweep.colours import colours
-from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
+from vae_runner.runs.picture_files import Picture
+from vae_runner.runs.words import count, plural
 from vae_runner.text import plain
 
 __all__ = ["sections"]

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from vae_runner.report.human import count, nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.sweep.read import Job, Sweep, csv_text
+from vae_runner.report.sweep.jobs import Job, Sweep, csv_text
+from vae_runner.runs.words import count, nats
 
 __all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from vae_runner.report.human import count, duration, nats
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded
 from vae_runner.report.sweep.colours import colours
-from vae_runner.report.sweep.read import Job, Sweep
+from vae_runner.report.sweep.jobs import Job, Sweep
+from vae_runner.runs.words import count, duration, nats
 
 __all__ = ["SCRIPT", "config_differences", "figures_table"]
 

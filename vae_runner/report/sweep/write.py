@@ -6,12 +6,13 @@ from pathlib import Path
 
 from vae_runner.files import locked, refusals_told, remove_leftovers, write_atomically
 from vae_runner.report.page import page
-from vae_runner.report.picture import Picture, as_picture, ranked
 from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
-from vae_runner.report.sweep.read import Sweep, find_runs, read_sweep, table
+from vae_runner.report.sweep.jobs import Sweep, read_sweep, table
 from vae_runner.report.sweep.sections import sections
 from vae_runner.report.sweep.seeds import seeds_csv
 from vae_runner.report.sweep.table import SCRIPT
+from vae_runner.runs.picture_files import Picture, as_picture, ranked
+from vae_runner.runs.read import find_runs
 
 __all__ = ["write_sweep"]
 

@@ -1,36 +1,28 @@
-"""The folder of a run: its status, its config, the newest run's link."""
+"""The folder of a run: who may write there, its config, the newest run's link."""
 
 import contextlib
 import logging
 import os
 import platform
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vae_runner.callbacks import Callback, Training
-from vae_runner.commands import literal, quoted, resume_command, shown
-from vae_runner.errors import RunError, UserError
+from vae_runner.errors import UserError
 from vae_runner.files import (
     aside,
     is_full,
     locked,
-    read_json,
     refusals_told,
     remove_leftovers,
     write_atomically,
-    write_json,
 )
-from vae_runner.foreign import whole
-from vae_runner.state import State
+from vae_runner.runs.words import resume_command, shown
 
-__all__ = ["LATEST", "LOCK", "LOG", "NOTES", "RunFolder", "Status", "held", "holds_a_run", "is_real_latest"]
-__all__ += ["literal", "quoted", "record_failure", "remove", "resume_command", "shown"]
+__all__ = ["LATEST", "LOCK", "LOG", "NOTES", "RunFolder", "held", "holds_a_run", "is_real_latest", "remove"]
 
 log = logging.getLogger(__name__)
 
@@ -135,67 +127,6 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-class Status(Callback):
-    """status.json: what has become of the run, for people, batch systems and reports.
-
-    `state` is running, done, failed or interrupted; `reason` says why, for the latter two.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "status.json"
-        self.folder = folder
-        self._started, self._clock = datetime.now(UTC), time.monotonic()
-        before = read_json(self.file)  # of a run that is resumed
-        self._step, self._total, self._skipped = (
-            whole(before.get(name)) or 0 for name in ("step", "total_steps", "skipped")
-        )
-        self._longer = ""
-
-    @property
-    def seconds(self) -> float:
-        """Since this process took the run up."""
-        return time.monotonic() - self._clock
-
-    def write(self, state: str, reason: str | None = None) -> None:
-        """Replace status.json."""
-        write_json(
-            self.file,
-            {
-                "state": state,
-                "step": self._step,
-                "total_steps": self._total,
-                "skipped": self._skipped,
-                "reason": reason,
-                "started": self._started.isoformat(timespec="seconds"),
-                "updated": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds": round(self.seconds, 1),
-                "resume": resume_command(self.folder, self._longer if state == "done" else ""),
-                "pid": os.getpid(),
-                "host": platform.node(),
-            },
-        )
-
-    def on_start(self, engine: Training) -> None:
-        self._follow(engine)
-
-    def on_step(self, engine: Training, state: State) -> None:
-        """Raises `RunError` where the folder is gone, before anyone makes another of that name."""
-        if not self.file.exists():
-            raise RunError(f"{shown(self.folder)} is gone: stopped at step {engine.step:,}")
-
-    def on_validation(self, engine: Training) -> None:
-        self._follow(engine)
-
-    def on_step_end(self, engine: Training, state: State) -> None:
-        self._step, self._skipped = engine.step, engine.skipped
-
-    def _follow(self, engine: Training) -> None:
-        self._step, self._total, self._skipped = engine.step, engine.total_steps, engine.skipped
-        epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
-        self._longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
-        self.write("running")
-
-
 @contextlib.contextmanager
 def held(lock: Path) -> Iterator[bool]:
     """`locked`, with the holder's name in the file where there is room for it. Raises `UserError` where it cannot be
@@ -220,10 +151,3 @@ def _holder(lock: Path) -> str:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         return lock.read_text()[:200]
     return ""
-
-
-def record_failure(folder: Path, error: Exception) -> None:
-    """Leave a status for a run that failed before it had one, as far as it can still be written."""
-    if not (folder / "status.json").exists():
-        with contextlib.suppress(RunError):
-            Status(folder).write("failed", f"{type(error).__name__}: {error}")

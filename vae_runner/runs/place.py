@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vae_runner.errors import UserError
-from vae_runner.experiment.folder import LATEST, LOCK, LOG, NOTES, holds_a_run, shown
 from vae_runner.files import is_aside, is_full, refusals_told
+from vae_runner.runs.folder import LATEST, LOCK, LOG, NOTES, holds_a_run
+from vae_runner.runs.words import shown
 
 __all__ = ["SWEEP_LOCK", "judge_place", "made_only_for", "make_folder"]
 

@@ -1,4 +1,4 @@
-"""Picture files as a report embeds them: PNG (still or moving), GIF, WebP and SVG, with the JSON file beside each."""
+"""The picture files of a run, as they are: PNG (still or moving), GIF, WebP and SVG, with the JSON file beside each."""
 
 import io
 import re
@@ -9,11 +9,10 @@ from typing import Any
 
 from PIL import Image
 
-from vae_runner.foreign import json_object, read_bytes
+from vae_runner.foreign import MEDIUM, json_object, read_bytes, read_text
 
-__all__ = ["Picture", "as_picture", "ranked", "read_pictures", "read_text"]
+__all__ = ["Picture", "as_picture", "ranked", "read_pictures"]
 
-MOST_BYTES = 1 << 27  # of a picture, or of the file beside it
 TYPES = {".svg": "svg+xml", ".webp": "webp", ".png": "png", ".gif": "gif"}  # of one name, the first there is
 # Of the pictures: by the first word of the name. Others come behind, by name.
 ORDER = (
@@ -67,18 +66,10 @@ def ranked(pictures: Iterable[Picture]) -> list[Picture]:
     return sorted(pictures, key=lambda picture: (rank.get(picture.words[0], len(rank)), picture.name))
 
 
-def read_text(file: Path) -> str:
-    """The file's text, empty where there is none to be read."""
-    try:
-        return read_bytes(file, MOST_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
-
-
 def _picture(file: Path) -> Picture | None:
     """None where it has just gone, or is not what its name says."""
     try:
-        data = read_bytes(file, MOST_BYTES)
+        data = read_bytes(file, MEDIUM)
     except (OSError, ValueError):
         return None
     return as_picture(file.stem, data, TYPES[file.suffix], json_object(read_text(file.with_suffix(".json"))))

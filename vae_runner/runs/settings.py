@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_runner import foreign
-from vae_runner.foreign import dig, json_object
-from vae_runner.report.picture import read_text
+from vae_runner.foreign import dig, json_object, read_text, read_yaml
 from vae_runner.text import plain
 
-__all__ = ["Settings", "differences", "label_keys", "plain_yaml", "read_settings"]
+__all__ = ["Settings", "differences", "label_keys", "read_settings"]
 
 # Settings that say where and how closely a run was followed, not what it is.
 ASIDE = frozenset(
@@ -41,14 +39,14 @@ class Settings:
 
 def read_settings(folder: Path) -> Settings:
     """Returns the settings of the run in the folder, as far as they are written there."""
-    config = plain_yaml(folder / "config.yaml") or plain_yaml(folder / ".hydra" / "config.yaml")
+    config = read_yaml(folder / "config.yaml") or read_yaml(folder / ".hydra" / "config.yaml")
     values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
     if values.get("engine.seed") in (values.get("seed"), "${seed}"):
         values.pop("engine.seed", None)  # it repeats the root's
     choices = {
         name: plain(_shown(choice)) for name, choice in _choices(folder).items() if not name.startswith("hydra/")
     }
-    typed = dict(_typed(plain_yaml(folder / ".hydra" / "overrides.yaml")))
+    typed = dict(_typed(read_yaml(folder / ".hydra" / "overrides.yaml")))
     own = {name: value for name, value in typed.items() if name not in values | choices}
     return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
 
@@ -82,7 +80,7 @@ def _choices(folder: Path) -> Mapping[str, Any]:
     environment = json_object(read_text(folder / "environment.json"))
     found = dig(environment, "choices")
     if not found:  # a run that has not come so far
-        found = dig(plain_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
+        found = dig(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
     return {plain(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
 
 
@@ -109,8 +107,3 @@ def _shown(value: Any) -> str:
         with contextlib.suppress(TypeError, ValueError):  # keys that are no texts, numbers of thousands of digits
             return json.dumps(value, default=str)
     return str(value)
-
-
-def plain_yaml(file: Path) -> Any:
-    """Returns the content of a YAML file of plain values; None where there is none, or none that is whole."""
-    return foreign.plain_yaml(read_text(file))

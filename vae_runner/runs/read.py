@@ -3,6 +3,7 @@
 What is there and cannot be read is left out, and said: `faults`.
 """
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.files import is_alive
-from vae_runner.foreign import LARGE, SMALL, dig, json_object, number, read_bytes, whole
-from vae_runner.report.human import plural
-from vae_runner.report.picture import Picture, read_pictures
+from vae_runner.foreign import LARGE, SMALL, json_object, number, read_bytes, whole
+from vae_runner.runs.picture_files import Picture, read_pictures
+from vae_runner.runs.words import nats, natural_order, plural
 from vae_runner.text import NAME, plain
 
-__all__ = ["Run", "dig", "is_run", "number", "read_run"]
+__all__ = ["Run", "find_runs", "is_run", "read_run"]
 
 MARKS = ("status.json", "config.yaml", "metrics.jsonl", ".hydra")  # any of them makes a folder a run's
 
@@ -53,10 +54,34 @@ class Run:
     def total_steps(self) -> int | None:
         return whole(self.status.get("total_steps")) or None
 
+    @property
+    def worsened(self) -> str | None:
+        """Where it got worse: '-ELBO is 304,000,000.0 nats per image in the last validation, 208.4 in the first'."""
+        if len(self.validation) < 2:
+            return None
+        first, last = (number(record.get("neg_elbo")) for record in (self.validation[0], self.validation[-1]))
+        if first is None or last is None or not math.isfinite(first) or last <= first:
+            return None
+        return f"-ELBO is {nats(last)} nats per image in the last validation, {nats(first)} in the first"
+
 
 def is_run(folder: Path) -> bool:
     """Whether a run has begun to write there."""
     return any(os.path.exists(folder / name) for name in MARKS)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The folders of runs in a folder, at whatever depth, or the folder itself; links are not followed."""
+    if is_run(folder):
+        return [folder]
+    found = []
+    for path, names, _ in os.walk(folder):
+        here = Path(path)
+        names[:] = [name for name in names if not name.startswith(".")]
+        runs = [name for name in names if is_run(here / name) and not (here / name).is_symlink()]
+        found += [here / name for name in runs]
+        names[:] = [name for name in names if name not in runs]
+    return sorted(found, key=lambda run: natural_order(run.relative_to(folder).as_posix()))
 
 
 def read_run(folder: Path, with_pictures: bool = True) -> Run:

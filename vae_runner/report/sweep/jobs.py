@@ -3,8 +3,6 @@
 import csv
 import io
 import math
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +11,13 @@ from typing import Any, TypeVar
 from vae_runner.foreign import dig
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
-from vae_runner.report.folder import Run, is_run, read_run
-from vae_runner.report.sweep.ledger import Ledger, job_number, read_ledger
-from vae_runner.report.sweep.settings import Settings, differences, label_keys, read_settings
+from vae_runner.runs.ledger import Ledger, job_number, read_ledger
+from vae_runner.runs.read import Run, read_run
+from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
+from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
-__all__ = ["Job", "Sweep", "csv_text", "find_runs", "read_sweep", "table"]
+__all__ = ["Job", "Sweep", "csv_text", "read_sweep", "table"]
 
 Content = TypeVar("Content")
 
@@ -104,20 +103,6 @@ class Sweep:
         return sum(job.state == state for job in self.jobs)
 
 
-def find_runs(folder: Path) -> list[Path]:
-    """The folders of runs in a folder, at whatever depth, or the folder itself; links are not followed."""
-    if is_run(folder):
-        return [folder]
-    found = []
-    for path, names, _ in os.walk(folder):
-        here = Path(path)
-        names[:] = [name for name in names if not name.startswith(".")]
-        runs = [name for name in names if is_run(here / name) and not (here / name).is_symlink()]
-        found += [here / name for name in runs]
-        names[:] = [name for name in names if name not in runs]
-    return sorted(found, key=lambda run: _natural(run.relative_to(folder).as_posix()))
-
-
 def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
     """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began."""
     folders = list(folders)
@@ -191,18 +176,13 @@ def _never_begun(number: int, ledger: Ledger, base: Path) -> Job:
 
 
 def _in_order(jobs: Iterable[Job]) -> list[Job]:
-    return sorted(jobs, key=lambda job: _natural(job.name))
+    return sorted(jobs, key=lambda job: natural_order(job.name))
 
 
 def _name(folder: Path, base: Path) -> str:
     """As seen from the base, where it lies below it."""
     folder, base = folder.resolve(), base.resolve()
     return plain(folder.relative_to(base).as_posix() if base in folder.parents else folder.name)
-
-
-def _natural(name: str) -> list[Any]:
-    """A key by which 10 comes behind 9."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _measure(job: Job) -> tuple[Any, ...]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.files import read_json, write_json
-from vae_runner.report.folder import dig
-from vae_runner.report.sweep.settings import plain_yaml
+from vae_runner.foreign import dig, read_yaml
 
 __all__ = ["FILE", "Ledger", "job_number", "read_ledger", "write_ledger"]
 
@@ -68,7 +67,7 @@ def read_ledger(folder: Path) -> Ledger | None:
 
 def job_number(folder: Path) -> int | None:
     """Which of its sweep's jobs the run in the folder is; None where Hydra has not written so."""
-    number = dig(plain_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "job", "num")
+    number = dig(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "job", "num")
     return number if type(number) is int else None
 
 
