@@ -13,7 +13,7 @@ from vae_runner.state import METRICS, SCHEDULED
 
 __all__ = ["graphs_alone"]  # a fixture
 Make = Callable[..., Engine]
-OPTIONS = ["beta_tc", "control", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info", "wae"]
+OPTIONS = ["beta_tc", "control", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info", "iwae", "wae"]
 SMALL = ("architecture=mlp", "engine.threads=1", "visualisation=[]")
 SMALLER = {"factor": ("divergence.layers=2", "divergence.units=16")}
 FIGURES = {
@@ -25,6 +25,7 @@ FIGURES = {
     "free_bits": {"free"},
     "geco": {"lambda", "constraint"},
     "info": {"mmd"},
+    "iwae": {"bound", "ess"},
     "wae": {"mmd"},
 }
 SCHEDULES = {
@@ -36,6 +37,7 @@ SCHEDULES = {
     "free_bits": {"beta", "floor"},
     "geco": {"kappa"},
     "info": {"alpha", "lambda_mmd"},
+    "iwae": set(),
     "wae": {"alpha", "lambda_mmd"},
 }
 

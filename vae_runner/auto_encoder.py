@@ -99,6 +99,16 @@ class VAE(AutoEncoderBase):
         """Returns p(z) of each latent space, batch shape (D,)."""
         return tuple(space.prior() for space in self.spaces)
 
+    @torch.no_grad()
+    def pairs(self) -> list[tuple[Distribution, Distribution]]:
+        """Returns q, of an image for which the network puts out 0, and p, of each latent space: to try what is made of
+        them.
+        """
+        device = self.head.weight.device
+        raws = (torch.zeros(1, space.num_parameters, device=device) for space in self.spaces)
+        posteriors = [space.posterior(raw) for space, raw in zip(self.spaces, raws, strict=True)]
+        return list(zip(posteriors, self.priors(), strict=True))
+
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
         """As documented in the base class; posteriors, priors and the sample go to the state under their keys."""
         posteriors = self.posteriors(x)

@@ -7,7 +7,7 @@ makes the host wait for the device. `torch.distributions.kl_divergence` finds th
 serves the pairs that have none.
 """
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import SimpleDistribution, held
 from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.kl import has_closed_form_kl
@@ -26,6 +26,7 @@ __all__ = [
     "SimpleUniform",
     "SimpleWeibull",
     "has_closed_form_kl",
+    "held",
     "log_density",
     "log_ratio",
     "monte_carlo_kl",

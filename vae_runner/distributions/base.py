@@ -12,7 +12,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 
-__all__ = ["SimpleDistribution", "as_parameters", "as_value"]
+__all__ = ["SimpleDistribution", "as_parameters", "as_value", "held"]
 
 
 def as_parameters(*values: Tensor | float) -> tuple[Tensor, ...]:
@@ -33,6 +33,13 @@ def as_value(distribution: Distribution, value: Tensor | float, like: Tensor) ->
     if distribution._validate_args:
         distribution._validate_sample(value)
     return value
+
+
+def held(distribution: Distribution) -> Distribution:
+    """Returns the same distribution, no gradient of which comes to its parameters."""
+    names = getattr(distribution, "parameter_names", None) or tuple(distribution.arg_constraints)
+    values = {name: getattr(distribution, name).detach() for name in names}
+    return type(distribution)(**values, validate_args=False)
 
 
 class SimpleDistribution(Distribution):

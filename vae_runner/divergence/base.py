@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.func import functional_call
 
 from vae_runner.schedule import Linear, Scaled, Schedule, as_schedule
@@ -56,9 +57,12 @@ class DivergenceBase(nn.Module):
     is_kl   whether `compute(input, target)` is KL(input || target) of each dimension, (B, D), exactly or estimated:
             where these are q and p, it is not computed a second time to be measured. A class that overrides `compute`
             says so anew.
+    replaces_recon   whether it takes off the reconstruction that every loss starts with, for one of its own: one term
+            can
     """
 
     is_kl: ClassVar[bool] = False
+    replaces_recon: ClassVar[bool] = False
     step: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -89,6 +93,9 @@ class DivergenceBase(nn.Module):
     def forward(self, **kwargs: Any) -> tuple[Tensor, Parts]:
         """As `compute_parts`."""
         return self.compute_parts(**kwargs)
+
+    def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
+        """Raise `ValueError` where it cannot be of latent spaces with such q and p; asked once, before training."""
 
     def loss(self, state: State) -> Tensor:
         """Returns the weighted, scheduled term (), nats; its parts go to the state's metrics, where it has them.

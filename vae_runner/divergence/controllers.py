@@ -129,6 +129,7 @@ class ReconstructionConstraint(WeightedParts):
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
     """
 
+    replaces_recon = True
     multiplier: Tensor
     average: Tensor
     moves: Tensor

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,19 @@ from vae_runner.callbacks import (
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.own import completed
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
-from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
+from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
 from vae_runner.experiment.probe import check_kinds, probe
 from vae_runner.experiment.terms import Term, placed, taken_facts, term_nodes
+from vae_runner.experiment.trial import check_recons, pair_name, try_term
 from vae_runner.latent_space import LatentSpace
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import locate, parameters
-from vae_runner.state import posterior_key, prior_key, sample_key
 from vae_runner.visualisation import Picture
 
 __all__ = ["assemble", "build", "build_corruption", "build_data", "build_model", "build_objective", "build_set"]
@@ -120,14 +120,15 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
     with isolated(seed_for(config["engine"]["seed"], "weights")):
         model = build_model(config, image_shape)
         facts = Facts(tuple(model.latent_dims), num_images, config["engine"]["batch_size"])
-        terms = {
-            name: build_term(term, name, model.spaces, space_id, facts)
-            for term in term_nodes(config["divergence"])
-            for name, space_id in placed(term, len(model.spaces))
-        }
+        pairs, terms = model.pairs(), {}
+        for term in term_nodes(config["divergence"]):
+            for name, space_id in placed(term, len(pairs)):
+                terms[name] = build_term(term, space_id, facts)
+                try_term(terms[name], term.key, pairs, space_id)
+        check_recons(terms)
         objective = Objective(model, terms)
-    for space in objective.sampled_spaces():
-        log.info("%s has no closed form: it is measured by the one sample that is decoded", _pair(space))
+    for space_id in objective.sampled_spaces():
+        log.info("%s has no closed form: it is measured by the one sample that is decoded", pair_name(pairs[space_id]))
     return objective
 
 
@@ -200,46 +201,14 @@ def _taken(node: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if name in accepted}
 
 
-def build_term(
-    term: Term, name: str, spaces: Sequence[LatentSpace], space_id: int | None, facts: Facts
-) -> DivergenceBase:
-    """A term of the loss, of one latent space or, where it has none, over all of them.
-
-    Raises `UserError` where it is a KL of a pair that has no closed form and was not asked to be estimated, or where
-    that is infinite.
-    """
+def build_term(term: Term, space_id: int | None, facts: Facts) -> DivergenceBase:
+    """A term of the loss, of one latent space or, where it has none, over all of them."""
     known = facts.of_all() if space_id is None else facts.of_space(space_id)
     taken = taken_facts(locate(term.node["_target_"]))
     made = build(term.node, **{fact: value for fact, value in known.items() if fact in taken})
     if not isinstance(made, DivergenceBase):
         raise UserError(f"{term.key}: {term.node['_target_']} makes a {type(made).__name__}, and no DivergenceBase")
-    if space_id is not None and made.is_kl:
-        _try_kl(made, spaces[space_id], term.key, space_id)
-    elif isinstance(made, WeightedParts) and made.needs_kl:
-        for number in range(len(spaces)) if space_id is None else (space_id,):
-            kl = plain_kl(posterior_key(number), prior_key(number), made.samples)  # of which it is a part
-            _try_kl(kl, spaces[number], term.key, number)
     return made
-
-
-def _try_kl(divergence: DivergenceBase, space: LatentSpace, key: str, space_id: int) -> None:
-    """Compute a KL of a latent space's posterior from its prior once."""
-    posterior, prior, pair = space.posterior(torch.zeros(1, space.num_parameters)), space.prior(), _pair(space)
-    try:
-        parts = {posterior_key: posterior, prior_key: prior, sample_key: posterior.rsample()}
-        value = divergence.loss({key_of(space_id): part for key_of, part in parts.items()})
-    except NotImplementedError:
-        raise UserError(f"{pair} has no closed form; {key}.samples=16 estimates it from 16 samples") from None
-    if not value.isfinite():
-        raise UserError(f"{pair} is infinite: the prior has to cover all that the posterior can reach")
-    if isinstance(divergence, MonteCarloKL):
-        log.info("%s is a Monte-Carlo estimate from %s samples", pair, divergence.samples)
-
-
-def _pair(space: LatentSpace) -> str:
-    """The KL of a space, in words."""
-    posterior = space.posterior(torch.zeros(1, space.num_parameters))
-    return f"KL({type(posterior).__name__} || {type(space.prior()).__name__})"
 
 
 def build_callbacks(

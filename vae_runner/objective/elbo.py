@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from vae_runner.distributions import has_closed_form_kl, log_ratio
+from vae_runner.distributions import log_ratio
 from vae_runner.divergence import DivergenceBase
-from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
 from vae_runner.metrics import ActiveUnits, Means
 from vae_runner.state import METRICS, State, StateKey, kl_key, posterior_key, prior_key, sample_key
 
-__all__ = ["Evidence", "has_closed_form", "measure", "shared_kl", "space_prefix"]
+__all__ = ["Evidence", "measure", "shared_kl", "space_prefix"]
 
 
 def measure(state: State, shared: Sequence[StateKey | None], closed: Sequence[bool]) -> dict[str, Tensor]:
@@ -51,11 +50,6 @@ def shared_kl(terms: Sequence[DivergenceBase], space_id: int) -> StateKey | None
             term.state_key = term.state_key or kl_key(space_id)
             return term.state_key
     return None
-
-
-def has_closed_form(space: LatentSpace) -> bool:
-    """Whether the KL of the space's posterior from its prior has a closed form."""
-    return has_closed_form_kl(space.posterior(torch.zeros(1, space.num_parameters)), space.prior())
 
 
 def _kl(state: State, space_id: int, is_closed: bool) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE
+from vae_runner.distributions import has_closed_form_kl
 from vae_runner.divergence import DivergenceBase
-from vae_runner.latent_space import LatentSpace
-from vae_runner.objective.elbo import has_closed_form, measure, shared_kl, space_prefix
+from vae_runner.objective.elbo import measure, shared_kl, space_prefix
 from vae_runner.state import LOSS, METRICS, MODEL, OWN_LOSS, RECON, SCHEDULED, Y_RAW, Y_TRUE, State, X
 
 __all__ = ["Objective"]
@@ -33,7 +33,7 @@ class Objective(nn.Module):
         for name, term in named.items():
             term.name = f"{name}/" if name else ""
         self._shared = [shared_kl(list(named.values()), space_id) for space_id in range(len(model.spaces))]
-        self._closed = [has_closed_form(space) for space in model.spaces]
+        self._closed = [has_closed_form_kl(*pair) for pair in model.pairs()]
 
     def forward(self, x: Tensor, target: Tensor) -> State:
         """Returns the state of one step: the loss, what the model put there, and the metrics.
@@ -69,10 +69,10 @@ class Objective(nn.Module):
         taken = {id(weights) for player in own for weights in player}
         return [[weights for weights in self.parameters() if id(weights) not in taken], *own]
 
-    def sampled_spaces(self) -> list[LatentSpace]:
+    def sampled_spaces(self) -> list[int]:
         """Returns the latent spaces whose KL is measured by samples, since no term has it and it has no closed form."""
-        known = zip(self.model.spaces, self._shared, self._closed, strict=True)
-        return [space for space, shared, is_closed in known if shared is None and not is_closed]
+        known = enumerate(zip(self._shared, self._closed, strict=True))
+        return [space_id for space_id, (shared, is_closed) in known if shared is None and not is_closed]
 
     def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
         """Returns what the terms' schedules are at these steps (N,), by name: (N,) each."""

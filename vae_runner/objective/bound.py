@@ -1,0 +1,137 @@
+"""The importance-weighted bound of log p(x): K samples of one image, the better the more they count.
+
+    log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x),    z_k ~ q(z|x)
+    bound   = log (1/K) sum_k w_k  <=  log p(x),           loss = -bound        Burda et al. 2016, arXiv 1509.00519
+
+K = 1 is the ELBO by one sample; the bound's mean grows in K, to log p(x). With w~ the weights over their sum, its
+gradient is that of sum_k w~_k log w_k, w~ held: `iwae`. That of the encoder falls behind its own noise as K grows;
+`dreg` (Tucker et al. 2019, arXiv 1810.04152, equation 8) has the same mean and less noise:
+
+    sum_k w~_k^2 (d log w_k / d z_k) (d z_k / d phi),      q's parameters held in log q
+
+where the decoder, and a prior that learns, are trained as before. `ess` = 1 / sum_k w~_k^2 is how many samples count.
+"""
+
+import math
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+from torch.utils.checkpoint import checkpoint
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.distributions import held, log_density
+from vae_runner.divergence import WeightedParts
+from vae_runner.signature import enforced, positive
+from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
+
+__all__ = ["ImportanceBound", "effective_samples", "importance_bound"]
+
+BOUNDED = (constraints.interval, constraints.half_open_interval)  # by parameters
+NARROW = (torch.bfloat16, torch.float16)
+
+
+def importance_bound(log_weights: Tensor) -> Tensor:
+    """Returns log (1/K) sum_k w_k of each image, (B,), nats, of log weights (K, B)."""
+    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
+
+
+def effective_samples(log_weights: Tensor) -> Tensor:
+    """Returns 1 / sum_k w~_k^2 of each image, (B,), from 1 to K, of log weights (K, B)."""
+    return 1 / torch.softmax(log_weights, 0).square().sum(0)
+
+
+@enforced
+class ImportanceBound(WeightedParts):
+    """-log (1/K) sum_k w_k instead of -ELBO, over all latent spaces: the reconstruction that every loss starts with is
+    taken off again. What is measured is the same as for any term.
+
+    samples     K, for each image. The first is the one that is decoded anyway; `dreg` draws all K anew
+    estimator   of the gradient: iwae, or dreg, which takes the way through z alone
+    chunk       samples of an image that are decoded at once, the others later, and again on the way back: so many times
+                the memory of one; None: all
+
+    Logged: `bound` and `ess`, means over the batch.
+    """
+
+    replaces_recon = True
+
+    def __init__(
+        self,
+        input_keys: tuple[StateKey, ...],
+        target_keys: tuple[StateKey, ...],
+        sample_keys: tuple[StateKey, ...],
+        samples: Annotated[int, positive] = 5,
+        estimator: Literal["iwae", "dreg"] = "iwae",
+        chunk: Annotated[int, positive] | None = None,
+    ) -> None:
+        keys: dict[str, Any] = {"posteriors": input_keys, "priors": target_keys, "decoded": sample_keys}
+        super().__init__({**keys, "recon": RECON, "raw": Y_RAW, "target": Y_TRUE, "model": MODEL}, {})
+        self.samples, self.estimator, self.chunk = samples, estimator, chunk
+
+    def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
+        bounded = [q for q in posteriors if isinstance(q.support, BOUNDED)]
+        if bounded and self.estimator == "dreg":
+            raise ValueError(
+                f"estimator=dreg needs codes whose range does not move with the image's, as that of "
+                f"{type(bounded[0]).__name__} does; set estimator=iwae"
+            )
+
+    def compute_parts(
+        self,
+        posteriors: tuple[Distribution, ...],
+        priors: tuple[Distribution, ...],
+        decoded: tuple[Tensor, ...],
+        recon: Tensor,
+        raw: Tensor,
+        target: Tensor,
+        model: VAE,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        is_dreg = self.estimator == "dreg"
+        count = self.samples if is_dreg else self.samples - 1
+        codes = [q.rsample((count,)) for q in posteriors]  # (K, B, D) of each space
+        slots = [codes[0].new_zeros(count, len(target)) for _ in codes]
+        if is_dreg:
+            marked = [WeightedAgain.apply(z, slot) for z, slot in zip(codes, slots, strict=True)]
+            codes, slots = [z for z, _ in marked], [slot for _, slot in marked]
+            posteriors = tuple(held(q) for q in posteriors)
+        raws = self._raws(model.decoder, torch.cat(codes, 2), raw)
+        if not is_dreg:
+            raws = [raw, *raws]
+            codes = [torch.cat([z.unsqueeze(0), more]) for z, more in zip(decoded, codes, strict=True)]
+        nll = model.likelihood.nll(torch.cat(raws), target.repeat(self.samples, 1, 1, 1)).unflatten(0, (-1, len(raw)))
+        log_weights = _log_ratio(priors, posteriors, codes) - nll
+        bound = importance_bound(log_weights)
+        weights = torch.softmax(log_weights.detach(), 0)
+        trained = bound + sum((weights * slot).sum(0) for slot in slots) if is_dreg else bound
+        figures = {"bound": bound.mean(), "ess": effective_samples(log_weights.detach()).mean()}
+        return -trained.mean() - recon.mean(), figures
+
+    def _raws(self, decoder: nn.Module, codes: Tensor, like: Tensor) -> list[Tensor]:
+        """What the decoder makes of the codes (K, B, D), (k B, ...) each; as precise as what it has made before."""
+        parts = [part.flatten(0, 1) for part in codes.split(self.chunk or max(len(codes), 1))] if len(codes) else []
+        with torch.autocast(codes.device.type, like.dtype, enabled=like.dtype in NARROW):
+            if self.chunk is None or not torch.is_grad_enabled():
+                return [decoder(part) for part in parts]
+            return [checkpoint(decoder, part, use_reentrant=False) for part in parts]
+
+
+class WeightedAgain(torch.autograd.Function):
+    """A sample (K, B, D) and a slot (K, B) as they are. On the way back, the sample's gradient is multiplied by the
+    slot's over its sum: by the weights w~, where the slot, which is 0, is added to the bound with these.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sample: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+        return sample.view_as(sample), slot.view_as(slot)
+
+    @staticmethod
+    def backward(ctx: Any, of_sample: Tensor, of_slot: Tensor) -> tuple[Tensor, None]:
+        return of_sample * (of_slot / of_slot.sum(0)).unsqueeze(2), None
+
+
+def _log_ratio(priors: tuple[Distribution, ...], posteriors: tuple[Distribution, ...], codes: list[Tensor]) -> Tensor:
+    """log p(z) - log q(z|x) of codes (K, B, D) of each space, (K, B)."""
+    parts = zip(priors, posteriors, codes, strict=True)
+    return torch.stack([(log_density(p, z) - q.log_prob(z)).sum(2) for p, q, z in parts]).sum(0)
