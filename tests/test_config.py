@@ -75,7 +75,8 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     place = "@divergence.beta" if group == "schedule" else ""
     overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}{place}={option}")
     overrides += ["distribution=mixed"] if option == "per_space" else []
-    overrides += [f"distribution={option}"] if group == "distribution/prior" else []
+    if group == "distribution/prior":
+        overrides.append("divergence.samples=2" if option in ("mixture", "vamp") else f"distribution={option}")
     if group == "dataset" and option == "torch":
         fake = {"_target_": "torchvision.datasets.FakeData", "size": 40, "image_size": "[3,16,16]"}
         overrides += [f"++dataset.dataset.{name}={value}" for name, value in fake.items()]
@@ -152,7 +153,8 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["distribution=mixed", "++distribution.space0.dimz=1"],
          "no setting called 'distribution.space0.dimz'. Did you mean distribution.space0.dims?"),
         (["distribution.prior.mu=x"], "distribution.prior.mu: expected float, got 'x'"),
-        (["distribution.prior=normal"], "distribution.prior: expected Distribution or null, got 'normal'"),
+        (["distribution.prior=normal"],
+         "distribution.prior: expected Distribution or LearnedPrior or null, got 'normal'"),
         (["divergence.samples=0"], "divergence.samples must be positive, got 0"),
         (["++engine.stepz=3"], "no setting called 'engine.stepz'. Did you mean engine.steps?"),
         (["++epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),

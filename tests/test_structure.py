@@ -20,6 +20,7 @@ ORDER = [
         "distributions",
         "divergence",
         "likelihood",
+        "learned_prior",
         "latent_space",
         "initialisation",
         "layers",

@@ -97,7 +97,11 @@ class VAE(AutoEncoderBase):
 
     def priors(self) -> tuple[Distribution, ...]:
         """Returns p(z) of each latent space, batch shape (D,)."""
-        return tuple(space.prior() for space in self.spaces)
+        return tuple(self._prior(space_id, space) for space_id, space in enumerate(self.spaces))
+
+    def _prior(self, space_id: int, space: LatentSpace) -> Distribution:
+        images = space.pseudo_inputs
+        return space.prior() if images is None else space.prior(self.posteriors(images)[space_id])
 
     @torch.no_grad()
     def pairs(self) -> list[tuple[Distribution, Distribution]]:

@@ -31,6 +31,7 @@ from vae_runner.distributions import (
     SimpleUniform,
     SimpleWeibull,
 )
+from vae_runner.learned_prior import LearnedPrior, VampPrior
 from vae_runner.signature import Limit, enforced, positive
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
+Prior = Distribution | LearnedPrior
 
 
 def limited(raw: Tensor, low: float, high: float) -> Tensor:
@@ -57,30 +59,53 @@ class LatentSpace(nn.Module):
     """Base class: `dims` latent dimensions, `num_parameters` numbers of the network for each image.
 
     `prior` is a distribution of one number, or of `dims` numbers; its parameters are kept as buffers `prior_NAME`, so
-    that they move and are saved with the model. Raises `ValueError` where it does not fit.
+    that they move and are saved with the model. Or it is one that learns, whose parameters are the model's. Raises
+    `ValueError` where it does not fit.
     """
 
     family = "own"  # the posterior's, as people call it
 
-    def __init__(self, dims: int, num_parameters: int, prior: Distribution) -> None:
+    def __init__(self, dims: int, num_parameters: int, prior: Prior) -> None:
         super().__init__()
-        _check_kind(prior)
         self.dims = dims
         self.num_parameters = num_parameters
         self.prior_type = type(prior)
+        self.prior_names: tuple[str, ...] = ()
+        self.learned = prior if isinstance(prior, LearnedPrior) else None
+        if isinstance(prior, LearnedPrior):
+            prior.made_for(dims)
+        else:
+            self._keep(prior)
+
+    def _keep(self, prior: Distribution) -> None:
+        """Keep what a fixed prior is made of."""
+        _check_kind(prior)
         self.prior_names = tuple(_parameter_names(prior))
         for name in self.prior_names:
             value = torch.as_tensor(getattr(prior, name), dtype=torch.get_default_dtype())
-            _check_parameter(prior, name, value, dims)
-            self.register_buffer(f"prior_{name}", value.expand(dims).clone())
+            _check_parameter(prior, name, value, self.dims)
+            self.register_buffer(f"prior_{name}", value.expand(self.dims).clone())
         self._check_prior_can_be_made()
 
     def posterior(self, raw: Tensor) -> Distribution:
         """Returns q(z|x), batch shape (B, dims), from (B, num_parameters); in float32."""
         raise NotImplementedError(f"{type(self).__name__} has no posterior")
 
-    def prior(self) -> Distribution:
-        """Returns p(z), batch shape (dims,)."""
+    def see(self, image_shape: tuple[int, int, int]) -> None:
+        """Be told the images' shape, before training."""
+        if getattr(self, "learned", None) is not None:
+            self.learned.made_for(self.dims, image_shape)
+
+    @property
+    def pseudo_inputs(self) -> Tensor | None:
+        """Images (K, C, H, W) whose posteriors make the prior; None where it needs none."""
+        learned = getattr(self, "learned", None)  # a space of one's own may make its prior otherwise
+        return None if learned is None else learned.images()
+
+    def prior(self, of_pseudo_inputs: Distribution | None = None) -> Distribution:
+        """Returns p(z), batch shape (dims,); of the posteriors (K, dims) of its pseudo-inputs, where it has some."""
+        if self.learned is not None:
+            return self.learned.distribution(of_pseudo_inputs)
         values = {name: getattr(self, f"prior_{name}") for name in self.prior_names}
         return self.prior_type(**values, validate_args=False)
 
@@ -101,7 +126,7 @@ class NormalSpace(LatentSpace):
 
     family = "normal"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         super().__init__(dims, 2 * dims, prior or SimpleNormal(0.0, 0.0))
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
@@ -115,7 +140,7 @@ class LaplaceSpace(LatentSpace):
 
     family = "laplace"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         super().__init__(dims, 2 * dims, prior or SimpleLaplace(0.0, 1.0))
 
     def posterior(self, raw: Tensor) -> SimpleLaplace:
@@ -129,7 +154,7 @@ class ExponentialSpace(LatentSpace):
 
     family = "exponential"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         super().__init__(dims, dims, prior or SimpleExponential(0.0))
 
     def posterior(self, raw: Tensor) -> SimpleExponential:
@@ -142,7 +167,7 @@ class WeibullSpace(LatentSpace):
 
     family = "weibull"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         super().__init__(dims, 2 * dims, prior or SimpleWeibull(1.0, 1.0))
 
     def posterior(self, raw: Tensor) -> SimpleWeibull:
@@ -156,7 +181,7 @@ class GammaSpace(LatentSpace):
 
     family = "gamma"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         super().__init__(dims, 2 * dims, prior or Gamma(1.0, 1.0))
 
     def posterior(self, raw: Tensor) -> Gamma:
@@ -174,8 +199,10 @@ class UniformSpace(LatentSpace):
 
     family = "uniform"
 
-    def __init__(self, dims: Count = 10, prior: Distribution | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         prior = prior or SimpleUniform(-1.0, 1.0)
+        if isinstance(prior, VampPrior):
+            raise ValueError("prior: vamp, of uniform posteriors, has gaps, where the KL is infinite; take mixture")
         super().__init__(dims, 2 * dims, prior)
         self.nested = {"low", "high"} <= set(self.prior_names)
 

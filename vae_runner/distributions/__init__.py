@@ -1,6 +1,7 @@
 """Distributions in the parametrisation that a network's output has, with the KL divergences between them.
 
-Each family is a module: `normal`, `uniform`, `exponential`, `weibull`, `laplace`, `gamma`. They are
+Each family is a module: `normal`, `uniform`, `exponential`, `weibull`, `laplace`, `gamma`; `mixture` puts several
+together. They are
 `torch.distributions.Distribution`s: `rsample`, `log_prob`, `cdf`, `icdf`, `entropy`, `mean`, `mode`, `variance`,
 `stddev`, `support` and `expand` are those of torch; `validate_args` is off unless asked for, because a check of values
 makes the host wait for the device. `torch.distributions.kl_divergence` finds the closed forms of `kl`; `monte_carlo_kl`
@@ -12,6 +13,7 @@ from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.kl import has_closed_form_kl
 from vae_runner.distributions.laplace import SimpleLaplace
+from vae_runner.distributions.mixture import Mixture
 from vae_runner.distributions.monte_carlo import log_density, log_ratio, monte_carlo_kl
 from vae_runner.distributions.normal import SimpleNormal
 from vae_runner.distributions.uniform import SimpleUniform
@@ -19,6 +21,7 @@ from vae_runner.distributions.weibull import SimpleWeibull
 
 __all__ = [
     "Gamma",
+    "Mixture",
     "SimpleDistribution",
     "SimpleExponential",
     "SimpleLaplace",

@@ -94,6 +94,15 @@ class DivergenceBase(nn.Module):
         """As `compute_parts`."""
         return self.compute_parts(**kwargs)
 
+    @property
+    def moves_prior(self) -> bool:
+        """Whether it has a gradient for a prior that learns."""
+        return True
+
+    def all_keys(self) -> set[StateKey]:
+        """Returns all keys of the state that it reads."""
+        return {one for key in self.keys.values() for one in (key if isinstance(key, tuple) else (key,))}
+
     def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
         """Raise `ValueError` where it cannot be of latent spaces with such q and p; asked once, before training."""
 

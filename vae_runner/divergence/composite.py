@@ -41,6 +41,10 @@ class WeightedParts(DivergenceBase):
         self.weights = {name: as_schedule(weight) for name, weight in weights.items()}
         self.needs_kl = self.kl_weight is not None and self.weights[self.kl_weight] != Constant(0.0)
 
+    @property
+    def moves_prior(self) -> bool:
+        return self.needs_kl or self.kl_weight is None
+
     def weight(self, name: str) -> Tensor:
         """Returns the weight of that name at the current step, ()."""
         return self.weights[name](self.step)

@@ -99,6 +99,10 @@ class InfoMMD(WeightedParts):
         self.kernel, self.scales = kernel, tuple(scales or SCALES[kernel])
         self.unbiased, self.samples = estimator == "unbiased", samples
 
+    @property
+    def moves_prior(self) -> bool:
+        return self.needs_kl  # draws have no gradient
+
     def compute_parts(
         self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...], codes: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:

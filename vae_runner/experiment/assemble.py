@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
 from vae_runner.experiment.probe import check_kinds, probe
 from vae_runner.experiment.terms import Term, placed, taken_facts, term_nodes
-from vae_runner.experiment.trial import check_recons, pair_name, try_term
+from vae_runner.experiment.trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.latent_space import LatentSpace
+from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
@@ -126,6 +127,7 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
                 terms[name] = build_term(term, space_id, facts)
                 try_term(terms[name], term.key, pairs, space_id)
         check_recons(terms)
+        check_learned(terms, pairs)
         objective = Objective(model, terms)
     for space_id in objective.sampled_spaces():
         log.info("%s has no closed form: it is measured by the one sample that is decoded", pair_name(pairs[space_id]))
@@ -135,12 +137,34 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
 def build_model(config: Mapping[str, Any], image_shape: tuple[int, int, int]) -> VAE:
     """The model for images of that shape, with weights drawn from torch's generator. Raises as `build_objective`."""
     _refuse_absurd(config, image_shape)
-    spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
-    for space in spaces:
-        check_kinds(config, distribution=space)
+    spaces = _spaces(config, image_shape)
     encoder, decoder, likelihood = _networks(config, image_shape, sum(space.dims for space in spaces))
     check_kinds(config, architecture_encoder=encoder, architecture_decoder=decoder)
     return VAE(encoder, spaces, decoder, likelihood)
+
+
+def _learned_priors(nodes: Iterable[Mapping[str, Any]], image_shape: tuple[int, int, int]) -> list[LearnedPrior]:
+    """The priors that learn, of these latent spaces, for images of that shape."""
+    priors = []
+    for node in nodes:
+        prior = node.get("prior")
+        if prior is not None and _learns(locate(prior["_target_"])):
+            priors.append(build(prior))
+            priors[-1].made_for(node["dims"])
+            priors[-1].made_for(node["dims"], image_shape)
+    return priors
+
+
+def _learns(target: Any) -> bool:
+    return isinstance(target, type) and issubclass(target, LearnedPrior)
+
+
+def _spaces(config: Mapping[str, Any], image_shape: tuple[int, int, int]) -> list[LatentSpace]:
+    spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
+    for space in spaces:
+        check_kinds(config, distribution=space)
+        space.see(image_shape)
+    return spaces
 
 
 def build_optimizer(node: Mapping[str, Any], objective: Objective) -> torch.optim.Optimizer:
@@ -182,9 +206,10 @@ def _refuse_absurd(config: Mapping[str, Any], image_shape: tuple[int, int, int])
     """Count the weights where they take no memory: a part that cannot be made there is judged when it is made."""
     try:
         with torch.device("meta"), isolated(0):
-            dims = sum(node["dims"] for node in spaces_of(config["distribution"]).values())
-            encoder, decoder, _ = _networks(config, image_shape, dims)
-            count = sum(weights.numel() for part in (encoder, decoder) for weights in part.parameters())
+            nodes = spaces_of(config["distribution"]).values()
+            encoder, decoder, _ = _networks(config, image_shape, sum(node["dims"] for node in nodes))
+            parts = [encoder, decoder, *_learned_priors(nodes, image_shape)]
+            count = sum(weights.numel() for part in parts for weights in part.parameters())
     except Exception:
         return
     room = memory_room(torch.device("cpu"))

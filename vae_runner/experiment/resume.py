@@ -57,7 +57,9 @@ TRUSTED += tuple(
         "distributions",
         "divergence",
         "latent_space",
+        "learned_prior",
         "likelihood",
+        "objective",
         "schedule",
     )
 )

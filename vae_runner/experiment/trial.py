@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from torch.distributions import Distribution
 
+from vae_runner.distributions import Mixture
 from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
 from vae_runner.errors import UserError
 from vae_runner.state import posterior_key, prior_key, sample_key
 
-__all__ = ["Pair", "check_recons", "pair_name", "try_term"]
+__all__ = ["Pair", "check_learned", "check_recons", "pair_name", "try_term"]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,18 @@ def check_recons(terms: Mapping[str, DivergenceBase]) -> None:
         raise UserError(
             f"divergence: {' and '.join(takers)} each put a reconstruction in the place of the loss's; one can"
         )
+
+
+def check_learned(terms: Mapping[str, DivergenceBase], pairs: Sequence[Pair]) -> None:
+    """Raise `UserError` where a prior's parameters would stay what they are, since no term trains them."""
+    for space_id, (_, prior) in enumerate(pairs):
+        moved = any(term.moves_prior and prior_key(space_id) in term.all_keys() for term in terms.values())
+        if isinstance(prior, Mixture) and not moved:
+            where = f"space{space_id}." if len(pairs) > 1 else ""
+            raise UserError(
+                f"distribution.{where}prior: none of the terms trains a prior that learns, for which one needs "
+                "KL(q||p): take a divergence that has it, or a prior that is fixed"
+            )
 
 
 def _try_kl(divergence: DivergenceBase, pair: Pair, key: str, space_id: int) -> None:

@@ -14,7 +14,15 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.priors import centre, family, inside, kl_per_dimension, on_whole_line, quantile
+from vae_runner.visualisation.priors import (
+    centre,
+    family,
+    inside,
+    is_learned,
+    kl_per_dimension,
+    on_whole_line,
+    quantile,
+)
 from vae_runner.visualisation.walker import (
     Count,
     LatentWalker,
@@ -187,11 +195,13 @@ class LinSpaceWalker(LatentWalker):
         """
         are_quantiles = all(self._goes_through_quantiles(row, priors[row.space]) for row in rows)
         percent = [f"{value:.3g} %" for value in (100 * torch.special.ndtr(self._scores())).tolist()]
+        learned = any(is_learned(priors[row.space]) for row in rows)
+        of_prior = "quantiles of the prior" + (", found by halving, of each latent alone" if learned else "")
         if all(torch.equal(row.values, rows[0].values) for row in rows):
             is_linear = all(self._is_linear(priors[row.space]) for row in rows)
-            meaning = f"; columns: quantiles of the prior, {percent[0]} to {percent[-1]}"
+            meaning = f"; columns: {of_prior}, {percent[0]} to {percent[-1]}"
             return as_labels(rows[0].values), meaning if are_quantiles and not is_linear else ""
-        return (percent, "; columns: quantiles of the prior") if are_quantiles else ([], "")
+        return (percent, f"; columns: {of_prior}") if are_quantiles else ([], "")
 
     def _goes_through_quantiles(self, row: Row, prior: Distribution) -> bool:
         """Whether the row's values are the quantiles of the standard scores, as those of a linear walk for N(0, 1)."""

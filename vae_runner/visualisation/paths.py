@@ -18,7 +18,7 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.priors import family, on_whole_line, quantile
+from vae_runner.visualisation.priors import family, on_whole_line, quantile, why_not
 from vae_runner.visualisation.references import Images, as_images
 from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, decoded, filled, titled
 
@@ -64,8 +64,8 @@ class PathWalker(LatentWalker):
         priors = [model.priors()[space] for space in self.spaces(model)]
         if self.interpolation == "spherical" and (left := [prior for prior in priors if not on_whole_line(prior)]):
             raise UserError(
-                f"interpolation: spherical leaves the codes of the prior {family(left[0])}, which does not cover the "
-                "whole line; take linear"
+                f"interpolation: spherical leaves the codes of the prior {family(left[0])}, "
+                f"{why_not(left[0])}; take linear"
             )
 
     def ends(self, state: State) -> tuple[list[Tensor], list[Tensor]]:

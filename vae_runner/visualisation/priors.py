@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, kl_divergence
 
-from vae_runner.distributions import monte_carlo_kl
+from vae_runner.distributions import Mixture, monte_carlo_kl
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
 
-__all__ = ["centre", "family", "inside", "kl_per_dimension", "on_whole_line", "quantile"]
+__all__ = ["centre", "family", "inside", "is_learned", "kl_per_dimension", "on_whole_line", "quantile", "why_not"]
 
 SAMPLES = 64  # of each posterior, where a KL has no closed form
 
@@ -25,9 +25,19 @@ def family(prior: Distribution) -> str:
     return type(prior).__name__
 
 
+def is_learned(prior: Distribution) -> bool:
+    """Whether it lies where training has brought it."""
+    return isinstance(prior, Mixture)
+
+
 def on_whole_line(prior: Distribution) -> bool:
-    """Whether every real number is a possible code, so that -1 to 1 means something."""
-    return prior.support is constraints.real
+    """Whether every real number is a possible code, around 0, so that -1 to 1 means something."""
+    return prior.support is constraints.real and not is_learned(prior)
+
+
+def why_not(prior: Distribution) -> str:
+    """Why a prior is not `on_whole_line`, for messages."""
+    return "which is learned and need not lie around 0" if is_learned(prior) else "which does not cover the whole line"
 
 
 def inside(prior: Distribution, values: Tensor) -> Tensor:
@@ -47,8 +57,10 @@ def quantile(prior: Distribution, probability: Tensor, argument: str) -> Tensor:
 
 
 def centre(prior: Distribution) -> Tensor:
-    """0 where it lies in the interior of the support, else the prior's mean, (D,)."""
+    """0 where it lies in the interior of the support, else, and where the prior is learned, its mean, (D,)."""
     mean = prior.mean
+    if is_learned(prior):
+        return mean
     tiny = torch.full_like(mean, torch.finfo(mean.dtype).tiny)
     interior = prior.support.check(tiny) & prior.support.check(-tiny)
     return torch.where(interior, 0.0, mean)

@@ -13,7 +13,7 @@ from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.priors import family, on_whole_line
+from vae_runner.visualisation.priors import family, on_whole_line, why_not
 from vae_runner.visualisation.walker import (
     Count,
     LatentWalker,
@@ -83,7 +83,7 @@ class Sampler(LatentWalker):
 @enforced
 class RandomWalker(Sampler):
     """Decoded random codes of a chosen variance; those of a space whose prior does not cover the whole line, such as an
-    exponential's, are drawn from this prior instead.
+    exponential's, or is learned, are drawn from this prior instead.
 
     var          variance (a number, or one for each dimension); refused where no space takes notice of it
     uniform      codes uniform in [-var, var) instead of normal with variance var
@@ -112,7 +112,7 @@ class RandomWalker(Sampler):
         if changed and not free:
             names = ", ".join(dict.fromkeys(map(family, priors)))
             raise UserError(
-                f"{changed}: codes are drawn from the prior {names}, which does not cover the whole line; "
+                f"{changed}: codes are drawn from the prior {names}, {why_not(priors[0])}; "
                 "leave var=1 and uniform=false"
             )
         for prior in free:
