@@ -11,9 +11,7 @@ from test_terms import weights
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from vae_runner import load
 from vae_runner.checkpoint import load_latest
-from vae_runner.cli import run
 from vae_runner.distributions import Mixture, SimpleNormal, SimpleWeibull, log_ratio
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
@@ -136,19 +134,6 @@ def test_a_resumed_run_is_the_unbroken_one_and_a_loaded_one_draws_the_same(
     one, other = weights(unbroken), weights(resumed)
     assert any(".learned." in name for name in one)
     assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("prior", ["mixture", "vamp"])
-def test_a_saved_run_draws_from_its_learned_prior(prior: str, tmp_path: Path, cache: Path) -> None:
-    folder = tmp_path / "run"
-    arguments = [f"distribution/prior={prior}", "divergence=beta", "divergence.samples=1", "architecture=mlp"]
-    photos = ["dataset=dsprites", "dataset.source=render", "dataset.validation=32", f"dataset.cache_dir={cache}"]
-    engine = ["engine.steps=3", "engine.device=cpu", "engine.threads=1", f"hydra.run.dir={folder}"]
-    assert run([*arguments, *photos, *engine, "visualisation=[samples,traversal]"]) == 0
-    saved = load(folder, checkpoint="last", device="cpu")
-    assert saved.sample(3).shape == (3, 1, 64, 64)
-    assert saved.sample(3).equal(saved.sample(3))
 
 
 @pytest.mark.parametrize("prior", ["mixture", "vamp"])

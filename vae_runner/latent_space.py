@@ -13,6 +13,8 @@ have no limit. Up to |r| = 1e18, the log density of a sample and the KL to a sta
                  is left sigmoid(r1) lies below; with a prior of another family, centre r1 and half width
                  sqrt(3) e^limited(r2, -10, 10), which is a standard deviation of 1 at r2 = 0
 
+    categorical  logits        = limited(r, -20, 20)
+
 `limited` has slope 1 at 0. The prior may be of any family that covers the posterior's.
 """
 
@@ -25,6 +27,8 @@ from torch.distributions import Distribution, constraints
 
 from vae_runner.distributions import (
     Gamma,
+    OneHot,
+    RelaxedOneHot,
     SimpleExponential,
     SimpleLaplace,
     SimpleNormal,
@@ -32,9 +36,12 @@ from vae_runner.distributions import (
     SimpleWeibull,
 )
 from vae_runner.learned_prior import LearnedPrior, VampPrior
+from vae_runner.schedule import Schedule, as_schedule
 from vae_runner.signature import Limit, enforced, positive
+from vae_runner.state import State
 
 __all__ = [
+    "CategoricalSpace",
     "ExponentialSpace",
     "GammaSpace",
     "LaplaceSpace",
@@ -45,7 +52,9 @@ __all__ = [
     "limited",
 ]
 
-Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
+few = Limit("must be at most 100,000", lambda value: value <= 100_000)
+Count = Annotated[int, positive, few]
+classes = Limit("must be at least 2, for there to be a choice", lambda value: value >= 2)
 Prior = Distribution | LearnedPrior
 
 
@@ -80,6 +89,8 @@ class LatentSpace(nn.Module):
     def _keep(self, prior: Distribution) -> None:
         """Keep what a fixed prior is made of."""
         _check_kind(prior)
+        if isinstance(prior, OneHot) and self.family != "categorical":
+            raise ValueError(f"prior: OneHot is over classes, and not over {self.family} latents")
         self.prior_names = tuple(_parameter_names(prior))
         for name in self.prior_names:
             value = torch.as_tensor(getattr(prior, name), dtype=torch.get_default_dtype())
@@ -115,6 +126,13 @@ class LatentSpace(nn.Module):
         except (TypeError, ValueError) as error:
             names = ", ".join(self.prior_names) or "no parameters"
             raise ValueError(f"prior: {self.prior_type.__name__} cannot be made of {names}: {error}") from None
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Returns what changes with the step, by name; a space that has some counts its steps in `step`."""
+        return {}
+
+    def on_step_training(self, state: State) -> None:
+        """After each optimiser step; never in validation."""
 
     def extra_repr(self) -> str:
         return f"dims={self.dims}, prior={self.prior_type.__name__}"
@@ -216,6 +234,44 @@ class UniformSpace(LatentSpace):
         start = low + (high - low) * (1 - part) * torch.sigmoid(centre)
         start = _moved(start, torch.minimum(start, torch.nextafter(high, low)))
         return _interval(start, torch.minimum(start + (high - low) * part, high))  # not an ulp beyond
+
+
+@enforced
+class CategoricalSpace(LatentSpace):
+    """q(z|x) is one of `dims` classes, whose vector is decoded; each as likely in p(z) unless a `prior` is given.
+
+    In training a draw is a point between the classes, at a `temperature` that may be a schedule, or goes
+    `straight_through` as a class. In evaluation it is a class, so that -ELBO is that of the model with classes.
+    """
+
+    family = "categorical"
+    step: Tensor
+
+    def __init__(
+        self,
+        dims: Annotated[int, classes, few] = 10,
+        prior: Prior | None = None,
+        temperature: Annotated[float, positive] | Schedule = 0.67,
+        straight_through: bool = False,
+    ) -> None:
+        prior = prior or OneHot(torch.zeros(()))
+        if not isinstance(prior, OneHot):
+            raise ValueError(f"prior: {type(prior).__name__} is not over classes; take distribution/prior=categorical")
+        super().__init__(dims, dims, prior)
+        self.temperature, self.straight_through = as_schedule(temperature), straight_through
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def posterior(self, raw: Tensor) -> OneHot:
+        logits = limited(raw.float(), -20, 20)
+        if not self.training:
+            return OneHot(logits)
+        return RelaxedOneHot(logits, self.temperature(self.step), self.straight_through)
+
+    def schedules(self) -> dict[str, Schedule]:
+        return {"temperature": self.temperature}
+
+    def on_step_training(self, state: State) -> None:
+        self.step.add_(1)
 
 
 def _interval(low: Tensor, high: Tensor) -> SimpleUniform:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_runner.distributions import Mixture, SimpleNormal
-from vae_runner.signature import enforced, non_negative, positive
+from vae_runner.signature import Limit, enforced, non_negative, positive
 
 __all__ = ["LearnedPrior", "MixturePrior", "VampPrior"]
 
-Count = Annotated[int, positive]
+Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
 
 
 class LearnedPrior(nn.Module):

@@ -73,6 +73,7 @@ class AdversarialTC(WeightedParts):
     """
 
     kl_weight = "beta"
+    is_of_numbers = True
 
     def __init__(
         self,

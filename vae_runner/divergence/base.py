@@ -59,10 +59,12 @@ class DivergenceBase(nn.Module):
             says so anew.
     replaces_recon   whether it takes off the reconstruction that every loss starts with, for one of its own: one term
             can
+    is_of_numbers    whether its latents have to be numbers of their own, and not a class's
     """
 
     is_kl: ClassVar[bool] = False
     replaces_recon: ClassVar[bool] = False
+    is_of_numbers: ClassVar[bool] = False
     step: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -46,6 +46,7 @@ class DIP(WeightedParts):
     """
 
     kl_weight = "beta"
+    is_of_numbers = True
 
     def __init__(
         self,

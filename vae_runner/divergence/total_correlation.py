@@ -89,6 +89,8 @@ class TotalCorrelation(WeightedParts):
     latent, which has no total correlation, or where the batch is less than 2 or more than the training set.
     """
 
+    is_of_numbers = True
+
     def __init__(
         self,
         input_keys: tuple[StateKey, ...],

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from vae_runner.architectures import LinearDecoder
-from vae_runner.latent_space import ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
+from vae_runner.latent_space import CategoricalSpace, ExponentialSpace, GammaSpace, UniformSpace, WeibullSpace
 from vae_runner.likelihood import Bernoulli
 from vae_runner.signature import locate
 
@@ -28,7 +28,7 @@ def check_brightness(config: Mapping[str, Any], spaces: Iterable[Mapping[str, An
 def _is_non_negative(space: Mapping[str, Any]) -> bool:
     """Whether all codes of a latent space's posterior are 0 or above."""
     if not _is_a(space, UniformSpace):
-        return _is_a(space, ExponentialSpace, GammaSpace, WeibullSpace)
+        return _is_a(space, CategoricalSpace, ExponentialSpace, GammaSpace, WeibullSpace)
     low = (space.get("prior") or {}).get("low")  # of a uniform prior, inside which the posterior stays
     return low is not None and bool((torch.as_tensor(low) >= 0).all())
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from torch.distributions import Distribution
 
-from vae_runner.distributions import Mixture
+from vae_runner.distributions import Mixture, OneHot
 from vae_runner.divergence import DivergenceBase, MonteCarloKL, WeightedParts, plain_kl
 from vae_runner.errors import UserError
 from vae_runner.state import posterior_key, prior_key, sample_key
@@ -29,6 +29,11 @@ def try_term(made: DivergenceBase, key: str, pairs: Sequence[Pair], space_id: in
     is infinite, or where the term itself refuses the pair.
     """
     numbers = range(len(pairs)) if space_id is None else (space_id,)
+    if made.is_of_numbers and any(isinstance(pairs[number][0], OneHot) for number in numbers):
+        raise UserError(
+            f"{key}: {type(made).__name__} is of latents that are numbers, and not of a categorical space's classes; "
+            "give each latent space a term of its own, divergence=per_space, or take another"
+        )
     if space_id is not None and made.is_kl:
         _try_kl(made, pairs[space_id], key, space_id)
     elif isinstance(made, WeightedParts) and made.needs_kl:
@@ -64,6 +69,8 @@ def check_learned(terms: Mapping[str, DivergenceBase], pairs: Sequence[Pair]) ->
 
 def _try_kl(divergence: DivergenceBase, pair: Pair, key: str, space_id: int) -> None:
     """Compute a KL of a latent space's posterior from its prior once."""
+    if isinstance(divergence, MonteCarloKL) and isinstance(pair[0], OneHot):
+        raise UserError(f"{key}.samples: the KL of classes has a closed form; set {key}.samples=null")
     try:
         parts = {posterior_key: pair[0], prior_key: pair[1], sample_key: pair[0].rsample()}
         value = divergence.loss({key_of(space_id): part for key_of, part in parts.items()})

@@ -56,6 +56,7 @@ class ImportanceBound(WeightedParts):
     """
 
     replaces_recon = True
+    is_of_numbers = True
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ class Objective(nn.Module):
         Metrics, nats per image: what is measured, `recon` = -log p(x|z), `kl` the sum over spaces, and `kl_dims`; what
         is trained, `loss`, and each term's own; beside them the likelihood's scales, where it learns them.
         """
-        state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: {}}
+        state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: self._of_spaces(None)}
         self.model(x, state)
         state[Y_TRUE] = target  # forward() has bound x; a corrupted input is reconstructed towards the clean image
         state[RECON] = self.model.likelihood.nll(state[Y_RAW], target)
@@ -76,14 +76,25 @@ class Objective(nn.Module):
 
     def scheduled_at(self, steps: Tensor) -> dict[str, Tensor]:
         """Returns what the terms' schedules are at these steps (N,), by name: (N,) each."""
-        return {name: values for part in self.divergences for name, values in part.scheduled_at(steps).items()}
+        of_terms = {name: values for part in self.divergences for name, values in part.scheduled_at(steps).items()}
+        return {**of_terms, **self._of_spaces(steps)}
+
+    def _of_spaces(self, steps: Tensor | None) -> dict[str, Tensor]:
+        """What the latent spaces' schedules are at these steps, or in this one, by name."""
+        count = len(self.model.spaces)
+        return {
+            f"{space_prefix(space_id, count)}{name}": schedule(space.step if steps is None else steps)
+            for space_id, space in enumerate(self.model.spaces)
+            for name, schedule in space.schedules().items()
+        }
 
     def on_step_training(self, state: State) -> None:
         """After the optimiser's step: constraints hold again; schedules and the likelihood's sums move on by one."""
         self.model.constrain()
         for divergence in self.divergences:
             divergence.on_step_training(state)
-        self.model.likelihood.on_step_training(state)
+        for part in (self.model.likelihood, *self.model.spaces):
+            part.on_step_training(state)
 
     def _add_terms(self, state: State) -> None:
         """Add each term to the loss, and then what the terms train weights of their own by, apart from it."""

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from vae_runner.visualisation.priors import (
     centre,
     family,
     inside,
+    is_choice,
     is_learned,
     kl_per_dimension,
     on_whole_line,
@@ -45,12 +46,37 @@ Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all
 
 
 class Row(NamedTuple):
-    """A walked dimension, its KL in nats (None: of a model without posteriors), and its values (steps,)."""
+    """A walked dimension, its KL in nats (None: of a model without posteriors), and its values (steps,). Or a space of
+    classes: the first of those that it goes through, the space's KL, the classes, and their `vectors` (steps, D).
+    """
 
     space: int
     dim: int
     kl_nats: float | None
     values: Tensor
+    vectors: Tensor | None = None
+
+    def put(self, codes: Tensor) -> None:
+        """Write its values into codes (..., steps, D) of its space."""
+        if self.vectors is None:
+            codes[..., self.dim] = self.values
+        else:
+            codes[:] = self.vectors
+
+    def labels(self) -> list[str]:
+        """What stands at each step."""
+        if self.vectors is None:
+            return as_labels(self.values)
+        return [f"class {int(value)}" for value in self.values.tolist()]
+
+    def name(self, several_spaces: bool) -> str:
+        """What its latent, or its classes, are called."""
+        space = f"space{self.space} " if several_spaces else ""
+        return f"{space}z{self.dim}" if self.vectors is None else f"{space}classes"
+
+    def record(self) -> dict[str, Any]:
+        """For the file beside a picture."""
+        return {"space": self.space, "dim": self.dim, "kl_nats": self.kl_nats, "values": self.values.tolist()}
 
 
 @enforced
@@ -58,6 +84,7 @@ class LinSpaceWalker(LatentWalker):
     """One row for each walked dimension: it goes from `lin_start` to `lin_end` in `lin_steps` steps.
 
     dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
+                   of a space of classes, those that its row goes through, one vector after the other
     zero_init      dimensions that are not walked are 0, or the prior's mean where 0 is not in the interior of its
                    support; else they are what the encoder gives (a VAE's: the posterior's mean)
     same_image     walk every dimension from the first image; else the one of row i from image i (again from the first
@@ -97,7 +124,8 @@ class LinSpaceWalker(LatentWalker):
                 raise UserError(
                     f"dims_to_walk: {wrong[0]} is not one of the {size} latent dimensions{where}, 0 to {size - 1}"
                 )
-            self._check_values(priors[space], self._dims(size))
+            if not is_choice(priors[space]):
+                self._check_values(priors[space], self._dims(size))
 
     def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
         rows = self._count(model)
@@ -118,7 +146,7 @@ class LinSpaceWalker(LatentWalker):
         rows = self._rows(model, posteriors, priors)
         codes = self._start(encoded, priors, len(rows))
         for index, row in enumerate(rows):
-            codes[row.space][index, :, row.dim] = row.values
+            row.put(codes[row.space][index])
         codes = [part.flatten(0, 1) for part in codes]  # (rows * steps, D)
         columns, meaning = self._column_labels(rows, priors)
         return Grid(
@@ -129,7 +157,7 @@ class LinSpaceWalker(LatentWalker):
             row_labels=[_row_label(row, several=len(priors) > 1) for row in rows],
             column_labels=columns,
             details={
-                "rows": [row._asdict() | {"values": row.values.tolist()} for row in rows],
+                "rows": [row.record() for row in rows],
                 "codes": as_lists(codes),
             },
         )
@@ -139,7 +167,21 @@ class LinSpaceWalker(LatentWalker):
 
     def _count(self, model: AutoEncoderBase) -> int:
         """How many dimensions are walked."""
-        return sum(len(self._dims(model.latent_dims[space])) for space in self.spaces(model))
+        dims, priors = {space: self._dims(model.latent_dims[space]) for space in self.spaces(model)}, model.priors()
+        return sum(len(self._parts(part) if is_choice(priors[space]) else part) for space, part in dims.items())
+
+    def _parts(self, classes: list[int]) -> list[list[int]]:
+        """Classes in as many rows as it takes."""
+        return [classes[start : start + self.lin_steps] for start in range(0, len(classes), self.lin_steps)]
+
+    def _choices(self, space: int, size: int, kl_nats: float | None, like: Tensor) -> list[Row]:
+        """The rows of a space of so many classes: each goes from its first to its last, evenly."""
+        rows = []
+        for part in self._parts(self._dims(size)):
+            classes = torch.tensor([part[step * len(part) // self.lin_steps] for step in range(self.lin_steps)])
+            vectors = torch.nn.functional.one_hot(classes, size).to(like)
+            rows.append(Row(space, part[0], kl_nats, classes.to(like), vectors))
+        return rows
 
     def _rows(
         self, model: AutoEncoderBase, posteriors: Sequence[Distribution] | None, priors: Sequence[Distribution]
@@ -149,6 +191,9 @@ class LinSpaceWalker(LatentWalker):
         for space in self.spaces(model):
             posterior, prior, size = posteriors and posteriors[space], priors[space], model.latent_dims[space]
             kl = kl_per_dimension(posterior, prior).tolist() if posterior else [None] * size
+            if is_choice(prior):
+                rows += self._choices(space, size, sum(kl) if posterior else None, prior.mean)
+                continue
             values = self._range(posterior, prior)
             rows += [Row(space, dim, kl[dim], values[:, dim]) for dim in self._dims(size)]
         if posteriors and self.dims_to_walk is None:
@@ -200,11 +245,13 @@ class LinSpaceWalker(LatentWalker):
         if all(torch.equal(row.values, rows[0].values) for row in rows):
             is_linear = all(self._is_linear(priors[row.space]) for row in rows)
             meaning = f"; columns: {of_prior}, {percent[0]} to {percent[-1]}"
-            return as_labels(rows[0].values), meaning if are_quantiles and not is_linear else ""
+            return rows[0].labels(), meaning if are_quantiles and not is_linear else ""
         return (percent, f"; columns: {of_prior}") if are_quantiles else ([], "")
 
     def _goes_through_quantiles(self, row: Row, prior: Distribution) -> bool:
         """Whether the row's values are the quantiles of the standard scores, as those of a linear walk for N(0, 1)."""
+        if row.vectors is not None:
+            return False
         with contextlib.suppress(UserError):
             expected = quantile(prior, torch.special.ndtr(self._scores()), "walk")[:, row.dim]
             return torch.allclose(row.values, expected, atol=1e-4)
@@ -219,5 +266,4 @@ def as_labels(values: Tensor) -> list[str]:
 
 
 def _row_label(row: Row, several: bool) -> str:
-    space = f"space{row.space} " if several else ""
-    return f"{space}z{row.dim}" + ("" if row.kl_nats is None else f"   {row.kl_nats:.2f} nats")
+    return row.name(several) + ("" if row.kl_nats is None else f"   {row.kl_nats:.2f} nats")

@@ -11,11 +11,21 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, kl_divergence
 
-from vae_runner.distributions import Mixture, monte_carlo_kl
+from vae_runner.distributions import Mixture, OneHot, monte_carlo_kl
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
 
-__all__ = ["centre", "family", "inside", "is_learned", "kl_per_dimension", "on_whole_line", "quantile", "why_not"]
+__all__ = [
+    "centre",
+    "family",
+    "inside",
+    "is_choice",
+    "is_learned",
+    "kl_per_dimension",
+    "on_whole_line",
+    "quantile",
+    "why_not",
+]
 
 SAMPLES = 64  # of each posterior, where a KL has no closed form
 
@@ -33,6 +43,11 @@ def is_learned(prior: Distribution) -> bool:
 def on_whole_line(prior: Distribution) -> bool:
     """Whether every real number is a possible code, around 0, so that -1 to 1 means something."""
     return prior.support is constraints.real and not is_learned(prior)
+
+
+def is_choice(prior: Distribution) -> bool:
+    """Whether a code is the vector of one of several classes, so that no number of it moves alone."""
+    return isinstance(prior, OneHot)
 
 
 def why_not(prior: Distribution) -> str:

@@ -13,7 +13,7 @@ from vae_runner.signature import Limit, enforced, non_negative, positive
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.association import Follows
 from vae_runner.visualisation.grid import Grid
-from vae_runner.visualisation.linspace import NATS, Dims, LinSpaceWalker, Row, as_labels
+from vae_runner.visualisation.linspace import NATS, Dims, LinSpaceWalker, Row
 from vae_runner.visualisation.walker import (
     Count,
     Phase,
@@ -44,14 +44,14 @@ class LatentRow(NamedTuple):
     def label(self, several_spaces: bool) -> tuple[str, str, str]:
         """Its name, its KL, and its factor."""
         return (
-            latent_name(self.row.space, self.row.dim, several_spaces),
+            self.row.name(several_spaces),
             f"{self.row.kl_nats:.2f} nats",
             str(self.follows or ""),
         )
 
     def record(self) -> dict[str, Any]:
         factor = self.follows._asdict() if self.follows else {"factor": None, "strength": None}
-        return {**self.row._asdict(), "values": self.row.values.tolist(), **factor, "dead": self.is_dead}
+        return {**self.row.record(), **factor, "dead": self.is_dead}
 
 
 @enforced
@@ -139,7 +139,7 @@ class Traversal(LinSpaceWalker):
         rows = []
         for row in self._rows(model, posteriors, priors):
             is_dead = not row.kl_nats >= self.dead_below
-            rows.append(LatentRow(row, None if is_dead else follows[row.space][row.dim], is_dead))
+            rows.append(LatentRow(row, None if is_dead else _followed(row, follows[row.space]), is_dead))
         live = [latent for latent in rows if not latent.is_dead]
         return ((live or rows[:1]) if self.dead == "hide" else rows)[: self.most]
 
@@ -160,7 +160,7 @@ class Traversal(LinSpaceWalker):
         """The codes of all panels, rows and steps, (panels * rows * steps, D) of each space."""
         codes = [start[:, None, None].repeat(1, len(rows), self.lin_steps, 1) for start in starts]
         for index, (row, _, _) in enumerate(rows):
-            codes[row.space][:, index, :, row.dim] = row.values
+            row.put(codes[row.space][:, index])
         return [part.flatten(0, 2) for part in codes]
 
     def _range(self, posterior: Distribution, prior: Distribution) -> Tensor:
@@ -187,6 +187,13 @@ class Traversal(LinSpaceWalker):
         return "; name and number: the factor of the data that it follows, 1 being closest" if is_known else ""
 
 
+def _followed(row: Row, follows: Sequence[Follows | None]) -> Follows | None:
+    """The factor that the row follows: of classes, that of the one which follows its own most closely."""
+    if row.vectors is None:
+        return follows[row.dim]
+    return max((one for one in follows if one), key=lambda one: one.strength, default=None)
+
+
 def latent_name(space: int, dim: int, several_spaces: bool) -> str:
     """What a latent is called in pictures."""
     return f"space{space} z{dim}" if several_spaces else f"z{dim}"
@@ -194,4 +201,4 @@ def latent_name(space: int, dim: int, several_spaces: bool) -> str:
 
 def _value_captions(rows: Sequence[LatentRow], lead: int) -> list[str]:
     """The value below each walked image, where the rows go through values of their own."""
-    return [text for latent in rows for text in [""] * lead + as_labels(latent.row.values)]
+    return [text for latent in rows for text in [""] * lead + latent.row.labels()]
