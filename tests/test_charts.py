@@ -402,7 +402,7 @@ def test_the_traversal_goes_forth_and_back_over_all_live_latents() -> None:
     state = make_state()
     state[X] = torch.tensor([0.9, 0.5, 0.0, 0.4]).view(1, 1, 2, 2)  # the third is dead
     (movie,) = Animation(lin_start=0, lin_end=1, steps=4, of=None).drawings(scene(state))
-    assert (movie.name, movie.folder, movie.format) == ("traversal", "animations", "gif")
+    assert (movie.name, movie.is_moving, movie.format) == ("traversal", True, "gif")
     assert [row["dim"] for row in movie.details["rows"]] == [0, 1, 3]
     values = [[int(tiles[n].reshape(4, -1)[dim, 0]) for n, dim in enumerate((0, 1, 3))] for tiles in movie.frames]
     assert values == [[round(255 * v)] * 3 for v in (0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)]

@@ -18,6 +18,7 @@ import torch
 from vae_runner.errors import UserError
 from vae_runner.files import keep_as, write_atomically
 from vae_runner.foreign import read_bytes
+from vae_runner.runs.names import BROKEN, LAST, PREVIOUS
 from vae_runner.text import plain
 from vae_runner.torch_file import OddFileError, read_torch_file
 
@@ -78,15 +79,15 @@ def _is_sealed(path: Path) -> bool:
 
 def save_latest(folder: Path, content: dict[str, Any]) -> None:
     """Write `last.pt`; what was `last.pt` is kept as `previous.pt`. At every instant one of both is whole."""
-    last = folder / "last.pt"
+    last = folder / LAST
     if last.exists():
-        keep_as(last, folder / "previous.pt")
+        keep_as(last, folder / PREVIOUS)
     save_checkpoint(last, content)
 
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run has ever saved itself there, whole or not by now."""
-    return any(os.path.exists(folder / name) for name in ("last.pt", "previous.pt", "last.broken.pt"))
+    return any(os.path.exists(folder / name) for name in (LAST, PREVIOUS, BROKEN))
 
 
 def load_latest(folder: Path, fault: Fault = lambda content: None) -> dict[str, Any]:
@@ -97,13 +98,13 @@ def load_latest(folder: Path, fault: Fault = lambda content: None) -> dict[str, 
     Raises `UserError` where neither is whole.
     """
     try:
-        return load_checkpoint(folder / "last.pt", fault)
+        return load_checkpoint(folder / LAST, fault)
     except BrokenCheckpointError as broken:
         try:
-            content = load_checkpoint(folder / "previous.pt", fault)
+            content = load_checkpoint(folder / PREVIOUS, fault)
         except BrokenCheckpointError:
-            raise UserError(f"{broken}, and there is no complete previous.pt: nothing to resume from") from broken
+            raise UserError(f"{broken}, and there is no complete {PREVIOUS}: nothing to resume from") from broken
         with contextlib.suppress(FileNotFoundError):
-            os.replace(folder / "last.pt", folder / "last.broken.pt")
-        log.warning("%s; going on from previous.pt (step %s)", broken, f"{content['step']:,}")
+            os.replace(folder / LAST, folder / BROKEN)
+        log.warning("%s; going on from %s (step %s)", broken, PREVIOUS, f"{content['step']:,}")
         return content

@@ -10,6 +10,7 @@ from torch import Tensor
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.checkpoint import save_checkpoint, save_latest
 from vae_runner.errors import RunError
+from vae_runner.runs.names import BEST
 from vae_runner.state import State
 
 __all__ = ["Checkpoints"]
@@ -34,7 +35,7 @@ class Checkpoints(Callback):
         neg_elbo = engine.validated["neg_elbo"]
         if engine.step > 0 and neg_elbo < self.best:
             self.best = neg_elbo
-            save_checkpoint(self.folder / "best.pt", self._content(engine))
+            save_checkpoint(self.folder / BEST, self._content(engine))
 
     def on_step_end(self, engine: Training, state: State) -> None:
         if engine.is_due(self.every):

@@ -6,6 +6,7 @@ from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.pictures import FIRST
 from vae_runner.errors import RunError
 from vae_runner.report import write_report
+from vae_runner.runs.names import PAGE, STATUS
 from vae_runner.runs.status import StatusFile
 from vae_runner.runs.words import shown
 from vae_runner.state import State
@@ -62,6 +63,6 @@ class Report(Callback):
 
 def finish_page(folder: Path) -> None:
     """Write the page of a run that was killed when it was done, before its page said so."""
-    page, status = folder / "report.html", folder / "status.json"
+    page, status = folder / PAGE, folder / STATUS
     if not page.exists() or page.stat().st_mtime_ns < status.stat().st_mtime_ns:
         write_report(folder)

@@ -18,6 +18,7 @@ from vae_runner.datasets.split import Subset, factors_of
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.randomness import isolated, permutation, seed_for
+from vae_runner.runs.names import ANIMATIONS, HISTORY, of_step
 from vae_runner.state import (
     DEVICE,
     FACTORS,
@@ -107,8 +108,8 @@ class Pictures(Callback):
                     self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
 
     def _writing(self, name: str, picture: Picture, drawing: Drawing, step: int, seed: int) -> Callable[[], None]:
-        folder = self.folder if drawing.folder == "grids" else self.folder.parent / drawing.folder
-        folders = [folder / "history"] * picture.history + [folder]
+        folder = self.folder.parent / ANIMATIONS if drawing.is_moving else self.folder
+        folders = [folder / HISTORY] * picture.history + [folder]
         return lambda: write_drawing(drawing, name, folders, step, seed) and None
 
 
@@ -131,8 +132,8 @@ def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, s
     about = _as_lines(record)
     written: list[Path] = []
     for folder in folders:
-        is_history = folder.name == "history"
-        stem = folder / (f"{name}-{step:07d}" if is_history else drawing.name or name)
+        is_history = folder.name == HISTORY
+        stem = folder / (of_step(name, step) if is_history else drawing.name or name)
         written = []
         for ending, data in files.items():
             if ending == ".png" or not is_history:

@@ -17,6 +17,7 @@ from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.files import refusals_told
 from vae_runner.output import standard_output, to_stderr, to_stdout
 from vae_runner.paths import config_dir
+from vae_runner.runs.names import CHECKPOINTS, LAST, LATEST_RUN, LOG, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS
 
 if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
@@ -52,7 +53,7 @@ def _single(
     from vae_runner.experiment.run import start
 
     folder.write_notes(_notes(cfg))
-    return start(cfg, folder, choices, _command(), Path("outputs", "latest"), data)
+    return start(cfg, folder, choices, _command(), LATEST_RUN, data)
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
@@ -98,9 +99,9 @@ def _notes(cfg: DictConfig) -> dict[str, str]:
     """
     hydra_cfg = HydraConfig.instance().cfg
     return {
-        "config.yaml": OmegaConf.to_yaml(cfg),
-        "hydra.yaml": OmegaConf.to_yaml(hydra_cfg),
-        "overrides.yaml": OmegaConf.to_yaml(hydra_cfg.hydra.overrides.task),
+        NOTED_CONFIG: OmegaConf.to_yaml(cfg),
+        NOTED_HYDRA: OmegaConf.to_yaml(hydra_cfg),
+        NOTED_SETTINGS: OmegaConf.to_yaml(hydra_cfg.hydra.overrides.task),
     }
 
 
@@ -125,7 +126,7 @@ def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
         again = f"go on with: {resume_command(to_resume, 'trust=true' if needs_trust(path) else '')}"
         if step := getattr(stop, "step", 0):
             say(f"saved step {step:,}; {again}")
-        elif (path / "checkpoints" / "last.pt").exists():
+        elif (path / CHECKPOINTS / LAST).exists():
             say(f"stopped at once; the last checkpoint is kept; {again}")
         elif path != to_resume:
             say(f"stopped before the first checkpoint; {again}")
@@ -173,7 +174,7 @@ def say(line: str) -> None:
 def _logged(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
     from vae_runner.console import logging_to
 
-    with logging_to(path / "train.log"):
+    with logging_to(path / LOG):
         for line in os.environ.get(LEFT_OUT, "").splitlines():
             log.info("note  %s", line)
         return goes_on_by(path, to_resume, run)

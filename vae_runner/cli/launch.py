@@ -28,6 +28,7 @@ from vae_runner.cli.job import (
 from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
+from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, OF_HYDRAS_SWEEP
 
 __all__ = ["launch"]
 
@@ -132,8 +133,8 @@ def _data(cfg: DictConfig) -> tuple[Any, Any]:
 def _is_begun(path: Path, error: BaseException) -> bool:
     """Whether there is something of the run to be kept, or to be gone on with."""
     if isinstance(error, UserError):
-        return (path / "environment.json").exists()
-    return (path / "config.yaml").exists()
+        return (path / ENVIRONMENT).exists()
+    return (path / CONFIG).exists()
 
 
 def _sweep(request: Request, cfg: DictConfig) -> int:
@@ -149,23 +150,23 @@ def _resume(request: Request, cfg: DictConfig) -> int:
     _refuse_real_latest(str(cfg.engine.resume))
     path = user_path(cfg.engine.resume, "resume").resolve()
     changes = _changes(request)
-    if _is_file(path / "sweep.json"):
+    if _is_file(path / LEDGER):
         from vae_runner.cli.sweep import go_on
 
         return go_on(path, request, changes, bool(cfg.trust))
-    if not _is_file(path / "config.yaml"):
+    if not _is_file(path / CONFIG):
         from vae_runner.runs.words import resume_command
 
-        several = " It holds several runs: give one of its folders." if _is_file(path / "multirun.yaml") else ""
-        run = next((folder for folder in path.parents if _is_file(folder / "config.yaml")), None)
+        several = " It holds several runs: give one of its folders." if _is_file(path / OF_HYDRAS_SWEEP) else ""
+        run = next((folder for folder in path.parents if _is_file(folder / CONFIG)), None)
         inside = f" It lies in a run: {resume_command(run)}" if run else ""
-        raise UserError(f"resume={cfg.engine.resume}: no run there (no config.yaml).{several}{inside}")
+        raise UserError(f"resume={cfg.engine.resume}: no run there (no {CONFIG}).{several}{inside}")
     from vae_runner.console import logging_to
     from vae_runner.experiment.run import resume
 
-    in_sweep = (path.parent / "multirun.yaml").exists()
-    latest = None if in_sweep else Path("outputs", "latest")
-    with logging_to(path / "train.log"):
+    in_sweep = (path.parent / OF_HYDRAS_SWEEP).exists()
+    latest = None if in_sweep else LATEST_RUN
+    with logging_to(path / LOG):
         try:
             goes_on_by(path, path, lambda: resume(path, changes, os.environ[COMMAND], bool(cfg.trust), latest))
         finally:

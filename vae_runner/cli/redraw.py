@@ -10,6 +10,7 @@ from vae_runner.cli import told
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
+from vae_runner.runs.names import CONFIG
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
@@ -119,8 +120,8 @@ def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def _redraw(wish: Wish) -> int:
-    if not (wish.folder / "config.yaml").is_file():
-        raise UserError(f"{plain(wish.folder)}: no run there (no config.yaml); give the folder of a run")
+    if not (wish.folder / CONFIG).is_file():
+        raise UserError(f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run")
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.redraw import checked_nodes, redraw

@@ -10,6 +10,7 @@ from pathlib import Path
 from vae_runner.cli import told
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
+from vae_runner.runs.names import CONFIG, METRICS, STATUS
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
@@ -119,9 +120,7 @@ def _write(folders: list[Path], out: Path | None) -> Path:
     for folder in folders:
         runs = find_runs(folder)
         if not runs:
-            raise UserError(
-                f"no runs in {plain(folder)}: none of its folders has a status.json, config.yaml or metrics.jsonl"
-            )
+            raise UserError(f"no runs in {plain(folder)}: none of its folders has a {STATUS}, {CONFIG} or {METRICS}")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     out = out or (folders[0] if len(folders) == 1 else Path("report"))
     remove_leftovers(out)

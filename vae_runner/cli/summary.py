@@ -6,6 +6,7 @@ from vae_runner.console import logging_to
 from vae_runner.report.sweep import read_sweep
 from vae_runner.report.sweep.jobs import Job
 from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.names import LATEST_SWEEP
 from vae_runner.runs.read import find_runs
 from vae_runner.runs.words import shown
 
@@ -15,7 +16,7 @@ __all__ = ["link_sweep", "sweep_summary"]
 def link_sweep(folder: Path) -> None:
     """multirun/latest points to the newest sweep."""
     with logging_to(None):  # a sweep has no log of its own
-        RunFolder(folder).link_as_latest(Path("multirun", "latest"), "sweep")
+        RunFolder(folder).link_as_latest(LATEST_SWEEP, "sweep")
 
 
 def sweep_summary(folder: Path) -> tuple[list[str], bool]:

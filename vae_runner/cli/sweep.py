@@ -25,8 +25,9 @@ from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.output import to_stdout
 from vae_runner.runs.folder import held, remove
-from vae_runner.runs.ledger import FILE, Ledger, job_number, read_ledger, write_ledger
-from vae_runner.runs.place import SWEEP_LOCK, judge_place
+from vae_runner.runs.ledger import Ledger, job_number, read_ledger, write_ledger
+from vae_runner.runs.names import LATEST_SWEEP, LEDGER, OF_HYDRAS_SWEEP, SWEEP_LOCK, SWEEP_PAGE
+from vae_runner.runs.place import judge_place
 from vae_runner.runs.read import find_runs
 from vae_runner.runs.words import quoted, resume_command, shown
 
@@ -68,7 +69,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
         rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
         own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text)) and not _is_replaced(text)]
         if not trust:
-            check_origin(rest.ledger, request.flags, own, folder / FILE)
+            check_origin(rest.ledger, request.flags, own, folder / LEDGER)
         flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
         os.environ[SUFFIX] = rest.ledger.suffix
         master = [*own, *launcher, f"hydra.sweep.dir={path_value(folder)}", "hydra.mode=MULTIRUN"]
@@ -117,7 +118,7 @@ def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
     """Raises `UserError` where nothing is left, where a change would make another sweep, and for foreign targets."""
     ledger = read_ledger(folder)
     if ledger is None:
-        raise UserError(f"{shown(folder / FILE)} is no list of jobs; resume the folder's runs one by one")
+        raise UserError(f"{shown(folder / LEDGER)} is no list of jobs; resume the folder's runs one by one")
     refuse_changes({**ledger.changes, **changes})
     ledger = replace(ledger, changes={**ledger.changes, **changes})
     begun = {number: run for run in find_runs(folder) if is_begun(run) and (number := job_number(run)) is not None}
@@ -145,16 +146,16 @@ def _check_new(rest: _Rest, master: Sequence[str], compose: Composer, folder: Pa
     changes = [f"{key}={value}" for key, value in rest.ledger.changes.items()]
     for text in (*chain(*rest.ledger.jobs), *changes):
         if "${" in text:
-            raise UserError(f"{shown(folder / FILE)} has {text}, to be looked up elsewhere; trust=true looks it up")
+            raise UserError(f"{shown(folder / LEDGER)} has {text}, to be looked up elsewhere; trust=true looks it up")
     for number in rest.new:
         job = without_hydra(compose.compose([*master, *rest.ledger.jobs[number]]))
-        check_targets(OmegaConf.to_container(job, resolve=True), folder / FILE)
+        check_targets(OmegaConf.to_container(job, resolve=True), folder / LEDGER)
 
 
 def _do(folder: Path, launch: Callable[[], None]) -> int:
     """Have the jobs done, by one process at a time, and say what has become of them; returns the exit code."""
     try:
-        with held(folder / SWEEP_LOCK) as free, hydras_refusals(folder / "multirun.yaml"):
+        with held(folder / SWEEP_LOCK) as free, hydras_refusals(folder / OF_HYDRAS_SWEEP):
             if not free:
                 raise UserError(f"{shown(folder)} is under way in another process; stop that one first")
             launch()
@@ -164,11 +165,11 @@ def _do(folder: Path, launch: Callable[[], None]) -> int:
         raise
     sweep_report(folder)
     lines, all_done = sweep_summary(folder)
-    latest = Path("multirun", "latest")
+    latest = LATEST_SWEEP
     seen = latest if latest.resolve() == folder.resolve() else folder
-    again = [] if all_done or not (folder / FILE).exists() else [f"do the rest by: {resume_command(folder)}"]
+    again = [] if all_done or not (folder / LEDGER).exists() else [f"do the rest by: {resume_command(folder)}"]
     print(flush=True)
-    for line in [*lines, *again, f"report {shown(seen / 'sweep.html')}"]:
+    for line in [*lines, *again, f"report {shown(seen / SWEEP_PAGE)}"]:
         to_stdout(line)
     return 0 if all_done else 1
 

@@ -16,12 +16,12 @@ class Encoded(NamedTuple):
 class Drawing(Protocol):
     """Something to be written.
 
-    name      of its files; None: that of the picture in the config
-    folder    under the run's folder: grids or animations
+    name         of its files; None: that of the picture in the config
+    is_moving    whether it is of many frames, to be kept apart from what stands still
     """
 
     name: str | None
-    folder: str
+    is_moving: bool
 
     def encode(self) -> Encoded:
         """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""

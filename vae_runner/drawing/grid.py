@@ -57,7 +57,7 @@ class Grid:
     scale: int | None = None
 
     name: ClassVar[str | None] = None
-    folder: ClassVar[str] = "grids"
+    is_moving: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:

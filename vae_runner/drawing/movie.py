@@ -42,7 +42,7 @@ class Movie:
     last: int = 1
     details: dict[str, Any] = field(default_factory=dict)
 
-    folder: ClassVar[str] = "animations"
+    is_moving: ClassVar[bool] = True
 
     def detached(self) -> "Movie":
         return self

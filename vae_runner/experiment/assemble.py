@@ -40,6 +40,7 @@ from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.runs.names import CHECKPOINTS, EPOCHS, GRIDS, METRICS, TENSORBOARD
 from vae_runner.signature import locate, parameters
 from vae_runner.visualisation import Picture
 
@@ -245,16 +246,16 @@ def build_callbacks(
     """
     folder.mkdir(parents=True, exist_ok=True)
     shown = build_pictures(config.get("visualisation") or {}, model, data)
-    metrics, writer = MetricsLog(folder / "metrics.jsonl", settings.log_every), Writer()
-    pictures = Pictures(folder / "grids", shown, settings.picture_every, writer)
-    board = [TensorBoard(metrics, folder / "tensorboard", folder / "grids")] if settings.tensorboard else []
+    metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
+    pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
+    board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [
         metrics,
-        Tolerant(EpochTable(folder / "epochs.csv")),
+        Tolerant(EpochTable(folder / EPOCHS)),
         Tolerant(Progress(metrics, settings.progress)),
         Collapse(),
         pictures,
-        Checkpoints(folder / "checkpoints", settings.checkpoint_every, {"config": dict(config)}),
+        Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
         *map(Tolerant, board),
         Behind(writer, Tolerant(Report(folder, settings.picture_every)), pictures.is_due),
     ]

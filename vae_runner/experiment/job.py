@@ -10,6 +10,7 @@ from vae_runner.experiment.run import resume, start
 from vae_runner.files import read_json
 from vae_runner.foreign import dig, number, read_yaml
 from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.names import CHECKPOINTS, CONFIG, LAST, PREVIOUS, STATUS
 from vae_runner.runs.read import read_run
 
 __all__ = ["is_begun", "is_finished", "last_figure", "take_up"]
@@ -23,7 +24,7 @@ def take_up(
     """
     if not is_begun(folder.path):
         return start(cfg, folder, choices, command)
-    if any((folder.path / "checkpoints" / f"{name}.pt").exists() for name in ("last", "previous")):
+    if any((folder.path / CHECKPOINTS / name).exists() for name in (LAST, PREVIOUS)):
         return resume(folder, changes, command, bool(cfg.trust))
     folder.clear()
     return start(cfg, folder, choices, command)
@@ -31,18 +32,18 @@ def take_up(
 
 def is_begun(folder: Path) -> bool:
     """Whether the folder holds a run."""
-    return (folder / "config.yaml").is_file()
+    return (folder / CONFIG).is_file()
 
 
 def is_finished(folder: Path, changes: Mapping[str, Any]) -> bool:
     """Whether the run in the folder is done, and those changes do not ask for a longer one."""
-    status = read_json(folder / "status.json")
+    status = read_json(folder / STATUS)
     if not is_begun(folder) or status.get("state") != "done":
         return False
     if (steps := changes.get("engine.steps")) is not None:
         return steps <= (number(status.get("step")) or 0)
     if (epochs := changes.get("engine.epochs")) is not None:
-        had = number(dig(read_yaml(folder / "config.yaml"), "engine", "epochs"))
+        had = number(dig(read_yaml(folder / CONFIG), "engine", "epochs"))
         return had is not None and epochs <= had
     return True
 

@@ -18,6 +18,7 @@ from vae_runner.experiment.saved import Checkpoint, SavedRun, load
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated
+from vae_runner.runs.names import ANIMATIONS, CONFIG, ENVIRONMENT, STATUS
 from vae_runner.state import DEVICE, MODEL, STEP, State
 from vae_runner.visualisation import Scene
 from vae_runner.visualisation.picture import Phase
@@ -36,7 +37,7 @@ def checked_nodes(folder: Path, choose: Callable[[Nodes], Nodes], trust: bool = 
     saved = OmegaConf.to_container(cfg.get("visualisation") or OmegaConf.create({}), resolve=True)
     cfg.visualisation = choose(saved)  # type: ignore[arg-type]
     if not trust:
-        check_targets(OmegaConf.to_container(cfg.visualisation), folder / "config.yaml")
+        check_targets(OmegaConf.to_container(cfg.visualisation), folder / CONFIG)
     config, problems = check(cfg, to_train=False)
     if problems:
         raise UserError("\n".join(problems))
@@ -64,13 +65,13 @@ def redraw(
         with torch.no_grad(), isolated(0, run.device), naming(name):
             drawings = picture.drawings(scene)
         for drawing in drawings:
-            into = out if drawing.folder == "grids" else out / drawing.folder
+            into = out / ANIMATIONS if drawing.is_moving else out
             yield from write_drawing(drawing.detached(), name, [into], run.step, run.config["seed"])
 
 
 def _scene(run: SavedRun) -> Scene:
     """The run as pictures see it: the weights are the checkpoint's, logs and history those of the whole run."""
-    status = read_json(run.folder / "status.json")
+    status = read_json(run.folder / STATUS)
 
     @cache
     def state(phase: Phase) -> State:
@@ -90,7 +91,7 @@ def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:
 
     @cache
     def objective() -> Objective:
-        noted = whole(dig(read_json(run.folder / "environment.json"), "data", "train"))
+        noted = whole(dig(read_json(run.folder / ENVIRONMENT), "data", "train"))
         return build_objective(config, run.image_shape, noted or len(run.data[0]))
 
     factor = build(config["lr_schedule"])

@@ -17,6 +17,7 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.check import leaves
 from vae_runner.files import has_aliases, read_json
 from vae_runner.paths import make_importable
+from vae_runner.runs.names import CONFIG, ENVIRONMENT
 from vae_runner.runs.words import shown
 from vae_runner.signature import locate
 
@@ -74,9 +75,9 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     Raises `UserError` where there is no run, where a change would make it another run, and where the config names a
     target outside vae_runner and torch and `trust` is off: what a config names is run.
     """
-    file = folder / "config.yaml"
+    file = folder / CONFIG
     if not file.is_file():
-        raise UserError(f"resume={shown(folder)}: no run there (no config.yaml); give the folder of a run")
+        raise UserError(f"resume={shown(folder)}: no run there (no {CONFIG}); give the folder of a run")
     refuse_changes(changes)
     cfg = _read(file)
     if trust:
@@ -94,7 +95,7 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
 def needs_trust(folder: Path) -> bool:
     """Whether the run there has parts from outside vae_runner and torch: to be asked of one's own run alone."""
     try:
-        saved = OmegaConf.to_container(_read(folder / "config.yaml"), resolve=False)
+        saved = OmegaConf.to_container(_read(folder / CONFIG), resolve=False)
     except UserError:
         return False
     return not all(_is_trusted(str(target)) for target in _targets(saved))
@@ -119,7 +120,7 @@ def _is_installed(folder: str) -> bool:
 
 def _own_folders(run: Path) -> list[Path]:
     """The working folder, and those in which the run has found the user's modules, as environment.json has them."""
-    noted = read_json(run / "environment.json").get("own_folders")
+    noted = read_json(run / ENVIRONMENT).get("own_folders")
     names = [name for name in noted if isinstance(name, str)] if isinstance(noted, list) else []
     return [Path.cwd(), *map(Path, names)]
 
@@ -182,7 +183,7 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
         if theirs.get(key) != ours.get(key)
     ]
     if different:
-        raise UserError("; ".join(different) + "; restore config.yaml, or start a new run")
+        raise UserError("; ".join(different) + f"; restore {CONFIG}, or start a new run")
 
 
 def compare_data(before: Any, now: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.foreign import dig, read_json
+from vae_runner.runs.names import ENVIRONMENT
 
 __all__ = ["absolute_root", "found_root"]
 
@@ -23,7 +24,7 @@ def absolute_root(dataset: Mapping[str, Any]) -> str | None:
 
 def found_root(dataset: Mapping[str, Any], folder: Path) -> Any:
     """The root of the run in `folder`: the absolute one while there is something, else as it was typed."""
-    typed, noted = dataset.get("root"), dig(read_json(folder / "environment.json"), KEY)
+    typed, noted = dataset.get("root"), dig(read_json(folder / ENVIRONMENT), KEY)
     return noted if isinstance(typed, str) and isinstance(noted, str) and _exists(noted) else typed
 
 

@@ -30,6 +30,7 @@ from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import read_json, write_json
 from vae_runner.runs.folder import RunFolder
+from vae_runner.runs.names import CHECKPOINTS, ENVIRONMENT, GRIDS, NOTED_HYDRA, NOTES, PAGE
 from vae_runner.runs.read import read_run
 from vae_runner.runs.words import duration, shown
 
@@ -78,8 +79,8 @@ def resume(
     made = {key: value for key, value in changes.items() if OmegaConf.select(saved, key) != value}
     config = _checked(cfg)
     with folder.claim(resuming=True):
-        known = {"name": path.name, "choices": _choices(path), **read_json(path / "environment.json")}
-        had_begun = (path / "environment.json").exists()
+        known = {"name": path.name, "choices": _choices(path), **read_json(path / ENVIRONMENT)}
+        had_begun = (path / ENVIRONMENT).exists()
         session = _Session(command, made, is_resumed=True, latest=None if had_begun else latest)
         return _train(folder, config, known, session)
 
@@ -91,7 +92,7 @@ def _folder(place: Path | RunFolder) -> RunFolder:
 def _choices(path: Path) -> dict[str, str]:
     """The options chosen of each group, as Hydra has noted them: for a run that was killed before it did so itself."""
     with contextlib.suppress(OSError, OmegaConfBaseException, YAMLError):
-        chosen = OmegaConf.select(OmegaConf.load(path / ".hydra" / "hydra.yaml"), "hydra.runtime.choices") or {}
+        chosen = OmegaConf.select(OmegaConf.load(path / NOTES / NOTED_HYDRA), "hydra.runtime.choices") or {}
         return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
     return {}
 
@@ -149,7 +150,7 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         folder.write_config(config)  # with what the data have filled in
         if session.latest is not None:
             folder.link_as_latest(session.latest)
-        write_json(path / "environment.json", record)
+        write_json(path / ENVIRONMENT, record)
         _tell(engine, record, session)
         signals.defer()  # to the very end: what comes behind the last step finds a run that is done
         validated = engine.run()
@@ -175,7 +176,7 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
 def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     """How long it took, where to look, and whether it was for nothing."""
     seen = latest if latest is not None and latest.resolve() == path.resolve() else path
-    where = f"report {shown(seen / 'report.html')}    grids {shown(seen / 'grids')}"
+    where = f"report {shown(seen / PAGE)}    grids {shown(seen / GRIDS)}"
     worse = read_run(path, with_pictures=False).worsened
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
@@ -196,10 +197,10 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
 
     A run that has made its last step and was killed before it said so is gone on with, to its end.
     """
-    if not is_done and not has_checkpoint(path / "checkpoints"):
+    if not is_done and not has_checkpoint(path / CHECKPOINTS):
         log.info("there is no checkpoint yet: starting from step 0")
         return
-    content = load_latest(path / "checkpoints", content_fault)
+    content = load_latest(path / CHECKPOINTS, content_fault)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
     if engine.step > engine.total_steps or (engine.step == engine.total_steps and is_done):

@@ -31,6 +31,7 @@ from vae_runner.experiment.resume import compare_data, saved_config
 from vae_runner.experiment.roots import found_root
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.runs.names import CHECKPOINTS, CONFIG, ENVIRONMENT, checkpoint_file
 from vae_runner.runs.words import shown
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
 from vae_runner.text import plain
@@ -88,7 +89,7 @@ class SavedRun:
             raise UserError(f"{error}{hint}") from error
         for subset in (train, validation):
             check_images(subset, self.config)
-        before = dig(read_json(self.folder / "environment.json"), "data")
+        before = dig(read_json(self.folder / ENVIRONMENT), "data")
         try:
             compare_data(before, {**train.data.provenance, "fingerprint": train.data.fingerprint()})
         except UserError as error:
@@ -197,7 +198,7 @@ class _NotedData:
         self._run, self.image_shape = run, run.image_shape
 
     def __len__(self) -> int:
-        noted = whole(dig(read_json(self._run.folder / "environment.json"), "data", "images"))
+        noted = whole(dig(read_json(self._run.folder / ENVIRONMENT), "data", "images"))
         return noted or len(self._run.data[1].data)
 
     def __getattr__(self, name: str) -> Any:
@@ -213,8 +214,8 @@ def load(
 ) -> SavedRun:
     """The documented `vae_runner.load`, which see."""
     folder = Path(run).expanduser()
-    if not (folder / "config.yaml").is_file():
-        raise UserError(f"{run}: no run there (no config.yaml); give the folder of a run")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{run}: no run there (no {CONFIG}); give the folder of a run")
     here = {"engine.device": str(choose_device(device)), "engine.threads": None}  # those of the training's machine
     cfg = saved_config(folder, here, trust)
     config, problems = check(cfg, to_train=False)
@@ -222,7 +223,7 @@ def load(
         raise UserError("\n".join(problems))
     if root is not None or "root" in config["dataset"]:
         config["dataset"]["root"] = found_root(config["dataset"], folder) if root is None else str(root)
-    content, file = _chosen(folder / "checkpoints", checkpoint)
+    content, file = _chosen(folder / CHECKPOINTS, checkpoint)
     image_shape = tuple(content["image_shape"])
     weights = content["objective"].items()  # the model's, and what its terms keep
     try:
@@ -244,16 +245,16 @@ def _chosen(folder: Path, name: Checkpoint | None) -> tuple[dict[str, Any], Path
         raise UserError(f"checkpoint: expected one of {', '.join(NAMES)}, got {plain(name)!r}")
     broken: list[str] = []
     for one in NAMES if name is None else (name,):
-        file = folder / f"{one}.pt"
+        file = folder / checkpoint_file(one)
         try:
             content = load_checkpoint(file, content_fault)
         except BrokenCheckpointError as error:
             broken.append(str(error))
             continue
         if broken:
-            log.warning("%s; taking %s.pt, step %s", broken[0], one, f"{content['step']:,}")
+            log.warning("%s; taking %s, step %s", broken[0], file.name, f"{content['step']:,}")
         return content, file
-    others = [one for one in NAMES if one != name and (folder / f"{one}.pt").exists()]
+    others = [one for one in NAMES if one != name and (folder / checkpoint_file(one)).exists()]
     if name is None:
         raise UserError(f"{broken[0]}, and there is no other checkpoint that is whole: nothing has been trained yet")
     raise UserError(broken[0] + (f"; there is checkpoint={others[0]}" if others else ""))

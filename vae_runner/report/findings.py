@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vae_runner.foreign import dig, number
+from vae_runner.runs.names import METRICS
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import and_more, count, plural
 from vae_runner.state import DEAD_NATS
@@ -83,7 +84,7 @@ def _not_finite(run: Run) -> Iterator[Finding]:
         first = min(record["step"] for record in records)
         yield Finding(
             "warning",
-            f"Not a finite number: {and_more(names)}, in {plural(len(records), 'record')} of metrics.jsonl, "
+            f"Not a finite number: {and_more(names)}, in {plural(len(records), 'record')} of {METRICS}, "
             f"first at step {count(first)}.",
         )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from vae_runner.files import remove_leftovers, write_atomically
 from vae_runner.report.page import page
 from vae_runner.report.sections import sections
+from vae_runner.runs.names import PAGE
 from vae_runner.runs.read import read_run
 
 __all__ = ["write_report"]
@@ -15,6 +16,6 @@ def write_report(folder: Path) -> Path:
     folder = Path(folder)
     remove_leftovers(folder)
     run = read_run(folder)
-    file = folder / "report.html"
+    file = folder / PAGE
     write_atomically(file, page(f"{run.name}: {run.state}" if run.status else run.name, sections(run)))
     return file

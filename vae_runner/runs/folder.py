@@ -20,25 +20,31 @@ from vae_runner.files import (
     remove_leftovers,
     write_atomically,
 )
+from vae_runner.runs.names import (
+    CONFIG,
+    CONTENT,
+    FOLDERS,
+    GRIDS,
+    HISTORY,
+    LATEST_RUN,
+    LATEST_SWEEP,
+    LEDGER,
+    LOCK,
+    LOG,
+    NOTES,
+)
 from vae_runner.runs.words import resume_command, shown
 
-__all__ = ["LATEST", "LOCK", "LOG", "NOTES", "RunFolder", "held", "holds_a_run", "is_real_latest", "remove"]
+__all__ = ["LATEST", "RunFolder", "held", "holds_a_run", "is_real_latest", "remove"]
 
 log = logging.getLogger(__name__)
 
-LOCK = ".lock"
-LOG = "train.log"
-NOTES = ".hydra"  # what was typed, and what Hydra made of it
-FOLDERS = ("checkpoints", "grids", "animations", "tensorboard")
-# All that a run writes, besides its lock. What else is in its folder is the user's.
-CONTENT = (NOTES, LOG, "config.yaml", "status.json", "environment.json", "metrics.jsonl", "epochs.csv", "report.html")
-CONTENT += FOLDERS
-LATEST = (Path("outputs", "latest"), Path("multirun", "latest"))  # links to the newest run, and to the newest sweep
+LATEST = (LATEST_RUN, LATEST_SWEEP)
 
 
 def holds_a_run(folder: Path) -> str:
     """The line for a new run, or sweep, that was to go where another one is."""
-    what = "a sweep" if (folder / "sweep.json").exists() else "a run"
+    what = "a sweep" if (folder / LEDGER).exists() else "a run"
     return f"{shown(folder)} holds {what} already; go on with it by {resume_command(folder)}, or choose another folder"
 
 
@@ -66,8 +72,8 @@ class RunFolder:
         with held(lock) as free:
             if not free:
                 raise UserError(f"{shown(self.path)} is being written by {_holder(lock) or 'another process'}")
-            remove_leftovers(self.path, (NOTES, *FOLDERS, "grids/history"))
-            if not resuming and (self.path / "config.yaml").exists():
+            remove_leftovers(self.path, (NOTES, *FOLDERS, f"{GRIDS}/{HISTORY}"))
+            if not resuming and (self.path / CONFIG).exists():
                 raise UserError(holds_a_run(self.path))
             self._is_held = True
             try:
@@ -98,7 +104,7 @@ class RunFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml: everything that was set, interpolations resolved."""
-        write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
+        write_atomically(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())
 
     def link_as_latest(self, link: Path, what: str = "run") -> None:
         """Make `link` point here, whatever it pointed to. A file or a folder of that name stays, and a line says so."""

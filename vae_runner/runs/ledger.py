@@ -11,10 +11,9 @@ from typing import Any
 
 from vae_runner.files import read_json, write_json
 from vae_runner.foreign import dig, read_yaml
+from vae_runner.runs.names import LEDGER, NOTED_HYDRA, NOTES
 
-__all__ = ["FILE", "Ledger", "job_number", "read_ledger", "write_ledger"]
-
-FILE = "sweep.json"
+__all__ = ["Ledger", "job_number", "read_ledger", "write_ledger"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,12 @@ class Ledger:
 
 def write_ledger(folder: Path, ledger: Ledger) -> None:
     """Write it into the sweep's folder, whole or not at all."""
-    write_json(folder / FILE, asdict(ledger))
+    write_json(folder / LEDGER, asdict(ledger))
 
 
 def read_ledger(folder: Path) -> Ledger | None:
     """Returns what the sweep in the folder was asked to do; None where there is no such list, or none that is whole."""
-    content = read_json(folder / FILE)
+    content = read_json(folder / LEDGER)
     lists = (content.get("flags"), content.get("hydra"), *_list(content.get("jobs")))
     words = (content.get("command"), content.get("suffix"))
     if not all(isinstance(word, str) for word in words) or not all(map(_is_list_of_text, lists)):
@@ -67,7 +66,7 @@ def read_ledger(folder: Path) -> Ledger | None:
 
 def job_number(folder: Path) -> int | None:
     """Which of its sweep's jobs the run in the folder is; None where Hydra has not written so."""
-    number = dig(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "job", "num")
+    number = dig(read_yaml(folder / NOTES / NOTED_HYDRA), "hydra", "job", "num")
     return number if type(number) is int else None
 
 

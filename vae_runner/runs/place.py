@@ -11,12 +11,12 @@ from pathlib import Path
 
 from vae_runner.errors import UserError
 from vae_runner.files import is_aside, is_full, refusals_told
-from vae_runner.runs.folder import LATEST, LOCK, LOG, NOTES, holds_a_run
+from vae_runner.runs.folder import LATEST, holds_a_run
+from vae_runner.runs.names import CONFIG, LEDGER, LOCK, LOG, NOTES, SWEEP_LOCK
 from vae_runner.runs.words import shown
 
-__all__ = ["SWEEP_LOCK", "judge_place", "made_only_for", "make_folder"]
+__all__ = ["judge_place", "made_only_for", "make_folder"]
 
-SWEEP_LOCK = ".sweep.lock"
 # By the setting that names the folder: its lock, and all that a start which was killed may have left there.
 REMAINS = {"hydra.run.dir": (LOCK, NOTES, LOG), "hydra.sweep.dir": (SWEEP_LOCK, LOCK)}
 
@@ -31,7 +31,7 @@ def judge_place(key: str, folder: Path) -> None:
         names = {entry.name for entry in folder.iterdir() if not is_aside(entry.name)}
     except OSError as error:
         raise UserError(f"cannot read {key}={shown(folder)}: {error.strerror}") from error
-    if any((folder / name).exists() for name in ("config.yaml", "sweep.json")):
+    if any((folder / name).exists() for name in (CONFIG, LEDGER)):
         raise UserError(holds_a_run(folder))
     lock, *remains = REMAINS[key]
     if foreign := sorted(names.difference((lock, *remains) if lock in names else ())):

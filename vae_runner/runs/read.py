@@ -13,13 +13,25 @@ from typing import Any
 
 from vae_runner.files import is_alive
 from vae_runner.foreign import LARGE, SMALL, json_object, number, read_bytes, whole
+from vae_runner.runs.names import (
+    ANIMATIONS,
+    CHECKPOINTS,
+    CONFIG,
+    ENVIRONMENT,
+    GRIDS,
+    LAST,
+    METRICS,
+    NOTES,
+    PREVIOUS,
+    STATUS,
+)
 from vae_runner.runs.picture_files import Picture, read_pictures
 from vae_runner.runs.words import nats, natural_order, plural
 from vae_runner.text import NAME, plain
 
 __all__ = ["Run", "find_runs", "is_run", "read_run"]
 
-MARKS = ("status.json", "config.yaml", "metrics.jsonl", ".hydra")  # any of them makes a folder a run's
+MARKS = (STATUS, CONFIG, METRICS, NOTES)  # any of them makes a folder a run's
 
 
 @dataclass(frozen=True)
@@ -87,19 +99,19 @@ def find_runs(folder: Path) -> list[Path]:
 def read_run(folder: Path, with_pictures: bool = True) -> Run:
     """Returns what is in the folder now."""
     faults: list[str] = []
-    status, environment = (_json(folder / name, faults) for name in ("status.json", "environment.json"))
-    records = _records(folder / "metrics.jsonl", faults)
+    status, environment = (_json(folder / name, faults) for name in (STATUS, ENVIRONMENT))
+    records = _records(folder / METRICS, faults)
     return Run(
         name=plain(environment.get("name") or folder.resolve().name, NAME),
         folder=folder,
         status=status,
         environment=environment,
-        config=_text(folder / "config.yaml", SMALL, faults),
+        config=_text(folder / CONFIG, SMALL, faults),
         train=[record for record in records if record.get("split") == "train"],
         validation=[record for record in records if record.get("split") == "validation"],
-        pictures=read_pictures(folder / "grids") if with_pictures else [],
-        animations=read_pictures(folder / "animations") if with_pictures else [],
-        has_checkpoint=any(os.path.exists(folder / "checkpoints" / name) for name in ("last.pt", "previous.pt")),
+        pictures=read_pictures(folder / GRIDS) if with_pictures else [],
+        animations=read_pictures(folder / ANIMATIONS) if with_pictures else [],
+        has_checkpoint=any(os.path.exists(folder / CHECKPOINTS / name) for name in (LAST, PREVIOUS)),
         faults=faults,
     )
 

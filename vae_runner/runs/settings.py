@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.foreign import dig, json_object, read_text, read_yaml
+from vae_runner.runs.names import CONFIG, ENVIRONMENT, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS, NOTES
 from vae_runner.text import plain
 
 __all__ = ["Settings", "differences", "label_keys", "read_settings"]
@@ -39,14 +40,14 @@ class Settings:
 
 def read_settings(folder: Path) -> Settings:
     """Returns the settings of the run in the folder, as far as they are written there."""
-    config = read_yaml(folder / "config.yaml") or read_yaml(folder / ".hydra" / "config.yaml")
+    config = read_yaml(folder / CONFIG) or read_yaml(folder / NOTES / NOTED_CONFIG)
     values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
     if values.get("engine.seed") in (values.get("seed"), "${seed}"):
         values.pop("engine.seed", None)  # it repeats the root's
     choices = {
         name: plain(_shown(choice)) for name, choice in _choices(folder).items() if not name.startswith("hydra/")
     }
-    typed = dict(_typed(read_yaml(folder / ".hydra" / "overrides.yaml")))
+    typed = dict(_typed(read_yaml(folder / NOTES / NOTED_SETTINGS)))
     own = {name: value for name, value in typed.items() if name not in values | choices}
     return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
 
@@ -77,10 +78,10 @@ def _follows(name: str, group: str, settings: Sequence[Settings]) -> bool:
 
 
 def _choices(folder: Path) -> Mapping[str, Any]:
-    environment = json_object(read_text(folder / "environment.json"))
+    environment = json_object(read_text(folder / ENVIRONMENT))
     found = dig(environment, "choices")
     if not found:  # a run that has not come so far
-        found = dig(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra", "runtime", "choices")
+        found = dig(read_yaml(folder / NOTES / NOTED_HYDRA), "hydra", "runtime", "choices")
     return {plain(name): choice for name, choice in found.items()} if isinstance(found, Mapping) else {}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from vae_runner.errors import RunError
 from vae_runner.files import read_json, write_json
 from vae_runner.foreign import whole
+from vae_runner.runs.names import STATUS
 from vae_runner.runs.words import resume_command
 
 __all__ = ["StatusFile", "record_failure"]
@@ -23,7 +24,7 @@ class StatusFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "status.json"
+        self.path = folder / STATUS
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         before = read_json(self.path)
         self.step, self.total_steps, self.skipped = (

@@ -17,6 +17,7 @@ from vae_runner.drawing.layout import check_size, most_frames
 from vae_runner.drawing.movie import Movie
 from vae_runner.drawing.paint import to_pixels
 from vae_runner.foreign import dig, read_bytes, read_json, whole
+from vae_runner.runs.names import GRIDS, HISTORY, of_step
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
 from vae_runner.visualisation.picture import Phase, Picture, Scene
@@ -105,7 +106,7 @@ class Animation(Picture):
         )
 
     def _training(self, scene: Scene, format: str) -> "History":
-        source = scene.folder / "grids" / "history"
+        source = scene.folder / GRIDS / HISTORY
         return History(source, self.of or "", scene.step, format, 4 * self.milliseconds, self.scale)
 
     def _format(self, channels: int) -> str:
@@ -124,7 +125,7 @@ class History:
     scale: int | None
 
     name: ClassVar[str] = "training"
-    folder: ClassVar[str] = "animations"
+    is_moving: ClassVar[bool] = True
 
     def detached(self) -> "History":
         return self
@@ -157,12 +158,12 @@ class History:
         return min(MOST_FRAMES, most_frames(len(layout["tops"]), len(layout["lefts"]), size, self.scale))
 
     def _layout(self, step: int) -> dict[str, Any] | None:
-        layout = read_json(self.source / f"{self.of}-{step:07d}.json").get("layout")
+        layout = read_json(self.source / f"{of_step(self.of, step)}.json").get("layout")
         return layout if _is_layout(layout) else None
 
     def _tiles(self, step: int) -> np.ndarray | None:
         """The picture's tiles in their own size, (N, H, W, 1 or 3)."""
-        file = self.source / f"{self.of}-{step:07d}.png"
+        file = self.source / f"{of_step(self.of, step)}.png"
         layout = self._layout(step)
         if layout is None or not file.exists():
             return None

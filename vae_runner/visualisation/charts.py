@@ -33,7 +33,7 @@ class Chart:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     name: ClassVar[str | None] = None
-    folder: ClassVar[str] = "grids"
+    is_moving: ClassVar[bool] = False
 
     def detached(self) -> "Chart":
         return self

@@ -14,6 +14,7 @@ from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.palette import COLOURS
 from vae_runner.foreign import json_object, number
 from vae_runner.foreign import whole as count
+from vae_runner.runs.names import METRICS
 from vae_runner.signature import enforced, positive
 from vae_runner.visualisation.charts import Chart
 from vae_runner.visualisation.picture import Picture, Scene
@@ -76,7 +77,7 @@ class LossCurves(Picture):
         self._log = _Log()
 
     def drawings(self, scene: Scene) -> list[Drawing]:
-        logged = self._log.records(scene.folder / "metrics.jsonl")
+        logged = self._log.records(scene.folder / METRICS)
         records = [record for record in logged if record["step"] <= scene.step]
         if not records:
             return []

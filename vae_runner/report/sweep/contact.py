@@ -18,6 +18,7 @@ from PIL import Image
 from vae_runner.drawing.sheet import Row, matrix, most_images, rows_of_images
 from vae_runner.foreign import MEDIUM, dig, json_object, number, read_bytes, read_text
 from vae_runner.report.sweep.jobs import Job, Sweep
+from vae_runner.runs.names import GRIDS
 from vae_runner.text import plain
 
 __all__ = ["contact_sheet", "shared_pictures"]
@@ -78,7 +79,7 @@ class Tiles:
 def shared_pictures(sweep: Sweep) -> list[str]:
     """The names of pictures that two runs have, or the only run that has any."""
     names = [
-        {file.stem for file in (job.folder / "grids").glob("*.png") if plain(file.stem, LONGEST) == file.stem}
+        {file.stem for file in (job.folder / GRIDS).glob("*.png") if plain(file.stem, LONGEST) == file.stem}
         for job in sweep.jobs
     ]
     least = min(2, sum(map(bool, names)))
@@ -87,7 +88,7 @@ def shared_pictures(sweep: Sweep) -> list[str]:
 
 def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
     """Returns the PNG file of the runs' pictures of that name; None where no run has one that can be read."""
-    having = [job for job in sweep.jobs if os.path.exists(job.folder / "grids" / f"{name}.png")]
+    having = [job for job in sweep.jobs if os.path.exists(job.folder / GRIDS / f"{name}.png")]
     tiles = [own for job in having[:MOST_RUNS] if (own := _read(sweep, job, name))]
     if not tiles:
         return None
@@ -100,7 +101,7 @@ def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
 
 
 def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
-    file = job.folder / "grids" / f"{name}.png"
+    file = job.folder / GRIDS / f"{name}.png"
     try:
         with Image.open(io.BytesIO(read_bytes(file, MEDIUM)), formats=["PNG"]) as image:
             if image.width * image.height > MOST_PIXELS:

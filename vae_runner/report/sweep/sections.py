@@ -15,6 +15,7 @@ from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
+from vae_runner.runs.names import contact_sheet_file
 from vae_runner.runs.picture_files import Picture
 from vae_runner.runs.words import count, plural
 from vae_runner.text import plain
@@ -88,7 +89,7 @@ def _contact_sheets(sheets: Sequence[Picture]) -> Html:
         tag(
             "figure",
             tag("h3", sheet.title),
-            tag("a", embedded(sheet, f"{sheet.name} of each run"), href=quote(f"contact-{sheet.name}.png")),
+            tag("a", embedded(sheet, f"{sheet.name} of each run"), href=quote(contact_sheet_file(sheet.name))),
             tag("figcaption", ABOUT[sheet.words[0]]) if sheet.words[0] in ABOUT else "",
             class_="wide",
         )

@@ -9,6 +9,7 @@ from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
+from vae_runner.runs.names import PAGE
 from vae_runner.runs.words import count, duration, nats
 
 __all__ = ["SCRIPT", "config_differences", "figures_table"]
@@ -81,7 +82,7 @@ def config_differences(sweep: Sweep) -> Html:
 
 
 def _row(job: Job, sweep: Sweep, out: Path, mark: str) -> Html:
-    report = job.folder / "report.html"
+    report = job.folder / PAGE
     link = quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve())))
     name = tag("a", job.name, href=link) if report.is_file() else job.name
     state = job.state if job.state in ("done", "running", "failed", "interrupted", "killed") else "odd"

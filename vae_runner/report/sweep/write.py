@@ -11,6 +11,7 @@ from vae_runner.report.sweep.jobs import Sweep, read_sweep, table
 from vae_runner.report.sweep.sections import sections
 from vae_runner.report.sweep.seeds import seeds_csv
 from vae_runner.report.sweep.table import SCRIPT
+from vae_runner.runs.names import LOCK, SEEDS_TABLE, SWEEP_PAGE, SWEEP_TABLE, contact_sheet_file
 from vae_runner.runs.picture_files import Picture, as_picture, ranked
 from vae_runner.runs.read import find_runs
 
@@ -26,18 +27,18 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
     """
     out = Path(out)
     with contextlib.ExitStack() as stack:
-        with refusals_told(out / ".lock"):
-            stack.enter_context(locked(out / ".lock"))
+        with refusals_told(out / LOCK):
+            stack.enter_context(locked(out / LOCK))
         remove_leftovers(out)
         found = find_runs(out) if folders is None else list(folders)
         sweep = read_sweep(found, out)
         sheets = list(_write_sheets(sweep, out))
-        write_atomically(out / "sweep.csv", table(sweep).encode())
+        write_atomically(out / SWEEP_TABLE, table(sweep).encode())
         if over_seeds := seeds_csv(sweep):
-            write_atomically(out / "sweep-seeds.csv", over_seeds.encode())
+            write_atomically(out / SEEDS_TABLE, over_seeds.encode())
         else:
-            (out / "sweep-seeds.csv").unlink(missing_ok=True)
-        file = out / "sweep.html"
+            (out / SEEDS_TABLE).unlink(missing_ok=True)
+        file = out / SWEEP_PAGE
         write_atomically(file, page(f"{sweep.name}: {len(sweep.jobs)} runs", sections(sweep, sheets, out), SCRIPT))
     return file
 
@@ -46,5 +47,5 @@ def _write_sheets(sweep: Sweep, out: Path) -> Iterator[Picture]:
     """Returns the contact sheets, in the order in which they are shown."""
     made = [(name, data) for name in shared_pictures(sweep) if (data := contact_sheet(sweep, name))]
     for name, data in made:
-        write_atomically(out / f"contact-{name}.png", data)
+        write_atomically(out / contact_sheet_file(name), data)
     yield from ranked(picture for name, data in made if (picture := as_picture(name, data)))

@@ -1,0 +1,70 @@
+"""The names of all files of a run and of a sweep, each once.
+
+A run's folder:
+
+    config.yaml         all settings            metrics.jsonl   the log, a record a line
+    status.json         what has become of it   epochs.csv      the validations
+    environment.json    where it ran, on what   train.log       what was said
+    report.html         the page of all that    .hydra/         what was typed, and what Hydra made of it
+    checkpoints/        last, previous, best    tensorboard/    where it is asked for
+    grids/, animations/ pictures; of each the newest, and in grids/history/ those of every step
+"""
+
+from pathlib import Path
+
+__all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENVIRONMENT", "EPOCHS"]
+__all__ += ["FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER", "LOCK", "LOG"]
+__all__ += ["METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE"]
+__all__ += ["PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
+__all__ += ["checkpoint_file", "contact_sheet_file", "of_step"]
+
+CONFIG = "config.yaml"
+STATUS = "status.json"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+EPOCHS = "epochs.csv"
+LOG = "train.log"
+PAGE = "report.html"
+LOCK = ".lock"  # also of a sweep's page
+
+NOTES = ".hydra"
+NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS = "config.yaml", "hydra.yaml", "overrides.yaml"  # in it
+
+CHECKPOINTS = "checkpoints"
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+BROKEN = "last.broken.pt"  # what was the last one
+
+GRIDS = "grids"
+ANIMATIONS = "animations"
+HISTORY = "history"  # in each of both
+TENSORBOARD = "tensorboard"
+
+FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD)
+# All that a run writes, besides its lock. What else is in its folder is the user's.
+CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, PAGE, *FOLDERS)
+
+# Of a sweep, beside the folders of its runs.
+LEDGER = "sweep.json"
+SWEEP_PAGE = "sweep.html"
+SWEEP_TABLE = "sweep.csv"
+SEEDS_TABLE = "sweep-seeds.csv"
+SWEEP_LOCK = ".sweep.lock"  # of who does its jobs
+OF_HYDRAS_SWEEP = "multirun.yaml"  # Hydra's own note
+
+LATEST_RUN = Path("outputs", "latest")  # links to the newest ones
+LATEST_SWEEP = Path("multirun", "latest")
+
+
+def checkpoint_file(name: str) -> str:
+    """Of the checkpoint that people call last, previous or best."""
+    return f"{name}.pt"
+
+
+def of_step(name: str, step: int) -> str:
+    """'traversal-0001000': a picture in the history, without its ending."""
+    return f"{name}-{step:07d}"
+
+
+def contact_sheet_file(name: str) -> str:
+    """Of a sweep's runs beside each other, as the picture of that name shows them."""
+    return f"contact-{name}.png"
