@@ -225,15 +225,15 @@ def test_a_zip_bomb_is_not_inflated(inside: Path, capfd: Capture) -> None:
 @pytest.mark.parametrize("door", ["train", "resume", "load"])
 def test_absurd_sizes_are_told_before_the_memory_is_taken(run: Path, door: str, capfd: Capture) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config["distribution"]["dims"] = 1_000_000_000
+    config["architecture"]["encoder"]["hidden"] = [100_000] * 5
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    line = r"the model has 1,2\d\d,\d\d\d,\d\d\d,\d\d\d parameters, .* GB, and this machine .* GB of memory"
+    line = r"the model has 40,\d\d\d,\d\d\d,\d\d\d parameters, .* GB, and this machine .* GB of memory"
     if door == "load":
         with pytest.raises(UserError, match=line):
             vae_runner.load(run)
     else:
         root = f"dataset.root={config['dataset']['root']}"
-        new = ["dataset=folder", root, *SMALL, "distribution.dims=1000000000"]
+        new = ["dataset=folder", root, *SMALL, f"architecture.encoder.hidden={[100_000] * 5}"]
         told = refused(capfd, cli.run, *(["resume=run", "engine.steps=4"] if door == "resume" else new))
         assert told.startswith("the model has ")
         assert "make distribution.dims or the architecture smaller" in told

@@ -98,8 +98,12 @@ def fault(value: Any, annotation: Any) -> str | None:
 
 
 def coerced(value: Any, annotation: Any) -> Any:
-    """A whole float, such as 1e4, as an int where the annotation takes ints and no floats; else the value itself."""
+    """A whole float, such as 1e4, as an int where the annotation takes ints and no floats; an int of more than 64 bits
+    as a float where it takes floats; else the value itself.
+    """
     kinds = [_split(alternative)[0] for alternative in _alternatives(annotation)]
+    if isinstance(value, int) and float in kinds and int not in kinds and 2**63 <= abs(value) <= LARGEST:
+        return float(value)
     wanted = int in kinds and float not in kinds
     return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
 

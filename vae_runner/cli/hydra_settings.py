@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import shortened
+from vae_runner.signature import locate
 
 __all__ = ["check_folder_name", "hydra_faults", "plugin_hint", "repeated", "user_path"]
 
@@ -66,6 +68,11 @@ def hydra_faults(cfg: DictConfig, multirun: bool, jobs: int) -> list[str]:
     inside = node.get("output_subdir")
     if inside is not None and not re.fullmatch(r"\.?\w[\w.-]*", str(inside)):
         problems.append(f"hydra.output_subdir must be the name of a folder in the run's, got {shortened(inside)}")
+    problems += [
+        f"hydra.callbacks.{name} is no callback of Hydra's, got {shortened(part)}"
+        for name, part in (node.get("callbacks") or {}).items()
+        if not _is_callback(part)
+    ]
     problems += _sweep_faults(node, jobs) if multirun else []
     return problems
 
@@ -90,6 +97,14 @@ def _twice(values: Iterable[Any]) -> Iterator[str]:
         if text in seen:
             yield str(getattr(value, "text", value))
         seen.add(text)
+
+
+def _is_callback(node: Any) -> bool:
+    try:
+        target = locate(node["_target_"])
+        return isinstance(target, type) and issubclass(target, Callback)
+    except Exception:  # nothing of that name, or nothing that can be imported
+        return False
 
 
 def _sweep_faults(node: Mapping[str, Any], jobs: int) -> list[str]:

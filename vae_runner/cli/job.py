@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
     from vae_runner.runs.folder import RunFolder
 
-__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_refusals", "path_value", "say", "sweep_report"]
-__all__ += ["task"]
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_complaints", "hydras_refusals", "path_value"]
+__all__ += ["say", "sweep_report", "task"]
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,21 @@ def hydras_refusals(path: Path) -> Iterator[None]:
     except OSError as error:
         with refusals_told(Path(error.filename or path)):
             raise
+
+
+@contextlib.contextmanager
+def hydras_complaints() -> Iterator[None]:
+    """What Hydra says inside, where it cannot do what was asked, is a `UserError` of one line; what is told in other
+    words stays as it is.
+    """
+    try:
+        yield
+    except (UserError, RunError, OSError):
+        raise
+    except Exception as error:
+        from vae_runner.cli.composer import one_line
+
+        raise UserError(one_line(error)) from error
 
 
 def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
@@ -19,6 +20,7 @@ from vae_runner.cli.job import (
     SUFFIX,
     goes_on_by,
     hydra_main,
+    hydras_complaints,
     hydras_refusals,
     path_value,
     say,
@@ -58,11 +60,13 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
     check_folder_name()
     if request.is_for_hydra_alone:
         try:
-            hydra_main(arguments)
+            for name, _ in request.stray:
+                raise UserError(f"no option called '{name}' (see vae-train --hydra-help)")
+            hydra_main([*request.overrides, *request.flag_arguments()])
         except UserError:
             raise
         except Exception as error:  # it is asked of Hydra alone, which says what is wrong with it
-            raise UserError(" ".join(str(error).split()) or type(error).__name__) from error
+            raise _in_hydra(error) from error
         return 0
     from vae_runner.cli.precheck import composer, precheck
 
@@ -105,11 +109,12 @@ def _single(request: Request, cfg: DictConfig) -> int:
             failures.append(error)
             return None
 
+    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(path)}"]
     with made_only_for(made), folder.claim(resuming=False):
         judge_place("hydra.run.dir", path)  # as it is now that nobody else has it
         try:
-            with hydras_refusals(path):
-                hydra_main([*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(path)}"], job)
+            with hydras_refusals(path), hydras_complaints():
+                hydra_main(arguments, job)  # what the job raises is kept
             for failure in failures:
                 raise failure
         except BaseException as error:
@@ -218,7 +223,10 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
     HydraConfig.instance().set_config(cfg)
     while True:
         os.environ[SUFFIX] = secrets.token_hex(2)
-        folder = Path(os.path.abspath(user_path(str(OmegaConf.select(cfg, key)), key)))
+        try:
+            folder = Path(os.path.abspath(user_path(str(OmegaConf.select(cfg, key)), key)))
+        except OmegaConfBaseException as error:
+            raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
         if named:
             judge_place(key, folder)
         try:

@@ -12,6 +12,7 @@ loader puts schedules where `cli.schedules` says.
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,12 @@ class _Loader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
         chosen = _without_null(overrides)
-        parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, chosen)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "provider=")  # of a folder that is not there: told below
+            parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, chosen)
+        for source in repository.get_sources():
+            if not source.available():
+                raise UserError(f"hydra.searchpath: there is no folder of configs at {source.full_path()}")
         self._presets = repository.delegate = _Presets(repository.delegate, parsed)
         return append_schedules(parsed), repository
 

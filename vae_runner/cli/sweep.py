@@ -16,7 +16,17 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.job import COMMAND, SUFFIX, hydra_main, hydras_refusals, path_value, say, sweep_report, task
+from vae_runner.cli.job import (
+    COMMAND,
+    SUFFIX,
+    hydra_main,
+    hydras_complaints,
+    hydras_refusals,
+    path_value,
+    say,
+    sweep_report,
+    task,
+)
 from vae_runner.cli.origin import check_origin, is_launchers
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
@@ -48,9 +58,24 @@ def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
             remove(folder / SWEEP_LOCK)  # nothing else is there
             raise
         link_sweep(folder)
-        hydra_main(arguments)
+        try:
+            with hydras_complaints():
+                hydra_main(arguments)
+        except UserError:
+            if not any(folder.glob("*/*")):  # no job was begun: nothing is left behind
+                _discard(folder)
+            raise
 
     return _do(folder, launch)
+
+
+def _discard(folder: Path) -> None:
+    """Empty the folder of a sweep that was not begun, its lock last, and take away the link to it."""
+    if LATEST_SWEEP.is_symlink() and LATEST_SWEEP.resolve() == folder.resolve():
+        remove(LATEST_SWEEP)
+    for path in [path for path in folder.iterdir() if path.name != SWEEP_LOCK]:
+        remove(path)
+    remove(folder / SWEEP_LOCK)
 
 
 def _write_down(request: Request, cfg: DictConfig, folder: Path) -> None:

@@ -70,6 +70,9 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
         return config, absent
     known = [*roots, *dict(leaves({key: config[key] for key in config if key in roots}))]
     problems = [_unknown(key, known) for key in config if key not in roots]
+    parts = {"encoder", "decoder"}
+    extra = [key for key in config.get("architecture") or {} if key not in parts]
+    problems += [_unknown(f"architecture.{key}", (f"architecture.{part}" for part in parts)) for key in extra]
     problems += _check_values(config, "", ROOT)
     problems += _check_engine(config)
     for group in GROUPS:

@@ -15,13 +15,13 @@ from vae_runner.drawing.palette import COLOURS
 from vae_runner.foreign import json_object, number
 from vae_runner.foreign import whole as count
 from vae_runner.runs.names import METRICS
-from vae_runner.signature import enforced, positive
+from vae_runner.signature import Limit, enforced, positive
 from vae_runner.visualisation.charts import Chart
 from vae_runner.visualisation.picture import Picture, Scene
 
 __all__ = ["LossCurves", "ScheduleChart"]
 
-Count = Annotated[int, positive]
+Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: value <= 100_000)]
 FALLING = ("loss, nats", "reconstruction, nats")  # by so much that a logarithmic scale shows more
 APART = 30  # times that of several schedules one is above where another ends, from which on the scale is logarithmic
 MEANINGS = {"beta": "beta, weight of the KL", "capacity": "capacity C, nats", "lr": "learning rate"}

@@ -35,7 +35,11 @@ def _holds_codes(value: Any) -> bool:
 
 
 Interpolation = Literal["linear", "spherical"]
-Steps = Annotated[int, Limit("must be at least 2, both ends of the path", lambda value: value >= 2)]
+Steps = Annotated[
+    int,
+    Limit("must be at least 2, both ends of the path", lambda value: value >= 2),
+    Limit("must be at most 1,000,000", lambda value: value <= 1_000_000),
+]
 some_codes = Limit("must be a list of numbers, or of codes", _holds_codes)
 Codes = Tensor | Annotated[list, some_codes] | Annotated[tuple, some_codes] | None
 

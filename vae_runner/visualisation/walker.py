@@ -23,7 +23,7 @@ from vae_runner.datasets.split import ImageData
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.layout import check_size
 from vae_runner.errors import UserError
-from vae_runner.signature import non_negative, positive
+from vae_runner.signature import Limit, non_negative, positive
 from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, STEP, State, StateKey, X
 from vae_runner.visualisation.association import Follows, followed
 from vae_runner.visualisation.grid import Grid
@@ -33,7 +33,7 @@ __all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "de
 __all__ += ["has_posteriors", "in_rows", "one_for_each", "posteriors_of", "titled"]
 
 AT_ONCE = 1024  # codes that are decoded together: the layers of a network take more memory than its images
-Count = Annotated[int, positive]
+Count = Annotated[int, positive, Limit("must be at most 1,000,000", lambda value: value <= 1_000_000)]
 SpaceId = Annotated[int, non_negative] | None
 Scale = Annotated[int, positive] | None  # whole factor by which images are enlarged; None: a readable size
 
