@@ -15,7 +15,7 @@ from test_dsprites import read, write_archive
 from test_source import pack
 
 from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, contents, dSprites
-from vae_runner.datasets.source import FolderSource, ZipSource
+from vae_runner.datasets.reading.source import FolderSource, ZipSource
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import compare_data
 

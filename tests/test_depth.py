@@ -14,8 +14,8 @@ from PIL import Image
 from test_doctor import Told, vae_data
 
 from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, contents, folder
-from vae_runner.datasets.depth import Depth, eight_bits
-from vae_runner.datasets.imaging import Recipe, load_image
+from vae_runner.datasets.reading.depth import Depth, eight_bits
+from vae_runner.datasets.reading.imaging import Recipe, load_image
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check

@@ -8,7 +8,7 @@ from vae_runner.datasets.celeba import CelebA
 from vae_runner.datasets.celeba_hq import CelebA_HQ
 from vae_runner.datasets.dsprites import dSprites
 from vae_runner.datasets.folder import SimpleImageFolder
-from vae_runner.datasets.listing import make_dataset
+from vae_runner.datasets.reading.listing import make_dataset
 from vae_runner.datasets.split import SplitConfig, Subset, split
 from vae_runner.datasets.torch_images import TorchImages
 

@@ -23,8 +23,9 @@ from torch.utils.data import Dataset
 
 from vae_runner.datasets.cache import cache_dir as cache_folder
 from vae_runner.datasets.contents import Contents
-from vae_runner.datasets.depth import FLAT, Depth, Levels, Look
-from vae_runner.datasets.imaging import (
+from vae_runner.datasets.live import LiveRows
+from vae_runner.datasets.reading.depth import FLAT, Depth, Levels, Look
+from vae_runner.datasets.reading.imaging import (
     VERSION,
     Decoding,
     Fit,
@@ -34,12 +35,11 @@ from vae_runner.datasets.imaging import (
     look_into,
     readable,
 )
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
-from vae_runner.datasets.live import LiveRows
-from vae_runner.datasets.pixels import attempt_all, decode_all
+from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
+from vae_runner.datasets.reading.parallel import attempt_all, decode_all
+from vae_runner.datasets.reading.source import Source, ZipSource, open_source
 from vae_runner.datasets.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.rows import HostRows, MemoryRows, Rows
-from vae_runner.datasets.source import Source, ZipSource, open_source
 from vae_runner.datasets.store import open_store
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae_runner.datasets.pixels import cores
+from vae_runner.datasets.reading.parallel import cores
 from vae_runner.datasets.rows import HostRows
 from vae_runner.errors import RunError, UserError
 
