@@ -18,8 +18,8 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import Compose, InterpolationMode, functional, transforms
 
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder, dSprites, folder, make_dataset
-from vae_runner.datasets.rows import MemoryRows
 from vae_runner.datasets.split import Subset
+from vae_runner.datasets.store.pixel_rows import MemoryRows
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check

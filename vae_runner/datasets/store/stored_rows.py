@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vae_runner.datasets.reading.imaging import UnreadableImage
 from vae_runner.datasets.reading.listing import printable
-from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
+from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import RunError
 from vae_runner.files import hold, read_json
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from photos import write_noise, write_photos
 
-from vae_runner.datasets import SimpleImageFolder, folder, store
-from vae_runner.datasets.stored import BLOCK
+from vae_runner.datasets import SimpleImageFolder, folder
+from vae_runner.datasets.store import preparation
+from vae_runner.datasets.store.stored_rows import BLOCK
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import aside
 from vae_runner.signature import fault, parameters
@@ -310,7 +311,7 @@ def test_what_a_kill_left_is_believed_only_with_its_checksum(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(store._Preparation, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(preparation._Preparation, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             make().gather(EVERY)
     pixels = stores(tmp_path)[0] / "pixels.u8"
@@ -357,7 +358,7 @@ def test_a_full_disk_is_one_line_and_nothing_counts_as_done(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.os, call, full)
+        patch.setattr(preparation.os, call, full)
         with pytest.raises(RunError) as caught:
             make().gather(EVERY)
     assert str(caught.value) == (
@@ -372,7 +373,7 @@ def test_a_full_disk_is_one_line_and_nothing_counts_as_done(
 def test_a_store_that_would_not_fit_is_refused_before_a_file_is_read(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, decoded: list[str]
 ) -> None:
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, COUNT * 3 * 49))
+    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, COUNT * 3 * 49))
     with pytest.raises(
         UserError, match=r"images 3x8x8 take 0.0 GB, and .* dataset.image_size=7 would fit, or set data"
     ):
