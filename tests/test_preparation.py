@@ -14,7 +14,8 @@ import pytest
 import torch
 from photos import write_noise, write_photos
 
-from vae_runner.datasets import SimpleImageFolder, folder
+from vae_runner.datasets import SimpleImageFolder
+from vae_runner.datasets.photos import image_folder
 from vae_runner.datasets.store import preparation
 from vae_runner.datasets.store.stored_rows import BLOCK
 from vae_runner.errors import RunError, UserError
@@ -42,8 +43,8 @@ def make(noise: Path, tmp_path: Path) -> Callable[..., SimpleImageFolder]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded so far."""
     names: list[str] = []
-    decode = folder.Recipe.decode
-    monkeypatch.setattr(folder.Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
+    decode = image_folder.Recipe.decode
+    monkeypatch.setattr(image_folder.Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
     return names
 
 
@@ -92,7 +93,7 @@ def test_pixels_made_in_another_way_have_another_store(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, decoded: list[str], tmp_path: Path
 ) -> None:
     make().gather(EVERY)
-    monkeypatch.setattr(folder, "VERSION", folder.VERSION + 1)
+    monkeypatch.setattr(image_folder, "VERSION", image_folder.VERSION + 1)
     make().gather(EVERY)
     assert len(decoded) == 2 * COUNT
     assert len(stores(tmp_path)) == 2
@@ -259,14 +260,15 @@ def test_a_store_damaged_as_a_whole_is_made_again(
 PREPARE = """
 import sys, time
 import torch
-from vae_runner.datasets import SimpleImageFolder, folder
-decode = folder.Recipe.decode
+from vae_runner.datasets import SimpleImageFolder
+from vae_runner.datasets.photos import image_folder
+decode = image_folder.Recipe.decode
 def slow(*args):
     time.sleep(float(sys.argv[3]))
     with open(sys.argv[4], "a") as file:
         file.write(args[2] + "\\n")
     return decode(*args)
-folder.Recipe.decode = slow
+image_folder.Recipe.decode = slow
 data = SimpleImageFolder(sys.argv[1], image_size=8, cache_dir=sys.argv[2])
 print(data.gather(torch.arange(len(data))).sum().item())
 """
@@ -418,7 +420,7 @@ def test_bad_files_are_left_out_of_a_store_and_tried_again_where_they_may_return
 def test_a_permission_given_later_is_noticed(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened = folder.SimpleImageFolder._pixels
+    opened = image_folder.SimpleImageFolder._pixels
 
     def refused(self: Any, file: Any, entry: Any, look: Any) -> np.ndarray:
         if entry.name == "0007.png":
@@ -426,7 +428,7 @@ def test_a_permission_given_later_is_noticed(
         return opened(self, file, entry, look)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder.SimpleImageFolder, "_pixels", refused)
+        patch.setattr(image_folder.SimpleImageFolder, "_pixels", refused)
         assert make(skip_bad=True).skipped["0007.png"].endswith("Permission denied")
     assert torch.equal(make().gather(EVERY), expected())
 

@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vae_runner.datasets.contents import Contents
+from vae_runner.datasets.photos.contents import Contents
+from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.reading.depth import FLAT, Depth, Levels, Look
 from vae_runner.datasets.reading.imaging import (
     VERSION,
@@ -36,7 +37,6 @@ from vae_runner.datasets.reading.imaging import (
 from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
 from vae_runner.datasets.reading.parallel import attempt_all, decode_all
 from vae_runner.datasets.reading.source import Source, ZipSource, open_source
-from vae_runner.datasets.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.on_demand_rows import OnDemandRows
 from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows
