@@ -18,7 +18,7 @@ import vae_runner
 from vae_runner import cli
 from vae_runner.checkpoint import save_checkpoint
 from vae_runner.cli import redraw, report
-from vae_runner.datasets.dsprites_file import NPZ_NAME
+from vae_runner.datasets.sprites.dsprites_file import NPZ_NAME
 from vae_runner.errors import UserError
 from vae_runner.report.sweep import Ledger, write_ledger
 
