@@ -39,7 +39,7 @@ from turns import compare, compare_processes
 from vae_runner.architectures import ConvDecoder, ConvEncoder
 from vae_runner.auto_encoder import VAE
 from vae_runner.datasets import CelebA, SplitConfig, split
-from vae_runner.datasets.imaging import Recipe
+from vae_runner.datasets.reading.imaging import Recipe
 from vae_runner.datasets.split import Subset
 from vae_runner.divergence import SimpleNormalUnitNormalKL
 from vae_runner.engine import Engine, EngineConfig

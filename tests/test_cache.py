@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vae_runner.datasets import cache
-from vae_runner.datasets.cache import cache_dir, cached_array
+from vae_runner.datasets.store import cache
+from vae_runner.datasets.store.cache import cache_dir, cached_array
 from vae_runner.errors import RunError
 
 ARRAY = np.arange(6000, dtype=np.uint8).reshape(100, 60)

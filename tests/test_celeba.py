@@ -11,8 +11,9 @@ from photos import write_noise, write_photos
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional
 
-from vae_runner.datasets import CelebA, CelebA_HQ, celeba
-from vae_runner.datasets.celeba import COUNTS, LIST_NAME
+from vae_runner.datasets import CelebA, CelebA_HQ
+from vae_runner.datasets.photos import celeba
+from vae_runner.datasets.photos.celeba import COUNTS, LIST_NAME
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 

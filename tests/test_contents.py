@@ -14,8 +14,9 @@ from test_cli import Run, toy, vae_train
 from test_dsprites import read, write_archive
 from test_source import pack
 
-from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, contents, dSprites
-from vae_runner.datasets.source import FolderSource, ZipSource
+from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, dSprites
+from vae_runner.datasets.photos import contents
+from vae_runner.datasets.reading.source import FolderSource, ZipSource
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import compare_data
 

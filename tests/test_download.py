@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vae_runner.datasets import download, dSprites, dsprites, dsprites_file
-from vae_runner.datasets.download import fetch, git_blob_id
+from vae_runner.datasets import dSprites
+from vae_runner.datasets.reading import download
+from vae_runner.datasets.reading.download import fetch, git_blob_id
+from vae_runner.datasets.sprites import dsprites, dsprites_file
 from vae_runner.errors import RunError, UserError
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)

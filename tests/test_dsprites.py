@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_runner.datasets import dSprites, dsprites, dsprites_file, dsprites_render
-from vae_runner.datasets.dsprites_file import NPZ_NAME
+from vae_runner.datasets import dSprites
+from vae_runner.datasets.sprites import dsprites, dsprites_file, dsprites_render
+from vae_runner.datasets.sprites.dsprites_file import NPZ_NAME
 from vae_runner.errors import UserError
 
 COUNT = 737_280

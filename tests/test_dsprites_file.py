@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vae_runner.datasets.dsprites_file import NPZ_NAME, find, read_packed
+from vae_runner.datasets.sprites.dsprites_file import NPZ_NAME, find, read_packed
 from vae_runner.errors import UserError
 
 COUNT = 2500  # more than one piece of the reader

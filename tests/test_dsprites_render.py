@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from vae_runner.datasets import dsprites_render
+from vae_runner.datasets.sprites import dsprites_render
 
 COUNT = 737_280
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.console import logging_to
-from vae_runner.datasets import pixels
+from vae_runner.datasets.reading import parallel
 from vae_runner.engine import Engine
 from vae_runner.experiment import estimate as module
 from vae_runner.experiment.estimate import Estimate, describe_estimate, estimate, memory_room, tell_size, too_large
@@ -185,7 +185,7 @@ def test_the_machine_has_room_for_this_very_process() -> None:
 def test_the_room_is_that_of_the_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text(f"{300 * MB}\n")
-    monkeypatch.setattr(pixels, "_CGROUP_LIMIT", limit)
+    monkeypatch.setattr(parallel, "_CGROUP_LIMIT", limit)
     assert memory_room(torch.device("cpu")) == 300 * MB
 
 

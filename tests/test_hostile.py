@@ -18,7 +18,7 @@ import vae_runner
 from vae_runner import cli
 from vae_runner.checkpoint import save_checkpoint
 from vae_runner.cli import redraw, report
-from vae_runner.datasets.dsprites_file import NPZ_NAME
+from vae_runner.datasets.sprites.dsprites_file import NPZ_NAME
 from vae_runner.errors import UserError
 from vae_runner.runs.ledger import Ledger, write_ledger
 
@@ -98,7 +98,9 @@ CONFIGS = {
     "builtins.eval": node("likelihood", target("builtins.eval", _args_=["open('ran', 'w')"])),
     "subprocess.Popen": node("dataset", target("subprocess.Popen", args=["touch", "ran"])),
     "through our module": node("likelihood", target("vae_runner.files.os.system", command="touch ran")),
-    "through a trusted module": node("likelihood", target("vae_runner.datasets.cache.os.system", command="touch ran")),
+    "through a trusted module": node(
+        "likelihood", target("vae_runner.datasets.store.cache.os.system", command="touch ran")
+    ),
     "through torch.nn": node("likelihood", target("torch.nn.modules.module.warnings.warn", message="ran")),
     "torch.load": node("likelihood", target("torch.load", f="payload.pt", weights_only=False)),
     "torch.hub.load": node("likelihood", target("torch.hub.load", repo_or_dir="a/b", model="c")),

@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as oracle
 
-from vae_runner.datasets.imaging import Recipe, UnreadableImage, as_channels, load_image, readable
+from vae_runner.datasets.reading.imaging import Recipe, UnreadableImage, as_channels, load_image, readable
 from vae_runner.errors import UserError
 
 # What was done to the upright image when it was stored, by EXIF orientation (EXIF 2.32, table 6: row 0, column 0).

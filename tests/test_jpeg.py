@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_runner.datasets.imaging import Recipe
-from vae_runner.datasets.jpeg import plain_jpeg
+from vae_runner.datasets.reading.imaging import Recipe
+from vae_runner.datasets.reading.jpeg import plain_jpeg
 
 SIZES = [(8, 8), (9, 3), (17, 40), (64, 48), (178, 218)]
 KINDS: dict[str, dict[str, Any]] = {
@@ -119,7 +119,7 @@ def test_of_a_damaged_file_comes_what_pillow_makes_of_it(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of damaged EXIF
         ours = [outcome(Recipe(16), data) for data in files]
-        monkeypatch.setattr("vae_runner.datasets.imaging.plain_jpeg", lambda file: None)
+        monkeypatch.setattr("vae_runner.datasets.reading.imaging.plain_jpeg", lambda file: None)
         assert ours == [outcome(Recipe(16), data) for data in files]
     errors = [text for text in ours if isinstance(text, str)]
     assert len(errors) >= 40

@@ -8,8 +8,8 @@ from photos import write_noise, write_photos
 from test_source import pack
 
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder
-from vae_runner.datasets.layouts import describe_folders, hq_photos
-from vae_runner.datasets.listing import Entry
+from vae_runner.datasets.photos.layouts import describe_folders, hq_photos
+from vae_runner.datasets.reading.listing import Entry
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 

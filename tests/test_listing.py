@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from vae_runner.datasets import SimpleImageFolder, make_dataset
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, describe_others, list_folder
+from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, describe_others, list_folder
 from vae_runner.errors import UserError
 
 
@@ -153,7 +153,7 @@ def test_endings_without_a_decoder_are_not_promised() -> None:
     code = (
         "from PIL import features\n"
         "features.check = lambda name: False\n"
-        "from vae_runner.datasets.listing import IMAGE_EXTENSIONS\n"
+        "from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS\n"
         "assert not {'.avif', '.jp2'} & set(IMAGE_EXTENSIONS) and '.jfif' in IMAGE_EXTENSIONS"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

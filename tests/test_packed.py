@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_runner.datasets.packed import PackedImages
+from vae_runner.datasets.sprites.packed import PackedImages
 
 
 def random_images(count: int, height: int, width: int) -> np.ndarray:

@@ -11,8 +11,9 @@ import torch
 from photos import write_noise, write_photos
 from PIL import Image
 
-from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder, source
-from vae_runner.datasets.celeba import LIST_NAME
+from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder
+from vae_runner.datasets.photos.celeba import LIST_NAME
+from vae_runner.datasets.reading import source
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 

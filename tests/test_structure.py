@@ -104,7 +104,7 @@ def test_help_and_version_import_neither_torch_nor_hydra(argument: str) -> None:
 DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
 RUNS = sorted((PACKAGE / "runs").rglob("*.py"))
 SEEN = [file for room in ("drawing", "visualisation", "report") for file in sorted((PACKAGE / room).rglob("*.py"))]
-EXAMPLES = {"datasets/imaging.py"}  # whose message shows a user how to write a colour
+EXAMPLES = {"datasets/reading/imaging.py"}  # whose message shows a user how to write a colour
 
 
 def dotted(file: Path) -> str:

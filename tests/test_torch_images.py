@@ -15,7 +15,7 @@ from torchvision import transforms
 from torchvision.datasets import FakeData
 
 from vae_runner.datasets import SplitConfig, TorchImages, split, torch_images
-from vae_runner.datasets.item import as_pixels
+from vae_runner.datasets.reading.item import as_pixels
 from vae_runner.errors import UserError
 
 GRAY = torch.arange(16, dtype=torch.uint8).reshape(4, 4) * 16

@@ -73,8 +73,8 @@ def _command(arguments: list[str]) -> int:
 def _check(rest: list[str]) -> int:
     from vae_runner.cli.arguments import read_arguments
     from vae_runner.cli.precheck import composer, precheck, without_hydra
-    from vae_runner.datasets.doctor import examine
-    from vae_runner.datasets.folder import SimpleImageFolder
+    from vae_runner.datasets.photos.doctor import examine
+    from vae_runner.datasets.photos.image_folder import SimpleImageFolder
     from vae_runner.datasets.split import limited
     from vae_runner.experiment.assemble import build_set, split_config
     from vae_runner.experiment.check import check

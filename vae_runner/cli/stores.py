@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vae_runner.datasets.cache import cache_dir
-from vae_runner.datasets.stores import Stored, list_stores, remove_store
+from vae_runner.datasets.store.cache import cache_dir
+from vae_runner.datasets.store.inventory import PreparedStore, list_stores, remove_store
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
 
@@ -51,7 +51,7 @@ def _read(arguments: Sequence[str]) -> tuple[str | None, str, Path | None]:
     return way, value, folder
 
 
-def _chosen(found: list[Stored], way: str, value: str, cache: Path) -> list[Stored]:
+def _chosen(found: list[PreparedStore], way: str, value: str, cache: Path) -> list[PreparedStore]:
     """The stores that the way names."""
     if way == "--older-than":
         days = _days(value)
@@ -75,7 +75,7 @@ def _days(value: str) -> float:
     return days
 
 
-def _table(found: list[Stored], cache: Path) -> Iterator[str]:
+def _table(found: list[PreparedStore], cache: Path) -> Iterator[str]:
     rows = [
         (
             stored.key[:12],

@@ -4,12 +4,12 @@ Training does not go through items. A set has `gather(indices)`, which makes a w
 `to(device)`, and `fingerprint()`, which tells one content from another.
 """
 
-from vae_runner.datasets.celeba import CelebA
-from vae_runner.datasets.celeba_hq import CelebA_HQ
-from vae_runner.datasets.dsprites import dSprites
-from vae_runner.datasets.folder import SimpleImageFolder
-from vae_runner.datasets.listing import make_dataset
+from vae_runner.datasets.photos.celeba import CelebA
+from vae_runner.datasets.photos.celeba_hq import CelebA_HQ
+from vae_runner.datasets.photos.image_folder import SimpleImageFolder
+from vae_runner.datasets.reading.listing import make_dataset
 from vae_runner.datasets.split import SplitConfig, Subset, split
+from vae_runner.datasets.sprites.dsprites import dSprites
 from vae_runner.datasets.torch_images import TorchImages
 
 __all__ = ["CelebA", "CelebA_HQ", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]

@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from vae_runner.datasets.cache import cache_dir as cache_folder
-from vae_runner.datasets.item import NoImageError, as_pixels, part_of
-from vae_runner.datasets.pixels import memory_bytes, sha256
-from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
+from vae_runner.datasets.reading.item import NoImageError, as_pixels, part_of
+from vae_runner.datasets.reading.parallel import memory_bytes, sha256
+from vae_runner.datasets.store.cache import cache_dir as cache_folder
+from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import UserError, in_words
 from vae_runner.randomness import all_isolated, permutation, reseed_all, seed_for
 from vae_runner.signature import enforced, non_negative

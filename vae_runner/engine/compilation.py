@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_runner.datasets.cache import cache_dir
+from vae_runner.datasets.store.cache import cache_dir
 from vae_runner.state import State
 
 __all__ = ["Compiled", "pays"]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from vae_runner.architectures import LinearDecoder
-from vae_runner.datasets.folder import SimpleImageFolder
+from vae_runner.datasets.photos.image_folder import SimpleImageFolder
 from vae_runner.engine import Engine
 from vae_runner.likelihood import Bernoulli
 

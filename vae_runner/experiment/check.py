@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.callbacks.tensorboard import summary_writer
-from vae_runner.datasets.pixels import usable_cores
+from vae_runner.datasets.reading.parallel import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError, in_words, place_of

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vae_runner.datasets.pixels import memory_bytes
+from vae_runner.datasets.reading.parallel import memory_bytes
 from vae_runner.engine import Engine
 from vae_runner.engine.trial import Trial
 from vae_runner.runs.words import duration

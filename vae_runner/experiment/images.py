@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_runner.datasets import CelebA_HQ, SimpleImageFolder
-from vae_runner.datasets.imaging import Recipe, UnreadableImage, as_channels, load_image, readable
+from vae_runner.datasets.reading.imaging import Recipe, UnreadableImage, as_channels, load_image, readable
 from vae_runner.errors import UserError
 from vae_runner.foreign import read_bytes
 from vae_runner.signature import locate

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.corruption import Clean, Corruption
-from vae_runner.datasets.pixel_range import SLACK, remedy
+from vae_runner.datasets.reading.pixel_range import SLACK, remedy
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError, in_words

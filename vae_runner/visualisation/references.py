@@ -1,7 +1,7 @@
 """Images as a config names them: by their index in the data set, or as a file.
 
-A file is read as one of a folder of images would be (`datasets.imaging`: upright, in the channels of the data set),
-cropped around its centre to the shape of the data set's images and scaled to their size with antialiasing.
+A file is read as one of a folder of images would be (`datasets.reading.imaging`: upright, in the channels of the data
+set), cropped around its centre to the shape of the data set's images and scaled to their size with antialiasing.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_runner.datasets.imaging import FILTER, GAP, load_image, readable
+from vae_runner.datasets.reading.imaging import FILTER, GAP, load_image, readable
 from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, non_negative

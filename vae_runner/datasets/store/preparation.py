@@ -28,9 +28,18 @@ from typing import Any, BinaryIO
 from PIL import Image
 from tqdm import tqdm
 
-from vae_runner.datasets.imaging import UnreadableImage
-from vae_runner.datasets.pixels import cores
-from vae_runner.datasets.stored import BLOCK, INDEX, PIXELS, VERSION, Decode, StoredRows, decode_block, write_block
+from vae_runner.datasets.reading.imaging import UnreadableImage
+from vae_runner.datasets.reading.parallel import cores
+from vae_runner.datasets.store.stored_rows import (
+    BLOCK,
+    INDEX,
+    PIXELS,
+    VERSION,
+    Decode,
+    StoredRows,
+    decode_block,
+    write_block,
+)
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import locked, remove_leftovers, write_json
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from PIL import Image, UnidentifiedImageError
 
-from vae_runner.datasets.folder import SimpleImageFolder
-from vae_runner.datasets.imaging import UnreadableImage
-from vae_runner.datasets.layouts import describe_folders, folders_of
-from vae_runner.datasets.listing import Entry, describe_others, printable
-from vae_runner.datasets.pixels import attempt_all, cores
-from vae_runner.datasets.remarks import describe_levels, remarks_on_levels
+from vae_runner.datasets.photos.image_folder import SimpleImageFolder
+from vae_runner.datasets.photos.layouts import describe_folders, folders_of
+from vae_runner.datasets.photos.remarks import describe_levels, remarks_on_levels
+from vae_runner.datasets.reading.imaging import UnreadableImage
+from vae_runner.datasets.reading.listing import Entry, describe_others, printable
+from vae_runner.datasets.reading.parallel import attempt_all, cores
 from vae_runner.errors import UserError
 
 __all__ = ["Checkup", "examine"]

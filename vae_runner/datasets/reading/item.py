@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae_runner.datasets.imaging import as_channels
-from vae_runner.datasets.pixel_range import SLACK, remedy
+from vae_runner.datasets.reading.imaging import as_channels
+from vae_runner.datasets.reading.pixel_range import SLACK, remedy
 
 __all__ = ["NoImageError", "as_pixels", "part_of"]
 

@@ -26,10 +26,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from vae_runner.datasets import cache, dsprites_file, dsprites_render
-from vae_runner.datasets.download import fetch, git_blob_id
-from vae_runner.datasets.listing import printable
-from vae_runner.datasets.packed import PackedImages
+from vae_runner.datasets.reading.download import fetch, git_blob_id
+from vae_runner.datasets.reading.listing import printable
+from vae_runner.datasets.sprites import dsprites_file, dsprites_render
+from vae_runner.datasets.sprites.packed import PackedImages
+from vae_runner.datasets.store import cache
 from vae_runner.errors import UserError
 
 __all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]

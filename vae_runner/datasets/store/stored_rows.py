@@ -25,9 +25,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_runner.datasets.imaging import UnreadableImage
-from vae_runner.datasets.listing import printable
-from vae_runner.datasets.rows import HostRows, MemoryRows, Rows, fits
+from vae_runner.datasets.reading.imaging import UnreadableImage
+from vae_runner.datasets.reading.listing import printable
+from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import RunError
 from vae_runner.files import hold, read_json
 

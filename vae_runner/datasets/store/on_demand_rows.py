@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae_runner.datasets.pixels import cores
-from vae_runner.datasets.rows import HostRows
+from vae_runner.datasets.reading.parallel import cores
+from vae_runner.datasets.store.pixel_rows import HostRows
 from vae_runner.errors import RunError, UserError
 
-__all__ = ["LiveRows"]
+__all__ = ["OnDemandRows"]
 
 
-class LiveRows(HostRows):
+class OnDemandRows(HostRows):
     """Rows made by `decode(position)`, (C, H, W) uint8, for each position in range(`count`).
 
     `workers` threads decode (None: as many as there are cores); `identity` stands for the content, which is not known.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from vae_runner.datasets.listing import Entry, printable
+from vae_runner.datasets.reading.listing import Entry, printable
 
 __all__ = ["aligned_photos", "compare_count", "describe_folders", "folders_of", "hq_photos", "take_photos"]
 

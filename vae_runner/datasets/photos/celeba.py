@@ -15,13 +15,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from vae_runner.datasets.depth import Levels
-from vae_runner.datasets.folder import Channels, Count, SimpleImageFolder, Size, Transform
-from vae_runner.datasets.imaging import Decoding, Fit
-from vae_runner.datasets.layouts import aligned_photos, compare_count, describe_folders, take_photos
-from vae_runner.datasets.listing import Entry, printable
-from vae_runner.datasets.partition import LIST_NAMES, find_list, read_list, stem
-from vae_runner.datasets.source import Source, open_source
+from vae_runner.datasets.photos.image_folder import Channels, Count, SimpleImageFolder, Size, Transform
+from vae_runner.datasets.photos.layouts import aligned_photos, compare_count, describe_folders, take_photos
+from vae_runner.datasets.photos.partition import LIST_NAMES, find_list, read_list, stem
+from vae_runner.datasets.reading.depth import Levels
+from vae_runner.datasets.reading.imaging import Decoding, Fit
+from vae_runner.datasets.reading.listing import Entry, printable
+from vae_runner.datasets.reading.source import Source, open_source
 from vae_runner.errors import UserError
 from vae_runner.signature import enforced
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from vae_runner.datasets.depth import (
+from vae_runner.datasets.reading.depth import (
     Levels,
     Look,
     deep_colours,
@@ -34,8 +34,8 @@ from vae_runner.datasets.depth import (
     is_gray_deep,
     white_of,
 )
-from vae_runner.datasets.jpeg import plain_jpeg
-from vae_runner.datasets.listing import open_regular, printable
+from vae_runner.datasets.reading.jpeg import plain_jpeg
+from vae_runner.datasets.reading.listing import open_regular, printable
 from vae_runner.errors import UserError
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_runner.datasets.listing import open_regular
+from vae_runner.datasets.reading.listing import open_regular
 from vae_runner.errors import UserError
 
 __all__ = ["IMAGES", "NPZ_NAME", "find", "is_archive", "read_packed"]

@@ -2,8 +2,8 @@
 
 An item is read from its file whenever it is asked for, in the size that it has there, and goes through the transforms.
 Training reads whole batches of one size instead, with `gather`. At the first call all images are decoded once into a
-store on the disk (`store`), or it is made ready to decode them batch by batch (`live`). That is also when every file is
-looked at: one that cannot be read is an error then, or else when its item is asked for.
+store on the disk (`store.preparation`), or it is made ready to decode them batch by batch (`store.on_demand_rows`).
+That is also when every file is looked at: one that cannot be read is an error then, or else when its item is asked for.
 """
 
 import copy
@@ -21,10 +21,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vae_runner.datasets.cache import cache_dir as cache_folder
-from vae_runner.datasets.contents import Contents
-from vae_runner.datasets.depth import FLAT, Depth, Levels, Look
-from vae_runner.datasets.imaging import (
+from vae_runner.datasets.photos.contents import Contents
+from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
+from vae_runner.datasets.reading.depth import FLAT, Depth, Levels, Look
+from vae_runner.datasets.reading.imaging import (
     VERSION,
     Decoding,
     Fit,
@@ -34,13 +34,13 @@ from vae_runner.datasets.imaging import (
     look_into,
     readable,
 )
-from vae_runner.datasets.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
-from vae_runner.datasets.live import LiveRows
-from vae_runner.datasets.pixels import attempt_all, decode_all
-from vae_runner.datasets.remarks import remarks_on_files, remarks_on_levels
-from vae_runner.datasets.rows import HostRows, MemoryRows, Rows
-from vae_runner.datasets.source import Source, ZipSource, open_source
-from vae_runner.datasets.store import open_store
+from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
+from vae_runner.datasets.reading.parallel import attempt_all, decode_all
+from vae_runner.datasets.reading.source import Source, ZipSource, open_source
+from vae_runner.datasets.store.cache import cache_dir as cache_folder
+from vae_runner.datasets.store.on_demand_rows import OnDemandRows
+from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows
+from vae_runner.datasets.store.preparation import open_store
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation
 from vae_runner.signature import Limit, enforced, positive
@@ -307,7 +307,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         entries = self.entries
         about = [type(self).__name__, self.contents.mark(entries), asdict(self.recipe), VERSION]
         identity = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        return LiveRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), identity, self.workers)
+        return OnDemandRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), identity, self.workers)
 
     def _open_one(self, entry: Entry) -> None:
         """Raises `UnreadableImage` where the beginning of the file is not that of an image."""

@@ -10,16 +10,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vae_runner.datasets.stored import INDEX, PIXELS
+from vae_runner.datasets.store.stored_rows import INDEX, PIXELS
 from vae_runner.files import locked, read_json
 
-__all__ = ["Stored", "list_stores", "remove_store"]
+__all__ = ["PreparedStore", "list_stores", "remove_store"]
 
 _DAY = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
-class Stored:
+class PreparedStore:
     """One store. `images` and `source`, the folder or zip they came from, are None where it was not finished."""
 
     path: Path
@@ -34,13 +34,13 @@ class Stored:
         return max(time.time() - self.used, 0) / _DAY
 
 
-def list_stores(cache: Path) -> list[Stored]:
+def list_stores(cache: Path) -> list[PreparedStore]:
     """Those in the folder, the one used last first."""
     found = [_look(path) for path in cache.glob("images-*") if path.is_dir()]
     return sorted(found, key=lambda stored: -stored.used)
 
 
-def remove_store(stored: Stored) -> bool:
+def remove_store(stored: PreparedStore) -> bool:
     """Remove it from the disk; returns False where a process prepares or reads it."""
     name = stored.path.name.removesuffix(".part")
     with contextlib.ExitStack() as stack:
@@ -53,10 +53,10 @@ def remove_store(stored: Stored) -> bool:
     return True
 
 
-def _look(path: Path) -> Stored:
+def _look(path: Path) -> PreparedStore:
     index = read_json(path / INDEX)
     files = [file.stat() for file in path.iterdir()]
     key = path.name.removeprefix("images-").removesuffix(".part")
     size = sum(512 * file.st_blocks for file in files)
     used = max((file.st_mtime for file in files), default=path.stat().st_mtime)
-    return Stored(path, key, size, index.get("count"), used, index.get("source"))
+    return PreparedStore(path, key, size, index.get("count"), used, index.get("source"))

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_runner.datasets.depth import Levels, Look, eight_bits
-from vae_runner.datasets.folder import Channels, Count, SimpleImageFolder, Size, Transform
-from vae_runner.datasets.imaging import Decoding, Fit, as_channels, readable
-from vae_runner.datasets.layouts import compare_count, hq_photos, take_photos
-from vae_runner.datasets.listing import Entry, open_regular
+from vae_runner.datasets.photos.image_folder import Channels, Count, SimpleImageFolder, Size, Transform
+from vae_runner.datasets.photos.layouts import compare_count, hq_photos, take_photos
+from vae_runner.datasets.reading.depth import Levels, Look, eight_bits
+from vae_runner.datasets.reading.imaging import Decoding, Fit, as_channels, readable
+from vae_runner.datasets.reading.listing import Entry, open_regular
 from vae_runner.signature import enforced
 
 __all__ = ["COUNT", "CelebA_HQ"]

@@ -4,10 +4,10 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from vae_runner.datasets.contents import Depths
-from vae_runner.datasets.layouts import describe_folders, folders_of
-from vae_runner.datasets.listing import Entry, describe_others
-from vae_runner.datasets.source import Source
+from vae_runner.datasets.photos.contents import Depths
+from vae_runner.datasets.photos.layouts import describe_folders, folders_of
+from vae_runner.datasets.reading.listing import Entry, describe_others
+from vae_runner.datasets.reading.source import Source
 
 __all__ = ["describe_levels", "is_dark", "remarks_on_files", "remarks_on_levels"]
 

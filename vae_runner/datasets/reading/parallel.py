@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_runner.datasets.imaging import UnreadableImage
+from vae_runner.datasets.reading.imaging import UnreadableImage
 from vae_runner.errors import UserError
 
 __all__ = ["attempt_all", "cores", "decode_all", "memory_bytes", "sha256", "usable_cores"]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from vae_runner.datasets.listing import (
+from vae_runner.datasets.reading.listing import (
     Entry,
     count_other,
     describe_others,

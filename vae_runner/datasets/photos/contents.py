@@ -25,11 +25,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_runner.datasets.depth import FLAT, Depth
-from vae_runner.datasets.imaging import readable
-from vae_runner.datasets.listing import Entry, open_regular
-from vae_runner.datasets.pixels import attempt_all
-from vae_runner.datasets.source import Source, ZipSource
+from vae_runner.datasets.reading.depth import FLAT, Depth
+from vae_runner.datasets.reading.imaging import readable
+from vae_runner.datasets.reading.listing import Entry, open_regular
+from vae_runner.datasets.reading.parallel import attempt_all
+from vae_runner.datasets.reading.source import Source, ZipSource
 from vae_runner.errors import RunError
 from vae_runner.files import write_atomically
 

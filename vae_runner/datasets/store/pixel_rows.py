@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_runner.datasets.pixels import sha256
+from vae_runner.datasets.reading.parallel import sha256
 
 __all__ = ["HostRows", "MemoryRows", "Rows", "fits"]
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vae_runner.datasets.listing import Entry, printable
-from vae_runner.datasets.source import Source, ZipSource
+from vae_runner.datasets.reading.listing import Entry, printable
+from vae_runner.datasets.reading.source import Source, ZipSource
 from vae_runner.errors import UserError
 
 __all__ = ["LIST_NAMES", "find_list", "read_list", "stem"]

@@ -14,8 +14,10 @@ import pytest
 import torch
 from photos import write_noise, write_photos
 
-from vae_runner.datasets import SimpleImageFolder, folder, store
-from vae_runner.datasets.stored import BLOCK
+from vae_runner.datasets import SimpleImageFolder
+from vae_runner.datasets.photos import image_folder
+from vae_runner.datasets.store import preparation
+from vae_runner.datasets.store.stored_rows import BLOCK
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import aside
 from vae_runner.signature import fault, parameters
@@ -41,8 +43,8 @@ def make(noise: Path, tmp_path: Path) -> Callable[..., SimpleImageFolder]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded so far."""
     names: list[str] = []
-    decode = folder.Recipe.decode
-    monkeypatch.setattr(folder.Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
+    decode = image_folder.Recipe.decode
+    monkeypatch.setattr(image_folder.Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
     return names
 
 
@@ -91,7 +93,7 @@ def test_pixels_made_in_another_way_have_another_store(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, decoded: list[str], tmp_path: Path
 ) -> None:
     make().gather(EVERY)
-    monkeypatch.setattr(folder, "VERSION", folder.VERSION + 1)
+    monkeypatch.setattr(image_folder, "VERSION", image_folder.VERSION + 1)
     make().gather(EVERY)
     assert len(decoded) == 2 * COUNT
     assert len(stores(tmp_path)) == 2
@@ -258,14 +260,15 @@ def test_a_store_damaged_as_a_whole_is_made_again(
 PREPARE = """
 import sys, time
 import torch
-from vae_runner.datasets import SimpleImageFolder, folder
-decode = folder.Recipe.decode
+from vae_runner.datasets import SimpleImageFolder
+from vae_runner.datasets.photos import image_folder
+decode = image_folder.Recipe.decode
 def slow(*args):
     time.sleep(float(sys.argv[3]))
     with open(sys.argv[4], "a") as file:
         file.write(args[2] + "\\n")
     return decode(*args)
-folder.Recipe.decode = slow
+image_folder.Recipe.decode = slow
 data = SimpleImageFolder(sys.argv[1], image_size=8, cache_dir=sys.argv[2])
 print(data.gather(torch.arange(len(data))).sum().item())
 """
@@ -310,7 +313,7 @@ def test_what_a_kill_left_is_believed_only_with_its_checksum(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(store._Preparation, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(preparation._Preparation, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             make().gather(EVERY)
     pixels = stores(tmp_path)[0] / "pixels.u8"
@@ -357,7 +360,7 @@ def test_a_full_disk_is_one_line_and_nothing_counts_as_done(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.os, call, full)
+        patch.setattr(preparation.os, call, full)
         with pytest.raises(RunError) as caught:
             make().gather(EVERY)
     assert str(caught.value) == (
@@ -372,7 +375,7 @@ def test_a_full_disk_is_one_line_and_nothing_counts_as_done(
 def test_a_store_that_would_not_fit_is_refused_before_a_file_is_read(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, decoded: list[str]
 ) -> None:
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, COUNT * 3 * 49))
+    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, COUNT * 3 * 49))
     with pytest.raises(
         UserError, match=r"images 3x8x8 take 0.0 GB, and .* dataset.image_size=7 would fit, or set data"
     ):
@@ -417,7 +420,7 @@ def test_bad_files_are_left_out_of_a_store_and_tried_again_where_they_may_return
 def test_a_permission_given_later_is_noticed(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened = folder.SimpleImageFolder._pixels
+    opened = image_folder.SimpleImageFolder._pixels
 
     def refused(self: Any, file: Any, entry: Any, look: Any) -> np.ndarray:
         if entry.name == "0007.png":
@@ -425,7 +428,7 @@ def test_a_permission_given_later_is_noticed(
         return opened(self, file, entry, look)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder.SimpleImageFolder, "_pixels", refused)
+        patch.setattr(image_folder.SimpleImageFolder, "_pixels", refused)
         assert make(skip_bad=True).skipped["0007.png"].endswith("Permission denied")
     assert torch.equal(make().gather(EVERY), expected())
 
