@@ -59,14 +59,10 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         raise UserError("\n".join(faults))
     check_folder_name()
     if request.is_for_hydra_alone:
-        try:
-            for name, _ in request.stray:
-                raise UserError(f"no option called '{name}' (see vae-train --hydra-help)")
+        for name, _ in request.stray:
+            raise UserError(f"no option called '{name}' (see vae-train --hydra-help)")
+        with hydras_complaints():  # it is asked of Hydra alone
             hydra_main([*request.overrides, *request.flag_arguments()])
-        except UserError:
-            raise
-        except Exception as error:  # it is asked of Hydra alone, which says what is wrong with it
-            raise _in_hydra(error) from error
         return 0
     from vae_runner.cli.precheck import composer, precheck
 
