@@ -230,7 +230,10 @@ def test_the_style_sheet_has_its_colours_from_the_palette() -> None:
     assert set(PAGE_DARK) == set(PAGE_LIGHT) - {"picture"}
 
 
-@pytest.mark.parametrize("room", ["drawing", "visualisation", "runs", "report"])
+CIRCULAR = {"datasets", "distributions"}  # to become none
+
+
+@pytest.mark.parametrize("room", sorted({module_of(file) for file in FILES if file.parent != PACKAGE} - CIRCULAR))
 def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
     files = sorted((PACKAGE / room).rglob("*.py"))
     names = {dotted(file) for file in files}
