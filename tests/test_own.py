@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.datasets import SplitConfig, TorchImages, dSprites, split
-from vae_runner.datasets.own import OwnImages, completed
+from vae_runner.datasets.completion import CompletedImages, completed
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import needs_trust
 from vae_runner.paths import make_importable
@@ -86,7 +86,7 @@ def test_what_a_data_set_has_of_its_own_counts() -> None:
             return Known(7)
 
     data = completed(Known())
-    assert isinstance(data, OwnImages)
+    assert isinstance(data, CompletedImages)
     assert (data.image_shape, data.showcase(), data.fingerprint()) == ((1, 16, 16), [5], "mine")
     assert data.provenance == {"source": "Known", "class": data.provenance["class"], "pixels": 256}
     assert torch.equal(data.factors(torch.arange(3))["index"], torch.arange(3))

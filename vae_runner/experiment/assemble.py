@@ -25,7 +25,7 @@ from vae_runner.callbacks import (
     Writer,
 )
 from vae_runner.corruption import Clean, Corruption
-from vae_runner.datasets.own import completed
+from vae_runner.datasets.completion import completed
 from vae_runner.datasets.split import ImageData, SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 import torch
 from torch import Tensor
 
-from vae_runner.datasets.own import completed
+from vae_runner.datasets.completion import completed
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
 from vae_runner.signature import Limit, enforced, positive

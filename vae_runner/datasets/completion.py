@@ -25,7 +25,7 @@ from vae_runner.datasets.torch_images import TorchImages
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
 
-__all__ = ["OwnImages", "completed"]
+__all__ = ["CompletedImages", "completed"]
 
 OPTIONAL = ("image_shape", "to", "provenance", "fingerprint", "showcase")
 METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "limited", "expect")
@@ -47,10 +47,10 @@ def completed(data: Any) -> Any:
     if problems := _problems(data):
         raise UserError("\n".join(problems))
     is_whole = all(hasattr(data, name) for name in OPTIONAL) and type(data.image_shape) is tuple
-    return data if is_whole and "source" in data.provenance else OwnImages(data)
+    return data if is_whole and "source" in data.provenance else CompletedImages(data)
 
 
-class OwnImages:
+class CompletedImages:
     """A data set with `gather` and a length; what else it has counts, and what it lacks is made up for.
 
     All other attributes are those of the data set itself.
@@ -104,7 +104,7 @@ class OwnImages:
         images = self.data.gather(indices.cpu() if self.on_host else indices)
         return images.to(self._device, non_blocking=True) if isinstance(images, Tensor) else images
 
-    def to(self, device: torch.device | str) -> "OwnImages":
+    def to(self, device: torch.device | str) -> "CompletedImages":
         self._device = torch.device(device)
         if hasattr(self.data, "to"):
             moved = self.data.to(device)
