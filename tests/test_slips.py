@@ -117,12 +117,12 @@ def run(arguments: list[str]) -> int | None:
 
 def judged(code: int | None, output: str, errors: str, left: list[str], took: float) -> str:
     """What is wrong with how a command line was answered."""
-    if took > SECONDS:
-        return f"took {took:.1f} s"
     if BARE.search(output + errors):
         return "a bare exception"
     if code == 0 or code is None:
         return ""
+    if took > SECONDS:
+        return f"took {took:.1f} s"
     if code != 2 or not all(LINE.fullmatch(text) and len(text) < 1000 for text in errors.splitlines()):
         return "not told in lines"
     return f"left {left}" if left else ""
