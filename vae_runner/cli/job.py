@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
     from vae_runner.runs.folder import RunFolder
 
-__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_complaints", "hydras_refusals", "path_value"]
-__all__ += ["say", "sweep_report", "task"]
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_refusals", "path_value", "say", "sweep_report"]
+__all__ += ["task"]
 
 log = logging.getLogger(__name__)
 
@@ -107,26 +107,19 @@ def _notes(cfg: DictConfig) -> dict[str, str]:
 
 @contextlib.contextmanager
 def hydras_refusals(path: Path) -> Iterator[None]:
-    """What the system refuses to Hydra inside is said in one line, of `path` where Hydra does not say of what."""
+    """What the system refuses to Hydra inside is said in one line, of `path` where Hydra does not say of what; and what
+    Hydra itself refuses too, as the mistake in the request that it is. Jobs keep their own errors from it.
+    """
+    from vae_runner.cli.composer import one_line
+
     try:
         yield
+    except (UserError, RunError):
+        raise
     except OSError as error:
         with refusals_told(Path(error.filename or path)):
             raise
-
-
-@contextlib.contextmanager
-def hydras_complaints() -> Iterator[None]:
-    """What Hydra says inside, where it cannot do what was asked, is a `UserError` of one line; what is told in other
-    words stays as it is.
-    """
-    try:
-        yield
-    except (UserError, RunError, OSError):
-        raise
     except Exception as error:
-        from vae_runner.cli.composer import one_line
-
         raise UserError(one_line(error)) from error
 
 

@@ -20,7 +20,6 @@ from vae_runner.cli.job import (
     SUFFIX,
     goes_on_by,
     hydra_main,
-    hydras_complaints,
     hydras_refusals,
     path_value,
     say,
@@ -61,7 +60,7 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
     if request.is_for_hydra_alone:
         for name, _ in request.stray:
             raise UserError(f"no option called '{name}' (see vae-train --hydra-help)")
-        with hydras_complaints():  # it is asked of Hydra alone
+        with hydras_refusals(Path.cwd()):  # it is asked of Hydra alone
             hydra_main([*request.overrides, *request.flag_arguments()])
         return 0
     from vae_runner.cli.precheck import composer, precheck
@@ -109,7 +108,7 @@ def _single(request: Request, cfg: DictConfig) -> int:
     with made_only_for(made), folder.claim(resuming=False):
         judge_place("hydra.run.dir", path)  # as it is now that nobody else has it
         try:
-            with hydras_refusals(path), hydras_complaints():
+            with hydras_refusals(path):
                 hydra_main(arguments, job)  # what the job raises is kept
             for failure in failures:
                 raise failure

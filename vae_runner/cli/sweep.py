@@ -20,7 +20,6 @@ from vae_runner.cli.job import (
     COMMAND,
     SUFFIX,
     hydra_main,
-    hydras_complaints,
     hydras_refusals,
     path_value,
     say,
@@ -59,9 +58,8 @@ def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
             raise
         link_sweep(folder)
         try:
-            with hydras_complaints():
-                hydra_main(arguments)
-        except UserError:
+            hydra_main(arguments)
+        except Exception:
             if not any(folder.glob("*/*")):  # no job was begun: nothing is left behind
                 _discard(folder)
             raise
