@@ -194,7 +194,7 @@ def test_a_schedule_of_the_temperature_must_stay_positive(compose: Callable[...,
     chosen = ["schedule@distribution.temperature=linear", "distribution.temperature.start=1"]
     chosen += ["distribution.temperature.end=0", "distribution.temperature.steps=2"]
     _, problems = check(compose("dataset=toy", "distribution=categorical", *chosen))
-    assert problems == ["distribution.temperature must be positive, but its schedule comes to 0"]
+    assert problems == ["distribution.temperature.end must be positive, got 0"]
 
 
 def test_the_preset_is_the_paper_s(compose: Callable[..., DictConfig]) -> None:
