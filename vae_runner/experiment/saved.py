@@ -19,7 +19,8 @@ from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
 from vae_runner.commands import shown
 from vae_runner.corruption import Corruption
-from vae_runner.datasets.split import ImageData, Subset
+from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.split import Subset
 from vae_runner.engine import choose_device
 from vae_runner.engine.fitting import load_weights
 from vae_runner.errors import UserError

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.photos.contents import Contents
 from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.reading.depth import FLAT, Depth, Levels, Look
@@ -52,14 +53,13 @@ Size = Annotated[int, positive, Limit("must be at most 4096", lambda value: valu
 Channels = Annotated[int, Limit("must be 1 or 3", lambda value: value in (1, 3))]
 Transform = Callable[[Image.Image], Any]
 
-_SHOWN = 4  # images of the showcase
 _NAMED = 10  # unreadable files named in the log
 
 logger = logging.getLogger("vae_runner")
 
 
 @enforced
-class SimpleImageFolder(Dataset[tuple[Any, Any]]):
+class SimpleImageFolder(ImageData, Dataset[tuple[Any, Any]]):
     """All images under a folder; item i is (image, image): the transformed one twice, or with a target of its own.
 
     Args:
@@ -183,6 +183,11 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         """Whether the pixels are read, or decoded, on the host, batch by batch."""
         return isinstance(self._prepared(), HostRows)
 
+    @property
+    def reads_ahead(self) -> bool:
+        """`expect` is of use."""
+        return True
+
     def limited(self, count: int, seed: int) -> "SimpleImageFolder":
         """The set of `count` of the files, chosen by `seed`; of the others nothing is read."""
         if count >= len(self.entries):
@@ -191,10 +196,6 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         few = copy.copy(self)
         few.entries, few._rows = [self.entries[position] for position in chosen], None
         return few
-
-    def showcase(self) -> list[int]:
-        """Indices of four images for pictures, from the first to the last."""
-        return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
 
     def fingerprint(self) -> str:
         """A hash of the pixels that `gather` reads; without a store, of what their files contain."""
