@@ -14,7 +14,7 @@ from PIL import Image
 from test_doctor import Told, vae_data
 
 from vae_runner.datasets import CelebA_HQ, SimpleImageFolder
-from vae_runner.datasets.photos import contents, image_folder
+from vae_runner.datasets.photos import contents, photo_files
 from vae_runner.datasets.reading.depth import Depth, eight_bits
 from vae_runner.datasets.reading.imaging import Recipe, load_image
 from vae_runner.engine import Engine
@@ -173,7 +173,7 @@ def test_what_an_earlier_start_has_seen_is_told_without_reading_it_again(
     given = {"image_size": 16, "cache_dir": tmp_path / "cache", "store": False}
     dark(tmp_path / "x")
     SimpleImageFolder(tmp_path / "x", **given).fingerprint()
-    monkeypatch.setattr(image_folder, "look_into", lambda file, levels, look: None if look is None else 1 / 0)
+    monkeypatch.setattr(photo_files, "look_into", lambda file, levels, look: None if look is None else 1 / 0)
     SimpleImageFolder(tmp_path / "x", **given).fingerprint()
     assert caplog.messages == [LINE, LINE]
 

@@ -190,16 +190,10 @@ class Grid(FactoredImages):
 class Backwards(Grid):
     """Of the complete grid, the images of odd indices, the last one first."""
 
-    kept = torch.arange(239, 0, -2)
-
-    def grid_indices(self, indices: Tensor) -> Tensor:
-        return self.kept[indices]
-
-    def positions(self, grid_indices: Tensor) -> Tensor:
-        return (239 - grid_indices) // 2
+    listed = torch.arange(239, 0, -2)
 
     def gather(self, indices: Tensor) -> Tensor:
-        return super().gather(self.kept[indices])
+        return super().gather(self.listed[indices])
 
 
 @pytest.mark.parametrize("data", [Grid(), Backwards()])
@@ -209,6 +203,14 @@ def test_images_and_factors_of_a_set_agree(data: Grid) -> None:
     known = data.factors(data.positions(wanted))
     assert all(torch.equal(known[name], of_grid) for name, of_grid in GRID.quantities(wanted).items())
     assert data.factor_classes == {"shape": ("cube", "ball", "cone")}
+
+
+def test_the_positions_of_a_list_are_those_of_its_images() -> None:
+    data = Backwards()
+    assert data.positions(torch.tensor([239, 1, 77])).tolist() == [0, 119, 81]
+    assert data.grid_indices(torch.tensor([0, 119, 81])).tolist() == [239, 1, 77]
+    with pytest.raises(IndexError, match="there is no image of colour 0, shape 0, size 0, turn 1, hue 2"):
+        data.images(torch.tensor([1, 6]))
 
 
 def test_every_pair_of_factors_can_be_the_one_that_changes() -> None:

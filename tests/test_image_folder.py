@@ -18,7 +18,7 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import Compose, InterpolationMode, functional, transforms
 
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder, dSprites, make_dataset
-from vae_runner.datasets.photos import image_folder
+from vae_runner.datasets.reading.imaging import Recipe
 from vae_runner.datasets.split import Subset
 from vae_runner.datasets.store.pixel_rows import MemoryRows
 from vae_runner.engine import Engine
@@ -130,8 +130,8 @@ def test_gather_of_lossless_squares_is_exact(tmp_path: Path) -> None:
 
 def test_files_are_read_at_the_first_gather_and_only_then(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    decode = image_folder.Recipe.decode
-    monkeypatch.setattr(image_folder.Recipe, "decode", lambda *args: read.append(args[2]) or decode(*args))
+    decode = Recipe.decode
+    monkeypatch.setattr(Recipe, "decode", lambda *args: read.append(args[2]) or decode(*args))
     data = SimpleImageFolder(photos, image_size=8)
     assert (len(data), len(data.showcase()), data.provenance["count"], read) == (12, 4, 12, [])
     first = data.gather(torch.arange(12))

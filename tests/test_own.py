@@ -15,6 +15,7 @@ from torch import Tensor
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.datasets import SplitConfig, TorchImages, dSprites, split
 from vae_runner.datasets.completion import CompletedImages, completed
+from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import needs_trust
 from vae_runner.paths import make_importable
@@ -91,7 +92,88 @@ def test_what_a_data_set_has_of_its_own_counts() -> None:
     assert data.provenance == {"source": "Known", "class": data.provenance["class"], "pixels": 256}
     assert torch.equal(data.factors(torch.arange(3))["index"], torch.arange(3))
     assert len(data.to("cpu")) == 7  # one that returns another, as tensors do, is gone on with
-    assert not hasattr(completed(Least()), "factors")
+    assert completed(Least()).factors(torch.arange(3)) == {}
+
+
+GRID = FactorGrid([Factor("row", (0, 1, 2), is_category=True, labels=("a", "b", "c")), Factor("place", (0, 1))])
+
+
+class Gridded(Least, FactoredImages):
+    """Every combination of a row and a place."""
+
+    grid = GRID
+
+    def __init__(self, count: int = 6) -> None:
+        super().__init__(count)
+
+
+class Listed(Gridded):
+    """Two of them, the last one first."""
+
+    listed = torch.tensor([5, 2])
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+@pytest.mark.parametrize(("data", "indices"), [(Gridded(), [0, 1, 2, 3, 4, 5]), (Listed(), [5, 2])])
+def test_the_factors_of_a_set_of_ones_own_are_those_of_its_grid(data: Gridded, indices: list[int]) -> None:
+    train, held = split(data, SplitConfig(validation=1))  # type: ignore[arg-type]
+    known, every = train.data, torch.arange(len(data))
+    assert known.grid is GRID
+    assert known.grid_indices(every).tolist() == indices
+    assert known.factors(every)["row"].tolist() == [index // 2 for index in indices]
+    assert known.factors(every)["place"].tolist() == [index % 2 for index in indices]
+    assert known.factor_classes == {"row": ("a", "b", "c")}
+    assert torch.equal(known.images(torch.tensor(indices)), known.gather(every))
+    assert len(held) == 1
+
+
+def test_a_grid_alone_says_what_pictures_read() -> None:
+    data = Least(6)
+    data.grid = GRID  # type: ignore[attr-defined]
+    assert completed(data).factors(torch.tensor([5]))["place"].tolist() == [1.0]
+    assert completed(Least()).grid is None
+    assert completed(Least()).factor_classes == {}
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"grid": [3, 2]}, r"grid must be a FactorGrid, got \[3, 2\]"),
+        ({}, "grid must be a FactorGrid, and is missing"),
+        ({"grid": GRID}, "grid has 6 combinations, and the set 300 images: listed, .* says which"),
+        ({"grid": GRID, "listed": torch.arange(6)}, "listed must be the index in the grid of each of its 300 images"),
+        ({"grid": GRID, "listed": torch.arange(300)}, "listed must be from 0 to 5, got 0 to 299"),
+    ],
+)
+def test_a_grid_that_the_images_cannot_be_of_is_refused(members: dict[str, Any], message: str) -> None:
+    kind = type("Wrong", (Least, FactoredImages), members)
+    with pytest.raises(UserError, match=f"Wrong: {message}"):
+        completed(kind())
+
+
+def test_the_abilities_of_a_set_of_ones_own_are_used() -> None:
+    expected: list[int] = []
+
+    class Able(Least):
+        on_host = True
+
+        def own_split(self) -> tuple[Tensor, Tensor]:
+            return torch.tensor([4, 1]), torch.tensor([3])
+
+        def limited(self, count: int, seed: int) -> "Able":
+            return Able(count)
+
+        def expect(self, indices: Tensor) -> None:
+            expected.extend(indices.tolist())
+
+    train, held = split(Able(), SplitConfig(limit=5))  # type: ignore[arg-type]
+    assert (train.indices.tolist(), held.indices.tolist(), len(train.data)) == ([1, 4], [3], 5)
+    train.expect(torch.tensor([1, 0]))
+    assert expected == [4, 1]
+    assert (train.data.on_host, completed(Least()).reads_ahead) == (True, False)
+    assert completed(Least()).own_split() is None
 
 
 def test_a_complete_set_is_taken_as_it_is(cache: Path) -> None:

@@ -16,6 +16,7 @@ from photos import write_noise, write_photos
 
 from vae_runner.datasets import SimpleImageFolder
 from vae_runner.datasets.photos import image_folder
+from vae_runner.datasets.reading.imaging import Recipe
 from vae_runner.datasets.store import preparation
 from vae_runner.datasets.store.stored_rows import BLOCK
 from vae_runner.errors import RunError, UserError
@@ -43,8 +44,8 @@ def make(noise: Path, tmp_path: Path) -> Callable[..., SimpleImageFolder]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded so far."""
     names: list[str] = []
-    decode = image_folder.Recipe.decode
-    monkeypatch.setattr(image_folder.Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
+    decode = Recipe.decode
+    monkeypatch.setattr(Recipe, "decode", lambda *args: names.append(args[2]) or decode(*args))
     return names
 
 
@@ -261,14 +262,14 @@ PREPARE = """
 import sys, time
 import torch
 from vae_runner.datasets import SimpleImageFolder
-from vae_runner.datasets.photos import image_folder
-decode = image_folder.Recipe.decode
+from vae_runner.datasets.reading.imaging import Recipe
+decode = Recipe.decode
 def slow(*args):
     time.sleep(float(sys.argv[3]))
     with open(sys.argv[4], "a") as file:
         file.write(args[2] + "\\n")
     return decode(*args)
-image_folder.Recipe.decode = slow
+Recipe.decode = slow
 data = SimpleImageFolder(sys.argv[1], image_size=8, cache_dir=sys.argv[2])
 print(data.gather(torch.arange(len(data))).sum().item())
 """

@@ -255,6 +255,9 @@ def test_a_walker_of_ones_own_that_is_too_large_ends_the_run_in_one_line(experim
 class Numbered:
     """Image i is the number i; 3, 5 and 8 are its showcase."""
 
+    def factors(self, indices: Tensor) -> dict[str, Tensor]:
+        return {}
+
     def showcase(self) -> list[int]:
         return [8, 3, 5]
 
@@ -264,7 +267,7 @@ class Numbered:
 
 class Known(Numbered):
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
-        return {}
+        return {"number": indices}
 
 
 HELD = torch.tensor([0, 3, 4, 8, 9, 11])

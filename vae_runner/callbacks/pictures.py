@@ -14,7 +14,7 @@ from vae_runner.auto_encoder import VAE, Sample, evaluating
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.corruption import Corruption
-from vae_runner.datasets.split import Subset, factors_of
+from vae_runner.datasets.split import Subset
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.randomness import isolated, permutation, seed_for
@@ -159,7 +159,7 @@ def picture_state(
     indices = _picture_indices(subset, BATCH)
     images = subset.data.gather(indices)
     state = _Forward({X: images, Y_TRUE: images, MODEL: model, STEP: step, DEVICE: device})
-    state[FACTORS] = factors_of(subset.data, indices)
+    state[FACTORS] = subset.data.factors(indices)
     with evaluating(model), isolated(0, device):
         state.sample = model.encode(images, state)
     state[POSTERIORS] = tuple(state[posterior_key(space)] for space in range(len(model.latent_dims)))
@@ -232,7 +232,9 @@ def picture_images(subset: Subset, count: int) -> Tensor:
 
 def _picture_indices(subset: Subset, count: int) -> Tensor:
     showcase = torch.tensor(subset.data.showcase(), dtype=torch.int64, device=subset.indices.device)
-    if not hasattr(subset.data, "factors"):  # of one that was trained on, a validation picture would show too much
+    if not (
+        len(showcase) and subset.data.factors(showcase)
+    ):  # of one that was trained on, a validation picture would show too much
         showcase = showcase[torch.isin(showcase, subset.indices)]
     chosen = permutation(len(subset), seed_for(0, "pictures"))[: count + len(showcase)]
     others = subset.indices[chosen.to(subset.indices.device)]

@@ -92,7 +92,7 @@ def _check(rest: list[str]) -> int:
     found = examine(data)
     for line in found.describe(data):
         to_stdout(line)
-    return 1 if found.refused or (found.bad and not data.skip_bad) else 0
+    return 1 if found.refused or (found.bad and not data.settings.skip_bad) else 0
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ and is taken as `TorchImages`.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vae_runner.datasets.base import ImageData, spread
+from vae_runner.datasets.factors import FactoredImages, FactorGrid
 from vae_runner.datasets.torch_images import TorchImages
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
@@ -31,7 +33,6 @@ OPTIONAL = ("image_shape", "to", "provenance", "fingerprint", "showcase")
 METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "limited", "expect")
 BATCH = 64  # images gathered at a time
 HASHED = 256  # images that tell one set from another
-SHOWN = 4  # images of the showcase
 
 
 def completed(data: Any) -> Any:
@@ -39,18 +40,17 @@ def completed(data: Any) -> Any:
 
     Raises `UserError` with a line for all that it lacks, and one for each thing of another kind than it must be.
     """
-    kinds = type(data).__mro__
-    if any(kind.__module__.partition(".")[0] == "vae_runner" for kind in kinds):
+    ours = [kind for kind in type(data).__mro__ if kind.__module__.partition(".")[0] == "vae_runner"]
+    if set(ours) - {FactoredImages}:
         return data
     if not hasattr(data, "gather") and hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         return TorchImages(data)
     if problems := _problems(data):
         raise UserError("\n".join(problems))
-    is_whole = all(hasattr(data, name) for name in OPTIONAL) and type(data.image_shape) is tuple
-    return data if is_whole and "source" in data.provenance else CompletedImages(data)
+    return CompletedImages(data)
 
 
-class CompletedImages:
+class CompletedImages(FactoredImages, ImageData):
     """A data set with `gather` and a length; what else it has counts, and what it lacks is made up for.
 
     All other attributes are those of the data set itself.
@@ -93,7 +93,11 @@ class CompletedImages:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return {"source": type(self.data).__name__, "class": _name(self.data), **getattr(self.data, "provenance", {})}
+        given = dict(getattr(self.data, "provenance", {}))
+        is_whole = all(hasattr(self.data, name) for name in OPTIONAL) and type(self.data.image_shape) is tuple
+        if is_whole and "source" in given:  # it says all that it wants to
+            return given
+        return {"source": type(self.data).__name__, "class": _name(self.data), **given}
 
     @property
     def on_host(self) -> bool:
@@ -111,6 +115,17 @@ class CompletedImages:
             self.data = self.data if moved is None else moved
         return self
 
+    @property
+    def reads_ahead(self) -> bool:
+        return hasattr(self.data, "expect")
+
+    def expect(self, indices: Tensor) -> None:
+        if self.reads_ahead:
+            self.data.expect(indices)
+
+    def own_split(self) -> tuple[Tensor, Tensor] | None:
+        return self.data.own_split() if hasattr(self.data, "own_split") else None
+
     def limited(self, count: int, seed: int) -> Any:
         """As the data set does it; one that has no such method is read for its chosen images alone in any case."""
         return completed(self.data.limited(count, seed)) if hasattr(self.data, "limited") else self
@@ -118,22 +133,36 @@ class CompletedImages:
     def showcase(self) -> list[int]:
         if hasattr(self.data, "showcase"):
             return [int(index) for index in self.data.showcase()]
-        return _spread(len(self), SHOWN)
+        return super().showcase()
 
     def fingerprint(self) -> str:
         if hasattr(self.data, "fingerprint"):
             return str(self.data.fingerprint())
         digest = hashlib.sha256(repr((len(self), self.image_shape)).encode())
         with isolated(0, self._device):
-            for part in torch.tensor(_spread(len(self), HASHED)).split(BATCH):
+            for part in torch.tensor(spread(len(self), HASHED)).split(BATCH):
                 levels = (self.gather(part.to("cpu" if self.on_host else self._device)) * 65535).round()  # as k/255 is
                 digest.update(levels.to("cpu", torch.int32).contiguous().numpy())
         return digest.hexdigest()
 
+    @property
+    def grid(self) -> FactorGrid | None:  # type: ignore[override]
+        return getattr(self.data, "grid", None)
 
-def _spread(size: int, count: int) -> list[int]:
-    """At most `count` indices, from the first to the last."""
-    return sorted({round(step * (size - 1) / (count - 1)) for step in range(count)}) if size else []
+    @property
+    def listed(self) -> Tensor | None:  # type: ignore[override]
+        return getattr(self.data, "listed", None)
+
+    def factors(self, indices: Tensor) -> dict[str, Tensor]:
+        if hasattr(self.data, "factors"):
+            return self.data.factors(indices)
+        return {} if self.grid is None else super().factors(indices)
+
+    @property
+    def factor_classes(self) -> Mapping[str, Sequence[str]]:
+        if hasattr(self.data, "factor_classes"):
+            return self.data.factor_classes
+        return {} if self.grid is None else super().factor_classes
 
 
 def _name(data: Any) -> str:
@@ -154,12 +183,31 @@ def _problems(data: Any) -> list[str]:
     kinds: dict[str, tuple[Callable[[Any], bool], str]] = {
         "image_shape": (_is_shape, "(channels, height, width)"),
         "provenance": (_is_plain, "a dict of numbers, texts and lists"),
+        "grid": (lambda grid: isinstance(grid, FactorGrid), "a FactorGrid"),
     }
     for member, (fits, words) in kinds.items():
         if hasattr(data, member) and not fits(value := getattr(data, member)):
             got = "a method: make it a property" if callable(value) else repr(value)
             problems.append(f"{name}: {member} must be {words}, got {got}")
-    return problems
+    return problems or [f"{name}: {problem}" for problem in _problems_of_grid(data)]
+
+
+def _problems_of_grid(data: Any) -> Iterator[str]:
+    """A line where the images of the set cannot be those of its grid."""
+    grid, listed = getattr(data, "grid", None), getattr(data, "listed", None)
+    if grid is None:
+        if isinstance(data, FactoredImages):
+            yield "grid must be a FactorGrid, and is missing"
+    elif listed is not None:
+        if tuple(getattr(listed, "shape", ())) != (len(data),) or getattr(listed, "dtype", None) != torch.int64:
+            yield f"listed must be the index in the grid of each of its {len(data):,} images, (N,) int64"
+        elif len(data) and not 0 <= listed.min() <= listed.max() < len(grid):
+            yield f"listed must be from 0 to {len(grid) - 1}, got {listed.min()} to {listed.max()}"
+    elif len(data) != len(grid):
+        yield (
+            f"grid has {len(grid):,} combinations, and the set {len(data):,} images: listed, (N,) int64, says which of "
+            "them each image is"
+        )
 
 
 def _is_absent() -> None:

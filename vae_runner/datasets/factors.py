@@ -15,6 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -200,11 +201,14 @@ class FactorGrid:
 class FactoredImages(ABC):
     """A data set that knows the factors of its images. This is all that pictures, pairs and scores read of them.
 
-    A set of a complete grid has the images in its order, and states its `grid`. One that has a list of images, with
-    some combinations left out or in another order, overrides `grid_indices` and `positions` too.
+    Attributes:
+        grid: the factors and all their combinations.
+        listed: the index in the grid of each image of the set, (N,) int64, where these are a list, with some of the
+            combinations left out or in another order; None: the set has all images, in the order of the grid.
     """
 
     grid: FactorGrid
+    listed: Tensor | None = None
 
     @abstractmethod
     def gather(self, indices: Tensor) -> Tensor:
@@ -212,11 +216,22 @@ class FactoredImages(ABC):
 
     def grid_indices(self, indices: Tensor) -> Tensor:
         """The index in the complete grid of each image, by its index in the set (B,)."""
-        return indices
+        return indices if self.listed is None else self.listed.to(indices.device)[indices]
 
     def positions(self, grid_indices: Tensor) -> Tensor:
-        """The index in the set of the image of each combination, by its index in the complete grid (B,)."""
-        return grid_indices
+        """The index in the set of the image of each combination, by its index in the complete grid (B,).
+
+        Raises `IndexError` naming a combination of which the set has no image.
+        """
+        if self.listed is None:
+            return grid_indices
+        ordered, order = self._ordered
+        found = torch.searchsorted(ordered, grid_indices.cpu()).clamp(max=len(ordered) - 1)
+        absent = grid_indices.cpu()[ordered[found] != grid_indices.cpu()]
+        if len(absent):
+            classes = zip(self.grid.names, self.grid.classes_of(absent[0]).tolist(), strict=True)
+            raise IndexError(f"there is no image of {', '.join(f'{name} {value}' for name, value in classes)}")
+        return order[found].to(grid_indices.device)
 
     def images(self, grid_indices: Tensor) -> Tensor:
         """The images of combinations, by their indices in the complete grid (B,): as `gather`."""
@@ -230,6 +245,12 @@ class FactoredImages(ABC):
     def factor_classes(self) -> Mapping[str, Sequence[str]]:
         """The names of the classes of each factor that has such."""
         return {factor.name: factor.labels for factor in self.grid.factors if factor.labels}
+
+    @cached_property
+    def _ordered(self) -> tuple[Tensor, Tensor]:
+        """The grid indices of the list, rising, and where each of them is in the list."""
+        assert self.listed is not None
+        return self.listed.cpu().sort(stable=True)
 
 
 def _values(factor: Factor, classes: Tensor) -> Tensor:

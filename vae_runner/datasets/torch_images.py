@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.reading.item import NoImageError, as_pixels, part_of
 from vae_runner.datasets.reading.parallel import memory_bytes, sha256
 from vae_runner.datasets.store.cache import cache_dir as cache_folder
@@ -35,12 +36,11 @@ from vae_runner.signature import enforced, non_negative
 
 __all__ = ["TorchImages"]
 
-_SHOWN = 4  # images of the showcase
 _TOGETHER = 32  # items that a process hands over at a time
 
 
 @enforced
-class TorchImages:
+class TorchImages(ImageData):
     """The images of `dataset`, which has a length and `dataset[index]`, an image or a tuple or dict with one in it.
 
     An image is a PIL image, gray or else RGB; a tensor (C, H, W) or (H, W); or an array (H, W, C) or (H, W). Where the
@@ -111,10 +111,6 @@ class TorchImages:
         if count < len(self):
             few._chosen = permutation(len(self), seed)[:count].sort().values.tolist()
         return few
-
-    def showcase(self) -> list[int]:
-        """Indices of four images for pictures, from the first to the last."""
-        return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
 
     def fingerprint(self) -> str:
         """A hash of all pixels."""

@@ -18,7 +18,8 @@ from vae_runner.auto_encoder import VAE, Sample, as_sample
 from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
 from vae_runner.corruption import Corruption
-from vae_runner.datasets.split import ImageData, Subset
+from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.split import Subset
 from vae_runner.engine import choose_device
 from vae_runner.engine.fitting import load_weights
 from vae_runner.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vae_runner.datasets.split import ImageData
+from vae_runner.datasets.base import ImageData
 from vae_runner.errors import UserError, in_words
 from vae_runner.experiment.chain import named
 from vae_runner.experiment.probe import images_problem

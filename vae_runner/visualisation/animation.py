@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vae_runner.auto_encoder import VAE, evaluating
-from vae_runner.datasets.split import ImageData
+from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.drawing.layout import check_size, most_frames
 from vae_runner.drawing.movie import Movie

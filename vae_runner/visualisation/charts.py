@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, evaluating
-from vae_runner.datasets.split import ImageData, factors_of
+from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.chart.canvas import Canvas
 from vae_runner.drawing.chart.figures import NARROW, Bar, bars, scatter
 from vae_runner.drawing.encoded import Drawing, Encoded
@@ -102,11 +102,11 @@ class LatentScatter(Picture):
         size = model.latent_dims[self.space_id or 0]
         if wrong := [dim for dim in self.dims or () if not 0 <= dim < size]:
             raise UserError(f"dims: {wrong[0]} is not one of the {size} latent dimensions, 0 to {size - 1}")
-        names = list(factors_of(data, torch.zeros(1, dtype=torch.int64)))
+        names = list(data.factors(torch.zeros(1, dtype=torch.int64)))
         if self.colour is not None and self.colour not in names:
             choices = f"choices: {', '.join(names)}" if names else "of this data set none are known; leave colour=null"
             raise UserError(f"colour: the data set has no factor called '{self.colour}'; {choices}")
-        self._classes = getattr(data, "factor_classes", {})
+        self._classes = data.factor_classes
 
     def drawings(self, scene: Scene) -> list[Drawing]:
         state = scene.state(self.phase)

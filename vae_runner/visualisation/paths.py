@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.auto_encoder import AutoEncoderBase
-from vae_runner.datasets.split import ImageData
+from vae_runner.datasets.base import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State

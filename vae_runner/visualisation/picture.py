@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, AutoEncoderBase
-from vae_runner.datasets.split import ImageData
+from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.errors import UserError
 from vae_runner.state import State

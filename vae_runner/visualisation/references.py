@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.reading.imaging import FILTER, GAP, load_image, readable
-from vae_runner.datasets.split import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, non_negative
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_runner.auto_encoder import AutoEncoderBase, as_sample, evaluating
-from vae_runner.datasets.split import ImageData
+from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.layout import check_size
 from vae_runner.errors import UserError

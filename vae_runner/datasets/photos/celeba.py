@@ -15,11 +15,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from vae_runner.datasets.photos.image_folder import Channels, Count, SimpleImageFolder, Size, Transform
+from vae_runner.datasets.photos.image_folder import SimpleImageFolder, Transform
 from vae_runner.datasets.photos.layouts import aligned_photos, compare_count, describe_folders, take_photos
 from vae_runner.datasets.photos.partition import LIST_NAMES, find_list, read_list, stem
-from vae_runner.datasets.reading.depth import Levels
-from vae_runner.datasets.reading.imaging import Decoding, Fit
+from vae_runner.datasets.photos.settings import takes_settings
 from vae_runner.datasets.reading.listing import Entry, printable
 from vae_runner.datasets.reading.source import Source, open_source
 from vae_runner.errors import UserError
@@ -53,6 +52,7 @@ class CelebA(SimpleImageFolder):
     `SimpleImageFolder`.
     """
 
+    @takes_settings(crop=148)
     def __init__(
         self,
         root: str | Path,
@@ -60,38 +60,13 @@ class CelebA(SimpleImageFolder):
         target_transform: Transform | None = None,
         *,
         split: Split = "all",
-        image_size: Size = 64,
-        channels: Channels = 3,
-        crop: Count | None = 148,
-        fit: Fit = "crop",
-        background: str = "white",
-        decoding: Decoding = "fast",
-        levels: Levels | None = None,
-        store: bool = True,
-        cache_dir: str | Path | None = None,
-        workers: Count | None = None,
-        skip_bad: bool = False,
+        **settings: Any,
     ) -> None:
         if split not in get_args(Split):
             raise UserError(f"dataset.split must be one of {', '.join(get_args(Split))}, got {split!r}")
         self.split = split
         self._part_of: dict[str, str] = {}  # of each image by its name without the ending
-        super().__init__(
-            root,
-            transform=transform,
-            target_transform=target_transform,
-            image_size=image_size,
-            channels=channels,
-            crop=crop,
-            fit=fit,
-            background=background,
-            decoding=decoding,
-            levels=levels,
-            store=store,
-            cache_dir=cache_dir,
-            workers=workers,
-            skip_bad=skip_bad,
-        )
+        super().__init__(root, transform=transform, target_transform=target_transform, **settings)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -7,16 +7,17 @@ and variation", ICLR 2018, https://arxiv.org/abs/1710.10196
 """
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_runner.datasets.photos.image_folder import Channels, Count, SimpleImageFolder, Size, Transform
+from vae_runner.datasets.photos.image_folder import SimpleImageFolder, Transform
 from vae_runner.datasets.photos.layouts import compare_count, hq_photos, take_photos
-from vae_runner.datasets.reading.depth import Levels, Look, eight_bits
-from vae_runner.datasets.reading.imaging import Decoding, Fit, as_channels, readable
+from vae_runner.datasets.photos.settings import takes_settings
+from vae_runner.datasets.reading.depth import Look, eight_bits
+from vae_runner.datasets.reading.imaging import as_channels, readable
 from vae_runner.datasets.reading.listing import Entry, open_regular
 from vae_runner.signature import enforced
 
@@ -38,44 +39,18 @@ class CelebA_HQ(SimpleImageFolder):
     `SimpleImageFolder`.
     """
 
+    @takes_settings()
     def __init__(
         self,
         root: str | Path,
         as_npy: bool = False,
         transform: Transform | None = None,
         target_transform: Transform | None = None,
-        *,
-        image_size: Size = 64,
-        channels: Channels = 3,
-        crop: Count | None = None,
-        fit: Fit = "crop",
-        background: str = "white",
-        decoding: Decoding = "fast",
-        levels: Levels | None = None,
-        store: bool = True,
-        cache_dir: str | Path | None = None,
-        workers: Count | None = None,
-        skip_bad: bool = False,
+        **settings: Any,
     ) -> None:
         self.as_npy = as_npy
-        super().__init__(
-            root,
-            None,
-            (".npy",) if as_npy else None,
-            transform,
-            target_transform,
-            image_size=image_size,
-            channels=channels,
-            crop=crop,
-            fit=fit,
-            background=background,
-            decoding=decoding,
-            levels=levels,
-            store=store,
-            cache_dir=cache_dir,
-            workers=workers,
-            skip_bad=skip_bad,
-        )
+        endings = (".npy",) if as_npy else None
+        super().__init__(root, None, endings, transform, target_transform, **settings)
 
     @staticmethod
     def npy_loader(path: str | Path) -> Image.Image:

@@ -65,7 +65,7 @@ class Checkup:
             repeated = sum(len(names) - 1 for names in groups)
             first = " = ".join(map(printable, groups[0][:2]))
             yield f"duplicates  {repeated:,} files repeat others (first: {first})"
-        yield from self._unreadable(data.skip_bad)
+        yield from self._unreadable(data.settings.skip_bad)
         if self.refused:
             yield f"refused     {len(self.refused):,} of {self.files:,}; dataset.skip_bad=true does not leave them out"
             yield from _first_of(self.refused)

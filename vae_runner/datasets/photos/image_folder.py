@@ -13,28 +13,20 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.photos.contents import Contents
+from vae_runner.datasets.photos.photo_files import PhotoFiles
 from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
-from vae_runner.datasets.reading.depth import FLAT, Depth, Levels, Look
-from vae_runner.datasets.reading.imaging import (
-    VERSION,
-    Decoding,
-    Fit,
-    Recipe,
-    UnreadableImage,
-    load_image,
-    look_into,
-    readable,
-)
-from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, open_regular, printable
+from vae_runner.datasets.photos.settings import PhotoSettings, takes_settings
+from vae_runner.datasets.reading.imaging import VERSION, UnreadableImage
+from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
 from vae_runner.datasets.reading.parallel import attempt_all, decode_all
 from vae_runner.datasets.reading.source import Source, ZipSource, open_source
 from vae_runner.datasets.store.cache import cache_dir as cache_folder
@@ -43,23 +35,19 @@ from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows
 from vae_runner.datasets.store.preparation import open_store
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation
-from vae_runner.signature import Limit, enforced, positive
+from vae_runner.signature import enforced
 
-__all__ = ["Channels", "Count", "SimpleImageFolder", "Size"]
+__all__ = ["SimpleImageFolder", "Transform"]
 
-Count = Annotated[int, positive]
-Size = Annotated[int, positive, Limit("must be at most 4096", lambda value: value <= 4096)]
-Channels = Annotated[int, Limit("must be 1 or 3", lambda value: value in (1, 3))]
 Transform = Callable[[Image.Image], Any]
 
-_SHOWN = 4  # images of the showcase
 _NAMED = 10  # unreadable files named in the log
 
 logger = logging.getLogger("vae_runner")
 
 
 @enforced
-class SimpleImageFolder(Dataset[tuple[Any, Any]]):
+class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
     """All images under a folder; item i is (image, image): the transformed one twice, or with a target of its own.
 
     Args:
@@ -68,16 +56,8 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         extensions: the endings that count, in whatever case; by default those of the usual image files.
         transform: takes the loader's image, makes the input of an item; None: the image itself.
         target_transform: takes the loader's image, makes the target of an item; None: the target is the input.
-        image_size: pixels on each side of the images that `gather` returns; items keep the size of their files.
-        channels: 1 (gray) or 3 (RGB).
-        crop: side, in pixels, of the centre square that `gather` resizes to `image_size`; None: as `fit` says.
-        fit, background, decoding, levels: see `imaging.Recipe`.
-        store: keep what was decoded for the next start; else `gather` decodes each batch from its files. With a loader
-            of one's own it is kept in memory.
-        cache_dir: where it is kept; ~/.cache/vae_runner by default.
-        workers: threads that decode where there is no store; None: one for each core.
-        skip_bad: go on without the files that cannot be read; else such a file is an error, at the first `gather` or
-            when its item is asked for. All files are read when the length is asked for.
+        image_size, channels, crop, fit, background, decoding, levels, store, cache_dir, workers, skip_bad: see
+            `PhotoSettings`; by name only.
 
     Attributes:
         paths: the file of each item.
@@ -87,6 +67,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
     Raises `UserError` in one line where there is no folder, no image, or one that cannot be read.
     """
 
+    @takes_settings()
     def __init__(
         self,
         root: str | Path,
@@ -94,26 +75,15 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         extensions: Sequence[str] | None = None,
         transform: Transform | None = None,
         target_transform: Transform | None = None,
-        *,
-        image_size: Size = 64,
-        channels: Channels = 3,
-        crop: Count | None = None,
-        fit: Fit = "crop",
-        background: str = "white",
-        decoding: Decoding = "fast",
-        levels: Levels | None = None,
-        store: bool = True,
-        cache_dir: str | Path | None = None,
-        workers: Count | None = None,
-        skip_bad: bool = False,
+        **settings: Any,
     ) -> None:
         self.root = Path(root).expanduser()
         self.loader = loader
         self.extensions = IMAGE_EXTENSIONS if extensions is None else extensions
         self.transform, self.target_transform = transform, target_transform
-        self.recipe = Recipe(image_size, channels, crop, fit, background, decoding, levels and tuple(levels))
+        self.settings = PhotoSettings(**settings)
+        self.recipe = self.settings.recipe
         self.image_shape = self.recipe.shape
-        self.store, self.cache_dir, self.workers, self.skip_bad = store, cache_dir, workers, skip_bad
         self.source = self._open()
         if loader is not None and isinstance(self.source, ZipSource):
             raise UserError(f"dataset.loader takes paths, and {printable(root)} is a zip: unpack it")
@@ -121,7 +91,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         self.entries = self._choose(self.source.entries)
         self._skipped: dict[str, str] = {}
         self._rows: Rows | None = None
-        self._settled = not skip_bad  # whether the number of images is known
+        self._settled = not self.settings.skip_bad  # whether the number of images is known
 
     def __len__(self) -> int:
         self._settle()
@@ -155,7 +125,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
             "crop": self.recipe.crop,
             "fit": self.recipe.fit,
             "decoding": self.recipe.decoding,
-            "store": self.store,
+            "store": self.settings.store,
             "content": f"{VERSION}-{self.contents.mark(self.entries)}",
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
@@ -183,6 +153,11 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         """Whether the pixels are read, or decoded, on the host, batch by batch."""
         return isinstance(self._prepared(), HostRows)
 
+    @property
+    def reads_ahead(self) -> bool:
+        """`expect` is of use."""
+        return True
+
     def limited(self, count: int, seed: int) -> "SimpleImageFolder":
         """The set of `count` of the files, chosen by `seed`; of the others nothing is read."""
         if count >= len(self.entries):
@@ -192,43 +167,17 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         few.entries, few._rows = [self.entries[position] for position in chosen], None
         return few
 
-    def showcase(self) -> list[int]:
-        """Indices of four images for pictures, from the first to the last."""
-        return sorted({round(step * (len(self) - 1) / (_SHOWN - 1)) for step in range(_SHOWN)})
-
     def fingerprint(self) -> str:
         """A hash of the pixels that `gather` reads; without a store, of what their files contain."""
         return self._prepared().fingerprint()
 
-    def decode(self, entry: Entry) -> NDArray:
-        """The pixels of a file, (C, H, W) uint8. Raises `UnreadableImage` where it has none."""
-        with readable(self.source.location(entry)):
-            if self.loader is not None:
-                return self._framed(self._loaded(entry), entry)
-            depths: list[Depth] = []
-            with self.contents.open(entry) as file:
-                pixels = self._pixels(file, entry, depths.append)
-            self.contents.note(entry, depths[0] if depths else FLAT)
-            return pixels
-
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_rows": None}  # made anew in the other process, from the store
-
-    def load(self, entry: Entry) -> Any:
-        """What the loader makes of a file. Raises `UnreadableImage` where that fails."""
-        with readable(self.source.location(entry)):
-            if self.loader is not None:
-                return self._loaded(entry)
-            if isinstance(self.source, ZipSource):
-                with self.source.open(entry) as file:
-                    return self._image(file)
-            with open_regular(self.source.location(entry)) as file:
-                return self._image(file)
 
     @property
     def store_folder(self) -> Path:
         """The folder of the prepared stores."""
-        return cache_folder(self.cache_dir)
+        return cache_folder(self.settings.cache_dir)
 
     def _open(self) -> Source:
         return open_source(self.root, self.extensions)
@@ -236,23 +185,6 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
     def _choose(self, entries: list[Entry]) -> list[Entry]:
         """The files of the set; where they depend on more than their names, a subclass chooses."""
         return entries
-
-    def _loaded(self, entry: Entry) -> Any:
-        """What the user's loader makes of a file, of which there has to be one."""
-        open_regular(location := self.source.location(entry)).close()
-        return self.loader(location)
-
-    def _image(self, file: BinaryIO) -> Image.Image:
-        """The image of an item."""
-        return load_image(file, self.recipe.channels, self.recipe.background, self.recipe.levels)
-
-    def _pixels(self, file: BinaryIO, entry: Entry, look: Look) -> NDArray:
-        return self.recipe.decode(file, entry.name, look)
-
-    def _framed(self, image: Any, entry: Entry) -> NDArray:
-        if not isinstance(image, Image.Image):
-            raise UserError(f"dataset.loader must return a PIL image to train on, got {type(image).__name__}")
-        return self.recipe.pixels(image, entry.name)
 
     def _ignored(self) -> str | None:
         """The name of an argument that `gather` could not heed."""
@@ -274,7 +206,9 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
         if self._rows is None:
             self.contents.recall()
             _log(remarks_on_files(self.source, self.entries))
-            self._rows = self._live() if not self.store else self._in_memory() if self.loader else self._stored()
+            self._rows = (
+                self._live() if not self.settings.store else self._in_memory() if self.loader else self._stored()
+            )
             if self.loader is None:
                 _log(remarks_on_levels(self.contents.depths(self.entries), self.recipe.levels))
         return self._rows
@@ -302,26 +236,14 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
     def _live(self) -> Rows:
         """With `skip_bad` every file is decoded once beforehand; else only read, which finds most of the damage."""
         entries = self.entries
-        look = self.decode if self.skip_bad or self.loader else self._open_one
+        look = self.decode if self.settings.skip_bad or self.loader else self._open_one
         self._leave_out(attempt_all(lambda position: look(entries[position]), len(entries)))
         entries = self.entries
         about = [type(self).__name__, self.contents.mark(entries), asdict(self.recipe), VERSION]
         identity = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        return OnDemandRows(len(entries), self.image_shape, lambda at: self.decode(entries[at]), identity, self.workers)
-
-    def _open_one(self, entry: Entry) -> None:
-        """Raises `UnreadableImage` where the beginning of the file is not that of an image."""
-        with readable(self.source.location(entry)):
-            known, depths = self.contents.knows(entry), list[Depth]()
-            is_fine = known is not None and (self.recipe.levels is not None or known.is_within)
-            with self.contents.open(entry) as file:
-                self._glance(file, None if is_fine else depths.append)
-            if not is_fine:
-                self.contents.note(entry, depths[0] if depths else FLAT)
-
-    def _glance(self, file: BinaryIO, look: Look | None) -> None:
-        """Look at the header, and, where there is a `look`, whether the file is of more than 8 bits and how bright."""
-        look_into(file, self.recipe.levels, look)
+        return OnDemandRows(
+            len(entries), self.image_shape, lambda at: self.decode(entries[at]), identity, self.settings.workers
+        )
 
     def _key(self) -> str:
         """A hash of all that the pixels depend on."""
@@ -335,7 +257,7 @@ class SimpleImageFolder(Dataset[tuple[Any, Any]]):
                 logger.warning("%s", error)
             names = [printable(self.entries[position].name) for position in bad]
             count = f"{len(bad):,} of {len(self.entries):,} images cannot be read (first: {names[0]})"
-            if not self.skip_bad or len(bad) == len(self.entries):
+            if not self.settings.skip_bad or len(bad) == len(self.entries):
                 remedy = "; dataset.skip_bad=true goes on without them" if len(bad) < len(self.entries) else ""
                 failure = UserError(count + remedy)
                 failure.add_note("\n".join(map(str, bad.values())))

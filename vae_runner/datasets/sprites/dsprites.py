@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 from vae_runner.datasets.reading.download import fetch, git_blob_id
 from vae_runner.datasets.reading.listing import printable
 from vae_runner.datasets.sprites import dsprites_file, dsprites_render
@@ -45,7 +47,7 @@ Source = Literal["auto", "file", "download", "render"]
 logger = logging.getLogger("vae_runner")
 
 
-class dSprites(Dataset[tuple[Any, Any]]):
+class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
     """The dSprites images; item i is (image, image), each a PIL image of 0 and 255 after the transform.
 
     Args:
@@ -61,6 +63,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
         source: where the images came from: "file", "downloaded" or "rendered".
         provenance: `source`, the `sha256` of the packed images, the `path` of a file, and of an .npz its `git_blob` and
             whether it is the one `published`.
+        grid: the six factors as all data sets with factors state them, see `factors`.
         latents_names, latents_sizes, latents_bases: the six factors, their numbers of values, and what one step of each
             adds to the index.
         latents_possible_values: the values of each factor, by name; `latents_values` of the published file.
@@ -70,18 +73,22 @@ class dSprites(Dataset[tuple[Any, Any]]):
     """
 
     image_shape = (1, 64, 64)
-    latents_names = ("color", "shape", "scale", "orientation", "posX", "posY")
-    latents_sizes = np.array([1, *dsprites_render.FACTOR_SIZES])
-    latents_bases = latents_sizes[::-1].cumprod()[::-1] // latents_sizes
+    grid = FactorGrid(
+        [
+            Factor("color", (1.0,)),
+            Factor("shape", (1.0, 2.0, 3.0), is_category=True, labels=("square", "ellipse", "heart")),
+            Factor("scale", tuple(np.linspace(0.5, 1, 6))),
+            Factor("orientation", tuple(np.linspace(0, 2 * np.pi, 40)), period=2 * np.pi),
+            Factor("posX", tuple(np.linspace(0, 1, 32))),
+            Factor("posY", tuple(np.linspace(0, 1, 32))),
+        ]
+    )
+    latents_names = grid.names
+    latents_sizes = np.array(grid.sizes)
+    latents_bases = np.array(grid.strides)
     latents_possible_values: ClassVar[dict[str, NDArray[np.float64]]] = {
-        "color": np.array([1.0]),
-        "shape": np.array([1.0, 2.0, 3.0]),
-        "scale": np.linspace(0.5, 1, 6),
-        "orientation": np.linspace(0, 2 * np.pi, 40),
-        "posX": np.linspace(0, 1, 32),
-        "posY": np.linspace(0, 1, 32),
+        factor.name: np.array(factor.values) for factor in grid.factors
     }
-    factor_classes: ClassVar[dict[str, tuple[str, ...]]] = {"shape": ("square", "ellipse", "heart")}
     metadata: ClassVar[dict[str, Any]] = {
         "title": "dSprites dataset",
         "version": 1,
@@ -167,22 +174,15 @@ class dSprites(Dataset[tuple[Any, Any]]):
         return self.index_of([(0, shape, 3, 4, 16, 16) for shape in range(3)]).tolist()
 
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
-        """The factors of the images at `indices` (B,) that vary, for `split.factors_of`.
+        """As of any set with factors, see `FactorGrid.quantities`.
 
-        The orientation as (cos k a, sin k a) of its angle a, (B, 2): a sprite looks the same after 1/k of a turn, k 4
-        for the square, 2 for the ellipse and 1 for the heart.
+        But the orientation is (cos k a, sin k a) of its angle a, (B, 2): a sprite looks the same after 1/k of a turn,
+        k 4 for the square, 2 for the ellipse and 1 for the heart.
         """
-        which = indices.cpu().numpy()
-        shape = torch.from_numpy(self.latents_classes(which)[..., 1])
-        values = dict(zip(self.latents_names, torch.from_numpy(self.latents_values(which)).T, strict=True))
-        turned = values["orientation"] * torch.tensor([4, 2, 1])[shape]
-        return {
-            "shape": shape,
-            "scale": values["scale"],
-            "orientation": torch.stack([turned.cos(), turned.sin()], -1),
-            "posX": values["posX"],
-            "posY": values["posY"],
-        }
+        known = super().factors(indices)
+        angle = self.grid.values_of(indices.cpu())[:, self.latents_names.index("orientation")]
+        turned = angle * torch.tensor([4, 2, 1])[known["shape"]]
+        return known | {"orientation": torch.stack([turned.cos(), turned.sin()], -1)}
 
     def get_img_by_latent(self, latent_code: ArrayLike) -> Any:
         """The image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as `gather`.
@@ -203,22 +203,15 @@ class dSprites(Dataset[tuple[Any, Any]]):
         if codes.shape[-1:] != self.latents_sizes.shape or not np.issubdtype(codes.dtype, np.integer):
             names = ", ".join(self.latents_names)
             raise ValueError(f"a latent code is 6 integers ({names}), got {codes.dtype} of shape {codes.shape}")
-        outside = np.argwhere((codes < 0) | (codes >= self.latents_sizes))
-        if len(outside):
-            latent, value = outside[0, -1], codes[tuple(outside[0])]
-            size = self.latents_sizes[latent]
-            raise IndexError(f"{self.latents_names[latent]} is {value}, but has {size} values: 0 to {size - 1}")
-        return np.asarray(codes @ self.latents_bases)
+        return self.grid.index_of(torch.from_numpy(codes.astype(np.int64))).numpy()
 
     def latents_classes(self, indices: ArrayLike) -> NDArray[np.int64]:
         """The class of each factor of the images at `indices` (...): (..., 6) int64. `IndexError` outside the set."""
-        return self._within(indices)[..., None] // self.latents_bases % self.latents_sizes
+        return self.grid.classes_of(torch.from_numpy(self._within(indices))).numpy()
 
     def latents_values(self, indices: ArrayLike) -> NDArray[np.float64]:
         """The value of each factor of the images at `indices` (...): (..., 6). `IndexError` outside the set."""
-        classes = np.moveaxis(self.latents_classes(indices), -1, 0)
-        values = self.latents_possible_values.values()
-        return np.stack([value[which] for value, which in zip(values, classes, strict=True)], axis=-1)
+        return self.grid.values_of(torch.from_numpy(self._within(indices))).numpy()
 
     def _within(self, indices: ArrayLike) -> NDArray[np.int64]:
         """Indices counted from the start, -1 being the last image."""
@@ -226,7 +219,7 @@ class dSprites(Dataset[tuple[Any, Any]]):
         outside = indices[(indices < -len(self)) | (indices >= len(self))]
         if len(outside):
             raise IndexError(f"{outside[0]} is outside the {len(self):,} images of dSprites")
-        return np.asarray(indices % len(self))
+        return np.asarray(indices % len(self)).astype(np.int64)
 
     def _root(self) -> Path:
         if self.root is None:
