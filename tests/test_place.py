@@ -83,6 +83,19 @@ def test_a_folder_that_is_no_place_for_a_run_is_refused_in_one_line_and_left_as_
 
 
 @pytest.mark.slow
+def test_a_folder_that_a_preset_names_is_judged_as_one_that_is_typed(vae_train: Run, inside: Path) -> None:
+    (inside / "own/experiment").mkdir(parents=True)
+    (inside / "own/experiment/here.yaml").write_text("# @package _global_\nhydra:\n  run:\n    dir: here\n")
+    small = [one for one in toy(*QUICK) if not one.startswith(("--config-dir", "dataset="))]
+    small += ["--config-dir=own", "experiment=here", "dataset=dsprites", "dataset.limit=200", "dataset.validation=40"]
+    (inside / "here").mkdir()
+    (inside / "here/thesis.txt").touch()
+    code, _, errors = vae_train(*small)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "hydra.run.dir=here holds other things than a run (thesis.txt)" in errors
+
+
+@pytest.mark.slow
 def test_a_tilde_is_the_home_folder(vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (inside / "home").mkdir()
     monkeypatch.setenv("HOME", str(inside / "home"))

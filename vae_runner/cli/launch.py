@@ -214,7 +214,7 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
     """
     from vae_runner.runs.place import judge_place, make_folder
 
-    named = key in _names(request)
+    named, before = key in _names(request), None
     HydraConfig.instance().set_config(cfg)
     while True:
         os.environ[SUFFIX] = secrets.token_hex(2)
@@ -222,6 +222,7 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
             folder = Path(os.path.abspath(user_path(str(OmegaConf.select(cfg, key)), key)))
         except OmegaConfBaseException as error:
             raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+        named, before = named or folder == before, folder  # a preset of the user's may name it, too
         if named:
             judge_place(key, folder)
         try:

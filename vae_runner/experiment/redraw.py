@@ -15,6 +15,7 @@ from vae_runner.experiment.assemble import build, build_objective, build_picture
 from vae_runner.experiment.check import check
 from vae_runner.experiment.resume import check_targets, saved_config
 from vae_runner.experiment.saved import Checkpoint, SavedRun, load
+from vae_runner.files import remove_leftovers
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated
@@ -59,6 +60,7 @@ def redraw(
     are read, from `root` where it is given, if a picture shows them or what is made of them.
     """
     run = load(folder, checkpoint, device, trust, root)
+    remove_leftovers(out, (ANIMATIONS,))
     pictures = build_pictures(nodes, run.model, run.about_data)
     scene = _scene(run)
     for name, picture in pictures.items():
