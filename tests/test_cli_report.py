@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(
         raise PermissionError(13, "Permission denied", str(path))
 
     make_run(inside / "mine")
-    monkeypatch.setattr("vae_runner.report.write.write_atomically", refuse)
+    monkeypatch.setattr("vae_runner.report.run_page.write_atomically", refuse)
     code, output, errors = vae_report("mine")
     assert (code, output, errors.count("\n")) == (1, "", 1)
     assert errors.startswith("vae-report: error: [Errno 13] Permission denied: 'mine/report.html'")
@@ -167,7 +167,7 @@ def test_a_sweep_has_its_page_after_every_job_also_one_that_failed(
         if path.name == "sweep.html":
             seen.append([row["status"] for row in table(path.parent)])
 
-    monkeypatch.setattr("vae_runner.report.sweep.write.write_atomically", watched)
+    monkeypatch.setattr("vae_runner.report.sweep.sweep_page.write_atomically", watched)
     code, output, _ = vae_train(
         *toy("--multirun", "dataset.size=16,8", "seed=0,1", "engine.steps=4", "architecture=conv_higgins")
     )

@@ -193,7 +193,7 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["divergence.beta={_target_: vae_runner.likelihood.Bernoulli}"],
          "divergence.beta: expected float or Schedule, got vae_runner.likelihood.Bernoulli"),
         (["schedule@divergence.beta=linear", "divergence.beta.start=-1"],
-         "divergence.beta must not be negative, but its schedule comes to -1"),
+         "divergence.beta.start must not be negative, got -1"),
         (["schedule@divergence.beta=steps", "divergence.beta.steps=[5,5]"],
          "divergence.beta: steps must rise, got [5, 5]"),
         (["schedule@divergence.beta=chain", "divergence.beta.first=-2"],

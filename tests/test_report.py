@@ -21,7 +21,7 @@ from PIL import Image
 from vae_runner.callbacks import Callback, Report, Tolerant, Training
 from vae_runner.drawing.chart.axes import Scale
 from vae_runner.errors import RunError
-from vae_runner.report import write, write_report
+from vae_runner.report import run_page, write_report
 from vae_runner.report.chart import thinned
 from vae_runner.report.figures import figures, wall_seconds
 from vae_runner.report.findings import findings
@@ -891,7 +891,7 @@ def test_a_report_that_cannot_be_written_costs_one_warning(
     def refuse(path: Path, data: bytes) -> None:
         raise error
 
-    monkeypatch.setattr(write, "write_atomically", refuse)
+    monkeypatch.setattr(run_page, "write_atomically", refuse)
     report = Tolerant(Report(tmp_path, 100))
     for step in (100, 200, 300):
         report.on_step_end(engine(step), {})

@@ -57,8 +57,8 @@ def _single(
 
 
 def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
-    from vae_runner.experiment.job import is_finished, last_figure, take_up
     from vae_runner.experiment.signals import stop_if_asked
+    from vae_runner.experiment.sweep_job import is_finished, last_figure, take_up
     from vae_runner.runs.folder import RunFolder
     from vae_runner.runs.ledger import job_number, read_ledger
     from vae_runner.runs.status import record_failure

@@ -105,8 +105,8 @@ def _fault(name: str) -> str:
 def _write(folders: list[Path], out: Path | None) -> Path:
     """Make the report, and take away what one that was killed has left; returns the path of its page."""
     from vae_runner.files import remove_leftovers
+    from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
-    from vae_runner.report.write import write_report
     from vae_runner.runs.read import find_runs, is_run
 
     if len(folders) == 1 and is_run(folders[0]):

@@ -30,8 +30,8 @@ from vae_runner.cli.origin import check_origin, is_launchers
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
-from vae_runner.experiment.job import is_begun, is_finished
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
+from vae_runner.experiment.sweep_job import is_begun, is_finished
 from vae_runner.output import to_stdout
 from vae_runner.runs.folder import held, remove
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger, write_ledger

@@ -16,9 +16,9 @@ from PIL import Image
 
 from vae_runner.drawing.encoded import Encoded
 from vae_runner.drawing.layout import APART, GAP, MARGIN, check_size, chosen_scale
+from vae_runner.drawing.lettering import Text, line_height, small_size, widest, wrapped
 from vae_runner.drawing.paint import Tile, as_png, enlarged, faded, paint, to_pixels
 from vae_runner.drawing.palette import INK, QUIET
-from vae_runner.drawing.text import Text, line_height, small_size, widest, wrapped
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from vae_runner.drawing.encoded import Encoded
 from vae_runner.drawing.layout import GAP, MARGIN, chosen_scale
+from vae_runner.drawing.lettering import Text, widest
 from vae_runner.drawing.paint import enlarged, in_colour, paint
 from vae_runner.drawing.palette import INK
-from vae_runner.drawing.text import Text, widest
 
 __all__ = ["Movie", "encoded"]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vae_runner.drawing.lettering import Text, font
 from vae_runner.drawing.palette import NOT_FINITE, PAPER, rgb
-from vae_runner.drawing.text import Text, font
 
 __all__ = ["Tile", "as_image", "as_png", "enlarged", "faded", "in_colour", "paint", "to_pixels"]
 

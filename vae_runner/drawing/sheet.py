@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from vae_runner.drawing.layout import GAP, LARGEST
+from vae_runner.drawing.lettering import Text, plain, shortened, widest
 from vae_runner.drawing.paint import Tile, as_png, enlarged, paint
 from vae_runner.drawing.palette import INK
-from vae_runner.drawing.text import Text, plain, shortened, widest
 
 __all__ = ["Row", "matrix", "most_images", "rows_of_images"]
 

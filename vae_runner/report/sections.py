@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_runner.foreign import dig, number, plain_yaml, whole
-from vae_runner.report.curves import curves
 from vae_runner.report.figures import figures
 from vae_runner.report.findings import findings
 from vae_runner.report.gallery import animations, pictures
 from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, notes
+from vae_runner.report.run_curves import curves
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, images, moment, resume_command
 from vae_runner.text import plain

@@ -9,10 +9,10 @@ space has its codes, `references` for the images that a config names, and `assoc
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.visualisation.animation import Animation
 from vae_runner.visualisation.charts import KLBars, LatentScatter
+from vae_runner.visualisation.code_paths import CodePathWalker, ImagePathWalker
 from vae_runner.visualisation.curves import LossCurves, ScheduleChart
-from vae_runner.visualisation.grid import Grid, draw
+from vae_runner.visualisation.image_grid import Grid, draw
 from vae_runner.visualisation.linspace import LinSpaceWalker
-from vae_runner.visualisation.paths import CodePathWalker, ImagePathWalker
 from vae_runner.visualisation.picture import Picture, Scene
 from vae_runner.visualisation.random import PriorSampler, RandomWalker
 from vae_runner.visualisation.traversal import Traversal

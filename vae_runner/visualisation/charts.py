@@ -11,7 +11,7 @@ from torch import Tensor
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.chart.canvas import Canvas
-from vae_runner.drawing.chart.figures import NARROW, Bar, bars, scatter
+from vae_runner.drawing.chart.kinds import NARROW, Bar, bars, scatter
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced, non_negative

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 
 from vae_runner.drawing.chart.axes import Series
-from vae_runner.drawing.chart.figures import Panel, panels
+from vae_runner.drawing.chart.kinds import Panel, panels
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.palette import COLOURS
 from vae_runner.foreign import json_object, number

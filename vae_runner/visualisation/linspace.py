@@ -13,7 +13,7 @@ from vae_runner.auto_encoder import AutoEncoderBase
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
-from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.image_grid import Grid
 from vae_runner.visualisation.priors import (
     centre,
     family,

@@ -12,7 +12,7 @@ from vae_runner.errors import UserError
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
-from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.image_grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line, why_not
 from vae_runner.visualisation.walker import (
     Count,

@@ -26,7 +26,7 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, non_negative, positive
 from vae_runner.state import FACTORS, FOLLOWED, MODEL, POSTERIORS, STEP, State, StateKey, X
 from vae_runner.visualisation.association import Follows, followed
-from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.image_grid import Grid
 from vae_runner.visualisation.picture import BATCH, Phase, Picture, Scene, check_space
 
 __all__ = ["Count", "LatentWalker", "Phase", "Scale", "SpaceId", "as_lists", "decoded", "filled", "followed_of"]

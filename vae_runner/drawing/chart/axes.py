@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Literal, Protocol
 
 from vae_runner.drawing.chart.canvas import Canvas, Point
+from vae_runner.drawing.lettering import tick_labels, units_wide
 from vae_runner.drawing.palette import COLOURS, INK, LABEL, RULE
-from vae_runner.drawing.text import tick_labels, units_wide
 
 __all__ = ["Axes", "Panels", "Scale", "Series", "Surface", "finite", "log_ticks", "plot", "roomy", "ticks", "vertical"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from vae_runner.drawing.lettering import ENLARGED, font
 from vae_runner.drawing.paint import as_png
 from vae_runner.drawing.palette import LABEL, PAPER
-from vae_runner.drawing.text import ENLARGED, font
 
 __all__ = ["Canvas", "Point"]
 

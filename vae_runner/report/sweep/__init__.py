@@ -5,6 +5,6 @@ their pictures show, `table` and `sections` make the page. Files are only read a
 """
 
 from vae_runner.report.sweep.jobs import read_sweep
-from vae_runner.report.sweep.write import write_sweep
+from vae_runner.report.sweep.sweep_page import write_sweep
 
 __all__ = ["read_sweep", "write_sweep"]

@@ -8,8 +8,8 @@ from vae_runner.files import locked, refusals_told, remove_leftovers, write_atom
 from vae_runner.report.page import page
 from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
 from vae_runner.report.sweep.jobs import Sweep, read_sweep, table
-from vae_runner.report.sweep.sections import sections
 from vae_runner.report.sweep.seeds import seeds_csv
+from vae_runner.report.sweep.sweep_sections import sections
 from vae_runner.report.sweep.table import SCRIPT
 from vae_runner.runs.names import LOCK, SEEDS_TABLE, SWEEP_PAGE, SWEEP_TABLE, contact_sheet_file
 from vae_runner.runs.picture_files import Picture, as_picture, ranked

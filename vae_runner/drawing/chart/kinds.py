@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_runner.drawing.chart.axes import Axes, Panels, Scale, Series, finite, plot, roomy, vertical
+from vae_runner.drawing.lettering import tick_labels, units_wide
 from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, TWILIGHT, VIRIDIS, between, ink_on, shades
-from vae_runner.drawing.text import tick_labels, units_wide
 
 __all__ = ["NARROW", "Bar", "Panel", "bars", "heat_map", "panels", "scatter", "strips"]
 

@@ -17,7 +17,7 @@ from vae_runner.datasets.base import ImageData
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
-from vae_runner.visualisation.grid import Grid
+from vae_runner.visualisation.image_grid import Grid
 from vae_runner.visualisation.priors import family, on_whole_line, quantile, why_not
 from vae_runner.visualisation.references import Images, as_images
 from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, decoded, filled, titled
