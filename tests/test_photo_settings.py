@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder
-from vae_runner.datasets.photos.recipe import PhotoSettings, takes_settings
+from vae_runner.datasets.photos.photo_settings import PhotoSettings, takes_settings
 from vae_runner.signature import parameters
 
 SHARED = [field.name for field in fields(PhotoSettings)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder, Transform
 from vae_runner.datasets.photos.layouts import aligned_photos, compare_count, describe_folders, take_photos
 from vae_runner.datasets.photos.partition import LIST_NAMES, find_list, read_list, stem
-from vae_runner.datasets.photos.recipe import takes_settings
+from vae_runner.datasets.photos.photo_settings import takes_settings
 from vae_runner.datasets.reading.listing import Entry, printable
 from vae_runner.datasets.reading.source import Source, open_source
 from vae_runner.errors import UserError

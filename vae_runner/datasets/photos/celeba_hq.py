@@ -15,7 +15,7 @@ from PIL import Image
 
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder, Transform
 from vae_runner.datasets.photos.layouts import compare_count, hq_photos, take_photos
-from vae_runner.datasets.photos.recipe import takes_settings
+from vae_runner.datasets.photos.photo_settings import takes_settings
 from vae_runner.datasets.reading.depth import Look, eight_bits
 from vae_runner.datasets.reading.imaging import as_channels, readable
 from vae_runner.datasets.reading.listing import Entry, open_regular

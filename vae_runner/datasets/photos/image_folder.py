@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.photos.contents import Contents
 from vae_runner.datasets.photos.photo_files import PhotoFiles
-from vae_runner.datasets.photos.recipe import PhotoSettings, takes_settings
+from vae_runner.datasets.photos.photo_settings import PhotoSettings, takes_settings
 from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
 from vae_runner.datasets.reading.imaging import VERSION, UnreadableImage
 from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
