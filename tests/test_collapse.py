@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vae_runner.callbacks import Collapse, collapse
 from vae_runner.engine import Engine
-from vae_runner.metrics import ActiveUnits
+from vae_runner.evaluation import ActiveUnits
 
 Make = Callable[..., Engine]
 

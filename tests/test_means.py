@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_runner.metrics import Means
+from vae_runner.evaluation import Means
 
 
 def added(means: Means, values: np.ndarray, weights: np.ndarray) -> Means:

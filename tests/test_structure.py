@@ -29,7 +29,7 @@ ORDER = [
         "layers",
         "corruption",
     ),
-    *("auto_encoder", "metrics", "objective", "architectures", "datasets", "visualisation"),
+    *("auto_encoder", "evaluation", "objective", "architectures", "datasets", "visualisation"),
     *("torch_file", "checkpoint", "report", "callbacks", "engine", "console", "experiment", "cli", "bench", "__main__"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -80,6 +80,13 @@ def test_every_module_says_what_it_is_and_what_it_offers(file: Path) -> None:
         if isinstance(target, ast.Name)
     }
     assert "__all__" in names or file.name in ("__init__.py", "__main__.py")
+
+
+def test_readme_names_the_rooms_in_the_order_of_their_imports() -> None:
+    told = re.search(r"The modules, in the order .*?:(.*?)\.", (PACKAGE.parent / "README.md").read_text(), re.DOTALL)
+    named = re.findall(r"`(\w+)`", told[1] if told else "")
+    assert named == [module for module in ORDER if module in named]
+    assert set(named) >= {module_of(file) for file in FILES if file.parent != PACKAGE}
 
 
 def test_no_two_modules_share_a_name() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.errors import RunError
+from vae_runner.evaluation import Means
 from vae_runner.files import append, flush, write_atomically
 from vae_runner.foreign import json_object, read_bytes, whole
-from vae_runner.metrics import Means
 from vae_runner.state import METRICS, SCHEDULED, State
 
 __all__ = ["EpochTable", "MetricsLog"]

@@ -16,8 +16,8 @@ from torch.distributions import kl_divergence
 
 from vae_runner.distributions import log_ratio
 from vae_runner.divergence import DivergenceBase
+from vae_runner.evaluation import ActiveUnits, Means
 from vae_runner.likelihood import Likelihood
-from vae_runner.metrics import ActiveUnits, Means
 from vae_runner.state import METRICS, State, StateKey, kl_key, posterior_key, prior_key, sample_key
 
 __all__ = ["Evidence", "measure", "shared_kl", "space_prefix"]
