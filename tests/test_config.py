@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
 
-from vae_runner.cli.job import path_value
+from vae_runner.cli.composer import path_value
 from vae_runner.cli.precheck import Composer
 from vae_runner.cli.sweep import _Rest
 from vae_runner.datasets.split import SplitConfig

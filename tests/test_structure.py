@@ -276,3 +276,8 @@ def test_a_room_of_the_data_sets_has_at_most_twelve_files() -> None:
 
 def test_the_one_chart_engine_is_small() -> None:
     assert sum(len(file.read_text().splitlines()) for file in DRAWING if file.parent.name == "chart") <= 450
+
+
+def test_one_module_knows_what_lies_inside_hydra() -> None:
+    knowing = [file.relative_to(PACKAGE).as_posix() for file in FILES if "hydra._internal" in file.read_text()]
+    assert knowing == ["cli/hydra_compat.py"]

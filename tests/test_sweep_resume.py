@@ -338,7 +338,7 @@ def test_a_sweep_under_way_is_not_taken_up_twice(tmp_path: Path, vae_train: Run)
 def test_32_runs_that_start_at_once_get_32_folders(inside: Path) -> None:
     request = read_arguments(toy())
     with composer(request) as compose:
-        cfg = precheck(request, compose)
+        cfg = precheck(request, compose).cfg
     context = multiprocessing.get_context("fork")
     queue, gate = context.SimpleQueue(), context.Event()
 
@@ -363,7 +363,7 @@ def test_a_folder_that_another_run_was_given_is_never_given_again(
     """The random part of the name falls on the same few values again and again."""
     request = read_arguments(toy("hydra.job.name=x"))
     with composer(request) as compose:
-        cfg = precheck(request, compose)
+        cfg = precheck(request, compose).cfg
     values = iter(f"{number // 3:04x}" for number in range(1000))
     monkeypatch.setattr("vae_runner.cli.launch.secrets.token_hex", lambda _: next(values))
     folders = [launch._new_folder(cfg, "hydra.run.dir", request)[0] for _ in range(32)]

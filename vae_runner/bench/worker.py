@@ -19,9 +19,8 @@ import torch
 from vae_runner.bench.gpu import use
 from vae_runner.bench.programs import PROGRAMS, Program
 from vae_runner.cli.arguments import read_arguments
-from vae_runner.cli.precheck import composer, precheck, without_hydra
+from vae_runner.cli.precheck import composer, precheck
 from vae_runner.errors import RunError, UserError
-from vae_runner.experiment.check import check
 
 __all__ = ["BORN", "config_of", "main"]
 
@@ -32,11 +31,7 @@ def config_of(settings: list[str]) -> dict[str, Any]:
     """The checked config of a command line. Raises `UserError` with all mistakes in it."""
     request = read_arguments(settings)
     with composer(request) as compose:
-        precheck(request, compose)
-        config, problems = check(without_hydra(compose.compose(request.overrides)))
-    if problems:
-        raise UserError("\n".join(problems))
-    return config
+        return precheck(request, compose).config
 
 
 def main(name: str, settings: list[str]) -> None:

@@ -2,33 +2,30 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from vae_runner.cli import hydra_compat
 from vae_runner.cli.arguments import Request
-from vae_runner.cli.presets import reading_presets
+from vae_runner.cli.presets import PresetLoader
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir, make_importable
+from vae_runner.runs.words import literal, quoted
 
-__all__ = ["Composer", "composer", "one_line", "without_hydra"]
+__all__ = ["Composer", "composer", "one_line", "path_value", "without_hydra"]
 
 
 class Composer:
-    """Hydra's composition of one config folder and, behind it, the user's own."""
+    """Hydra's composition of our options and the user's own, and the start of what was composed."""
 
-    def __init__(self, hydra: Hydra, config_name: str) -> None:
+    def __init__(self, hydra: hydra_compat.Hydra, config_name: str) -> None:
         self._hydra, self._config_name = hydra, config_name
         self.groups = set(self._walk(""))
 
@@ -50,10 +47,43 @@ class Composer:
         """Raises `HydraException` where Hydra's grammar cannot read it."""
         return OverridesParser.create(self._hydra.config_loader).parse_overrides([argument])[0]
 
+    def compose_job(self, hydra: Sequence[str], settings: Sequence[str]) -> DictConfig:
+        """As `compose`, of a job of a sweep with those settings of Hydra's: it is not composed again when it begins."""
+        job = self.compose([*hydra, *settings])
+        self._hydra.config_loader.keep_job(settings, job)
+        return job
+
+    def run(self, cfg: DictConfig, folder: Path, job: TaskFunction) -> None:
+        """Do the job with the composed config, in the folder. Raises what the job raises."""
+        self._settle(cfg, "hydra.run.dir", folder, RunMode.RUN)
+        hydra_compat.run_composed(self._hydra, cfg, job)
+
+    def sweep(self, cfg: DictConfig, folder: Path, job: TaskFunction) -> None:
+        """Have the jobs of the composed sweep done, in the folder."""
+        self._settle(cfg, "hydra.sweep.dir", folder, RunMode.MULTIRUN)
+        hydra_compat.sweep_composed(self._hydra, cfg, job)
+
+    def jobs(self, cfg: DictConfig) -> list[list[str]]:
+        """The settings of each job of the composed sweep, as the sweeper of all combinations makes them."""
+        params = [f"{name}={value}" for name, value in (cfg.hydra.sweeper.params or {}).items()]
+        settings = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)  # each job looks up its own
+        return hydra_compat.split_into_jobs([self.parse(text) for text in (*params, *settings)])
+
     def launcher(self, cfg: DictConfig, job: TaskFunction) -> Launcher:
         """What runs a sweep's jobs, as the composed config chooses it."""
-        context = HydraContext(config_loader=self._hydra.config_loader, callbacks=Callbacks(cfg))
-        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
+        return hydra_compat.launcher(self._hydra, cfg, job)
+
+    def show(self, overrides: Sequence[str], flags: Mapping[str, str | None]) -> None:
+        """Print the composed config, as the flags --cfg, --package and --resolve say."""
+        kind, package = flags["--cfg"] or "job", flags.get("--package")
+        self._hydra.show_cfg(self._config_name, list(overrides), kind, package, "--resolve" in flags)
+
+    def _settle(self, cfg: DictConfig, key: str, folder: Path, mode: RunMode) -> None:
+        """Say in Hydra's node where it is done, and whether it is one run or several."""
+        settings = [self.parse(f"{key}={path_value(folder)}")]
+        if cfg.hydra.mode != mode:
+            settings.append(self.parse(f"hydra.mode={mode.name}"))
+        hydra_compat.add_settings(cfg, settings)
 
     def _walk(self, parent: str) -> Iterator[str]:
         for name in self._hydra.config_loader.get_group_options(parent, ObjectType.GROUP):
@@ -68,23 +98,21 @@ def composer(request: Request) -> Iterator[Composer]:
 
     From here on, parts are found in the user's own modules too.
     """
-    search_path = create_config_search_path(str(config_dir()))
-    if own := request.flags.get("--config-dir"):
-        if not os.path.isdir(own):  # False for names that are too long, too
-            raise UserError(f"--config-dir {own}: no such folder")
-        search_path.prepend("command-line", f"file://{Path(own).absolute()}")
+    own = request.flags.get("--config-dir")
+    if own and not os.path.isdir(own):  # False for names that are too long, too
+        raise UserError(f"--config-dir {own}: no such folder")
     make_importable(*request.own_folders)
-    GlobalHydra.instance().clear()
-    try:
-        with reading_presets():
-            hydra = Hydra.create_main_hydra2("vae-train", search_path)
+    with hydra_compat.opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra:
         try:
             made = Composer(hydra, request.flags.get("--config-name") or "train")
         except OSError as error:
             raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
         yield made
-    finally:
-        GlobalHydra.instance().clear()
+
+
+def path_value(path: Path) -> str:
+    """A path as a value that Hydra's grammar takes, whatever characters it holds."""
+    return quoted(literal(str(path)))
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

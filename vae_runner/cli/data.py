@@ -72,18 +72,16 @@ def _command(arguments: list[str]) -> int:
 
 def _check(rest: list[str]) -> int:
     from vae_runner.cli.arguments import read_arguments
-    from vae_runner.cli.precheck import composer, precheck, without_hydra
+    from vae_runner.cli.precheck import composer, precheck
     from vae_runner.datasets.photos.doctor import examine
     from vae_runner.datasets.photos.image_folder import SimpleImageFolder
     from vae_runner.datasets.split import limited
     from vae_runner.experiment.assemble import build_set, split_config
-    from vae_runner.experiment.check import check
     from vae_runner.experiment.survey import survey
 
     request = read_arguments(rest)
     with composer(request) as compose:
-        cfg = precheck(request, compose)
-    config = check(without_hydra(cfg))[0]
+        config = precheck(request, compose).config
     node = config["dataset"]
     data = limited(build_set(node), split_config(node))
     if not isinstance(data, SimpleImageFolder):

@@ -3,28 +3,25 @@
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from vae_runner.cli.presets import LEFT_OUT, reading_presets
+from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.files import refusals_told
 from vae_runner.output import standard_output, to_stderr, to_stdout
-from vae_runner.paths import config_dir
 from vae_runner.runs.names import CHECKPOINTS, LAST, LATEST_RUN, LOG, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS
 
 if TYPE_CHECKING:
     from vae_runner.datasets.split import Subset
     from vae_runner.runs.folder import RunFolder
 
-__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydra_main", "hydras_refusals", "path_value", "say", "sweep_report"]
-__all__ += ["task"]
+__all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydras_refusals", "say", "single", "sweep_report", "task"]
 
 log = logging.getLogger(__name__)
 
@@ -32,31 +29,48 @@ SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
 
 
-def task(cfg: DictConfig, folder: "RunFolder | None" = None, data: "tuple[Subset, Subset] | None" = None) -> float:
-    """One job; returns its -ELBO. In a sweep one that is done is left alone, and one that fails stops no other.
-
-
-    `folder` is that of a single run, claimed by the caller, and `data` are its images, which he has looked up.
-    """
-    job = HydraConfig.get()
-    path = Path(job.runtime.output_dir)
-    choices = {group: choice for group, choice in job.runtime.choices.items() if not group.startswith("hydra/")}
-    with standard_output(is_needed=False):  # here too, for a job may have a process of its own
-        if folder is None:
-            return _sweep_job(cfg, path, choices)
-        return _logged(path, path, lambda: _single(cfg, folder, choices, data))
-
-
-def _single(
-    cfg: DictConfig, folder: "RunFolder", choices: dict[str, str], data: "tuple[Subset, Subset] | None"
+def single(
+    cfg: DictConfig, checked: dict[str, Any], folder: "RunFolder", data: "tuple[Subset, Subset] | None" = None
 ) -> float:
+    """A run by itself, in the folder, which the caller has claimed; returns its -ELBO.
+
+    `checked` is what the check has made of the config, `data` are the images, where they have been looked up.
+    """
     from vae_runner.experiment.run import start
 
-    folder.write_notes(_notes(cfg))
-    return start(cfg, folder, choices, _command(), LATEST_RUN, data)
+    config = checked if _is_as_checked(cfg, checked) else cfg
+
+    def run() -> float:
+        folder.write_notes(_notes(cfg))
+        return start(config, folder, _choices(), _command(), LATEST_RUN, data)
+
+    return _logged(folder.path, folder.path, run)
 
 
-def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
+def _is_as_checked(cfg: DictConfig, checked: dict[str, Any]) -> bool:
+    """Whether what the config looks up, such as the environment that Hydra sets for a job, is what it was."""
+    try:
+        return bool(OmegaConf.to_container(cfg, resolve=True) == checked)
+    except OmegaConfBaseException:  # which the check tells
+        return False
+
+
+def _choices() -> dict[str, str]:
+    """The options chosen of each config group."""
+    chosen = HydraConfig.get().runtime.choices
+    return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
+
+
+def task(cfg: DictConfig) -> float:
+    """A job of a sweep; returns its -ELBO. One that is done is left alone, and one that fails stops no other.
+
+    Its config is checked here, for what it asks of the machine: the sweep may have been started on another one.
+    """
+    with standard_output(is_needed=False):  # here too, for it may have a process of its own
+        return _sweep_job(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+def _sweep_job(cfg: DictConfig, path: Path) -> float:
     from vae_runner.experiment.signals import stop_if_asked
     from vae_runner.experiment.sweep_job import is_finished, last_figure, take_up
     from vae_runner.runs.folder import RunFolder
@@ -75,7 +89,7 @@ def _sweep_job(cfg: DictConfig, path: Path, choices: dict[str, str]) -> float:
             raise UserError(f"hydra.sweep.subdir gives the job no folder of its own: {path}")
         with RunFolder(path).claim(resuming=True) as folder:
             folder.write_notes(_notes(cfg))
-            return take_up(cfg, folder, choices, _command(), changes)
+            return take_up(cfg, folder, _choices(), _command(), changes)
 
     settings = [text for text in HydraConfig.get().overrides.task if text != "trust=false"]  # `resume` says that
     print(flush=True)
@@ -154,24 +168,6 @@ def sweep_report(folder: Path) -> None:
         to_stdout(f"warning: no sweep report: {error}")
     except Exception as error:
         to_stdout(f"warning: no sweep report: {type(error).__name__}: {error}")
-
-
-def hydra_main(arguments: list[str], job: Callable[[DictConfig], float | None] = task) -> None:
-    """Hydra's own entry, with these arguments in place of the process's."""
-    before = sys.argv
-    sys.argv = ["vae-train", *arguments]
-    try:
-        with reading_presets():
-            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
-    finally:
-        sys.argv = before
-
-
-def path_value(path: Path) -> str:
-    """A path as a value that Hydra's grammar takes, whatever characters it holds."""
-    from vae_runner.runs.words import literal, quoted
-
-    return quoted(literal(str(path)))
 
 
 def say(line: str) -> None:

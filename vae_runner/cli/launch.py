@@ -3,10 +3,11 @@
 import os
 import secrets
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -14,22 +15,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
+from vae_runner.cli.hydra_compat import hydra_main
 from vae_runner.cli.hydra_settings import check_folder_name, user_path
-from vae_runner.cli.job import (
-    COMMAND,
-    SUFFIX,
-    goes_on_by,
-    hydra_main,
-    hydras_refusals,
-    path_value,
-    say,
-    sweep_report,
-    task,
-)
-from vae_runner.cli.presets import LEFT_OUT
+from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
+from vae_runner.cli.presets import LEFT_OUT, PresetLoader
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
+from vae_runner.paths import config_dir
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, OF_HYDRAS_SWEEP
+
+if TYPE_CHECKING:
+    from vae_runner.cli.composer import Composer
+    from vae_runner.cli.precheck import Checked
 
 __all__ = ["launch"]
 
@@ -61,21 +58,37 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         for name, _ in request.stray:
             raise UserError(f"no option called '{name}' (see vae-train --hydra-help)")
         with hydras_refusals(Path.cwd()):  # it is asked of Hydra alone
-            hydra_main([*request.overrides, *request.flag_arguments()])
+            _ask_hydra([*request.overrides, *request.flag_arguments()])
         return 0
     from vae_runner.cli.precheck import composer, precheck
 
     _epochs_instead_of_steps(request)
     with composer(request) as compose:
-        cfg = precheck(_about_the_run(request), compose)
-    wake_collector()  # torch is there, and the configs of the check are gone
+        checked = precheck(_about_the_run(request), compose)
+        wake_collector()  # torch is there, and what the check has composed
+        return _do(request, checked, compose)
+
+
+def _ask_hydra(arguments: list[str]) -> None:
+    """Hydra's own entry, with these arguments in place of the process's."""
+    before = sys.argv
+    sys.argv = ["vae-train", *arguments]
+    try:
+        hydra_main(PresetLoader, config_dir(), "train")
+    finally:
+        sys.argv = before
+
+
+def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
+    """Do what was asked for, and found to be right; returns the exit code."""
+    cfg = checked.cfg
     if "--cfg" in request.flags:
         package = request.flags.get("--package") or "_global_"
         if package != "_global_" and OmegaConf.select(cfg, package) is None:
             raise UserError(f"--package {package}: no such part of the config")
         for line in cfg.hydra.job.env_set.get(LEFT_OUT, "").splitlines():
             say(line)
-        hydra_main([*request.flag_arguments(), *request.overrides])
+        compose.show(request.overrides, request.flags)
         return 0
     if request.multirun and {"resume", "engine.resume"} & _names(request):
         raise UserError("resume takes one run, without --multirun")
@@ -83,33 +96,32 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
 
     with standard_output(is_needed=False), StopSignals().listening():  # what is trained goes on without it
         if request.multirun:
-            return _sweep(request, cfg)
+            return _sweep(request, cfg, compose)
         if cfg.engine.resume is not None:
-            return _resume(request, cfg)
-        return _single(request, cfg)
+            return _resume(request, cfg, compose)
+        return _single(request, checked, compose)
 
 
-def _single(request: Request, cfg: DictConfig) -> int:
+def _single(request: Request, checked: "Checked", compose: "Composer") -> int:
     from vae_runner.runs.folder import RunFolder
     from vae_runner.runs.place import judge_place, made_only_for
 
-    data = _data(cfg)
-    path, made = _new_folder(cfg, "hydra.run.dir", request)
+    data = _data(checked.config["dataset"])
+    path, made = _new_folder(checked.cfg, "hydra.run.dir", request)
     folder, failures = RunFolder(path), list[Exception]()
 
     def job(cfg: DictConfig) -> float | None:
         try:
-            return task(cfg, folder, data)
+            return single(cfg, checked.config, folder, data)
         except Exception as error:  # kept from Hydra, which would print lines of its own about it
             failures.append(error)
             return None
 
-    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.run.dir={path_value(path)}"]
     with made_only_for(made), folder.claim(resuming=False):
         judge_place("hydra.run.dir", path)  # as it is now that nobody else has it
         try:
             with hydras_refusals(path):
-                hydra_main(arguments, job)  # what the job raises is kept
+                compose.run(checked.cfg, path, job)
             for failure in failures:
                 raise failure
         except BaseException as error:
@@ -119,15 +131,13 @@ def _single(request: Request, cfg: DictConfig) -> int:
     return 0
 
 
-def _data(cfg: DictConfig) -> tuple[Any, Any]:
+def _data(node: Mapping[str, Any]) -> tuple[Any, Any]:
     """The images to train and to validate on, looked up before a folder is made for what may be wrong with them."""
-    from vae_runner.cli.precheck import without_hydra
     from vae_runner.console import logging_to
     from vae_runner.experiment.assemble import build_data
-    from vae_runner.experiment.check import check
 
     with logging_to(None):
-        return build_data(check(without_hydra(cfg))[0]["dataset"])
+        return build_data(node)
 
 
 def _is_begun(path: Path, error: BaseException) -> bool:
@@ -137,19 +147,19 @@ def _is_begun(path: Path, error: BaseException) -> bool:
     return (path / CONFIG).exists()
 
 
-def _sweep(request: Request, cfg: DictConfig) -> int:
+def _sweep(request: Request, cfg: DictConfig, compose: "Composer") -> int:
     from vae_runner.cli.sweep import sweep
     from vae_runner.runs.place import made_only_for
 
     folder, made = _new_folder(cfg, "hydra.sweep.dir", request)
     with made_only_for(made):
-        return sweep(request, cfg, folder)
+        return sweep(request, cfg, folder, compose)
 
 
-def _resume(request: Request, cfg: DictConfig) -> int:
+def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
     _refuse_real_latest(str(cfg.engine.resume))
     path = user_path(cfg.engine.resume, "resume").resolve()
-    changes = _changes(request)
+    changes = _changes(request, compose)
     if _is_file(path / LEDGER):
         from vae_runner.cli.sweep import go_on
 
@@ -194,15 +204,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _changes(request: Request) -> dict[str, Any]:
+def _changes(request: Request, compose: "Composer") -> dict[str, Any]:
     """The settings that a resumed run is given anew, by dotted name."""
-    from vae_runner.cli.precheck import composer
     from vae_runner.cli.typed import as_typed
 
-    with composer(request) as compose:
-        hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None}
-        typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]
-        overrides = [compose.parse(argument) for argument in typed]
+    hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None}
+    typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]
+    overrides = [compose.parse(argument) for argument in typed]
     changes = {override.get_key_element(): override.value() for override in overrides}
     return {key: value for key, value in changes.items() if key not in ("resume", "engine.resume", "trust")}
 

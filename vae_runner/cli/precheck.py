@@ -1,98 +1,120 @@
 """Everything that is wrong with a command line, told before a folder is made or a job begun.
 
-Hydra stops at the first mistake; here each setting is judged by itself first, then the composed config as a whole.
+Hydra stops at the first mistake; here each setting is judged by itself first, then the composed config as a whole. Of a
+command line without mistakes two configs are composed, that of its choices alone, which tells what settings there are,
+and that of all, which is checked and then trained. Of a sweep each value is composed and checked once, in a job.
 """
 
-import contextlib
-import difflib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.types import Override, ValueType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from vae_runner.cli.arguments import CHOICES, WITH_VALUE, Request
-from vae_runner.cli.composer import Composer, composer, one_line, without_hydra
-from vae_runner.cli.hydra_settings import hydra_faults, plugin_hint, repeated
-from vae_runner.cli.schedules import GROUP as SCHEDULE
-from vae_runner.cli.schedules import judge_schedule, takes_schedule
+from vae_runner.cli.arguments import Request
+from vae_runner.cli.composer import Composer, composer, without_hydra
+from vae_runner.cli.hydra_compat import BASIC
+from vae_runner.cli.hydra_settings import hydra_faults, repeated
+from vae_runner.cli.judge import (
+    about_dashes,
+    group_of,
+    home_of,
+    judge_choice,
+    judge_setting,
+    judge_single,
+    judge_values,
+    nodes,
+    parse,
+)
 from vae_runner.cli.typed import as_typed, hint_in
+from vae_runner.cli.values import JOBS, count, first_values, texts
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check, did_you_mean, nearest, shortened
+from vae_runner.experiment.check import check
 
-__all__ = ["Composer", "composer", "judge_choice", "judge_setting", "nodes", "parse", "precheck", "without_hydra"]
+__all__ = ["Checked", "Composer", "composer", "precheck", "without_hydra"]
 
-OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
-FREE = ("dataset.dataset",)  # nodes whose arguments are those of whatever part they name
-NULLABLE = ("experiment",)  # groups of which nothing need be chosen
-JOBS = 10_000  # of a sweep
-BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehand; each job checks its own again
 
 
-def precheck(request: Request, composer: Composer) -> DictConfig:
-    """Returns the composed config (of a sweep: of its first values, with Hydra's node for the sweep).
-
-    Texts among the request's settings are put in quotes, as they were typed. Raises `UserError` with a line for each
-    mistake.
+@dataclass(frozen=True)
+class Checked:
+    """A command line that has no mistakes: what it is composed to, with Hydra's node, and what the check has made of
+    that, plain and without it; of a sweep, of its first job.
     """
-    problems: list[str] = []
-    request.overrides[:] = _as_typed(request.overrides, composer)
-    parsed = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
-    unread = {argument.lstrip("+~").partition("=")[0] for argument in request.overrides} - _keys(parsed)
-    parsed = [override for override in parsed if not _report(_judge_values(override), problems)]
-    choices = [override for override in parsed if _group(override, composer)]
-    usable = [override for override in choices if not _report(judge_choice(override, composer), problems)]
-    unread |= _keys(override for override in choices if override not in usable)
-    base = composer.compose(_first_values(usable))
+
+    cfg: DictConfig
+    config: dict[str, Any]
+
+
+def precheck(request: Request, composer: Composer) -> Checked:
+    """Compose and check the request. Texts among its settings are put in quotes, as they were typed.
+
+    Raises `UserError` with a line for each mistake.
+    """
+    base = composer.compose(first_values(_sound_choices(request.overrides, composer)))
+    config = OmegaConf.to_container(base, resolve=False)
+    assert isinstance(config, dict)
+    request.overrides[:] = [
+        as_typed(text, hint_in(config, text.partition("=")[0]), composer.parse) for text in request.overrides
+    ]
+    judged = _judge(request, base, composer)
+    judged.problems += _judge_sweep(judged) if request.multirun else _judge_singles(judged)
+    return _checked_sweep(request, judged, composer) if request.multirun else _checked_run(request, judged, composer)
+
+
+@dataclass
+class _Judged:
+    """The settings that could be read, those of them that can be composed, the names of those that could not be read,
+    and what is wrong.
+    """
+
+    parsed: list[Override] = field(default_factory=list)
+    usable: list[Override] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def raise_if_any(self, found: Iterable[str] = ()) -> None:
+        """Raises `UserError` with what is wrong, and what was found besides, where that does not follow from it."""
+        problems = [*self.problems, *(line for line in found if not _is_about(line, self.unread))]
+        if problems:
+            raise UserError("\n".join(dict.fromkeys(problems)))
+
+
+def _sound_choices(arguments: Iterable[str], composer: Composer) -> list[Override]:
+    """The choices of options that can be read and made; what is wrong with the others is told by `_judge`."""
+    quiet: list[str] = []
+    parsed = [override for argument in arguments if (override := parse(argument, composer, quiet))]
+    choices = [override for override in parsed if group_of(override, composer)]
+    return [one for one in choices if not judge_values(one) and not judge_choice(one, composer)]
+
+
+def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
+    """Judge each setting by itself; `base` is composed of the choices alone."""
+    judged = _Judged()
+    problems = judged.problems
+    read = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
+    judged.unread = {argument.lstrip("+~").partition("=")[0] for argument in request.overrides} - _keys(read)
+    parsed = judged.parsed = [override for override in read if not _report(judge_values(override), problems)]
+    choices = [override for override in parsed if group_of(override, composer)]
+    wrong = [override for override in choices if _report(judge_choice(override, composer), problems)]
+    judged.unread |= _keys(wrong)
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
     names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
-    problems += [_about_dashes(name, value, names) for name, value in request.stray]
+    problems += [about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
-        if override in choices or _lies_in_any(override.key_or_group, unread):
+        if override in choices:
             continue
-        problem = judge_setting(override, known, names, composer.groups)
-        if problem:
-            name = override.key_or_group
-            problem = _of_others(name, composer) or _of_schedules(name, base, composer) or problem
-        if not _report(problem, problems):
-            usable.append(override)
-    usable.sort(key=parsed.index)
-    if not request.multirun:
-        for override in usable:
-            _report(_judge_single(override), problems)
-    elif (jobs := math.prod(_count(override) for override in parsed)) > JOBS:
-        raise UserError("\n".join(dict.fromkeys([*problems, f"these would be more than {JOBS:,} jobs"])))
-    else:
-        problems += repeated(parsed)
-        if "hydra.run.dir" in _keys(parsed):
-            problems.append("hydra.run.dir is for a single run; the folder of a sweep is hydra.sweep.dir")
-    found = _check_combinations(usable, composer, request.multirun)
-    problems += [line for line in found if not _is_about(line, unread)]  # which follows from what is told already
-    if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
-    cfg = composer.compose(request.overrides, request.multirun)
-    if faults := hydra_faults(cfg, request.multirun, jobs if request.multirun else 1):
-        raise UserError("\n".join(faults))
-    drawn = [override for override in parsed if override.value_type == ValueType.INTERVAL_SWEEP]
-    if drawn and cfg.hydra.sweeper._target_ == BASIC:
-        raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")
-    return cfg
-
-
-def _as_typed(arguments: Iterable[str], composer: Composer) -> list[str]:
-    """The arguments, with quotes around the values of settings that are texts in what the choices come to."""
-    quiet: list[str] = []
-    parsed = [override for argument in arguments if (override := parse(argument, composer, quiet))]
-    choices = [override for override in parsed if _group(override, composer) and not judge_choice(override, composer)]
-    config: dict[str, Any] = {}
-    with contextlib.suppress(UserError, HydraException, StopIteration):  # told where the choices are judged
-        config = OmegaConf.to_container(composer.compose(_first_values(choices)), resolve=False)  # type: ignore[assignment]
-    return [as_typed(text, hint_in(config, text.partition("=")[0]), composer.parse) for text in arguments]
+        if _lies_in_any(override.key_or_group, judged.unread):
+            wrong.append(override)
+        elif problem := judge_setting(override, known, names, composer.groups):
+            problems.append(home_of(override.key_or_group, base, composer) or problem)
+            wrong.append(override)
+    judged.usable = [override for override in parsed if override not in wrong]
+    return judged
 
 
 def _keys(overrides: Iterable[Override]) -> set[str]:
@@ -109,179 +131,74 @@ def _is_about(line: str, unread: Iterable[str]) -> bool:
     return any(line.startswith((f"{key} is not set", f"{key} is missing")) for key in unread)
 
 
-def nodes(config: Any, key: str = "") -> list[str]:
-    """The dotted names of all values and of all mappings that hold values."""
-    inner = config.items() if isinstance(config, Mapping) else ()
-    below = [name for part, value in inner for name in nodes(value, f"{key}.{part}" if key else str(part))]
-    return [key, *below] if key else below
-
-
 def _report(problem: str | None, problems: list[str]) -> bool:
     if problem:
         problems.append(problem)
     return bool(problem)
 
 
-def parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
-    """The argument as Hydra reads it; None where it cannot, which `problems` then tells."""
-    name, equals, value = argument.partition("=")
-    try:
-        if (equals and name.strip("+~")) or argument.startswith("~"):
-            return composer.parse(argument)
-    except HydraException:
-        if set(value) & set("\"'\\"):
-            problems.append(
-                f"cannot read {shortened(argument)}: its quotes do not match; two kinds are needed: 'NAME=\"VALUE\"'"
-            )
-        else:
-            problems.append(f"cannot read {shortened(argument)}; put quotes around the value: '{name}=\"{value}\"'")
-        return None
-    homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
-    hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
-    problems.append(f"cannot read {shortened(argument)}: settings are written NAME=VALUE.{hint}")
-    return None
+def _judge_singles(judged: _Judged) -> list[str]:
+    """What is wrong with settings in a single run."""
+    return [problem for override in judged.usable if (problem := judge_single(override))]
 
 
-def _group(override: Override, composer: Composer) -> str | None:
-    """The config group whose option the override chooses; None where it sets a value."""
-    key = override.key_or_group
-    return key if key in composer.groups or key.startswith("hydra/") else None
-
-
-def judge_choice(override: Override, composer: Composer) -> str | None:
-    """What is wrong with the choice of a group's option."""
-    if problem := judge_schedule(override):
-        return problem
-    group, name = override.key_or_group, override.get_key_element().lstrip("+")
-    if override.is_delete():
-        return None
-    if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/"):
-        return f"{name} is chosen without +: {name}={override.get_value_string()}"
-    options = composer.options(group)
-    for value in _values(override):
-        for option in value if isinstance(value, list) else [value]:
-            if option is None and group not in NULLABLE:
-                return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
-            if option is not None and option not in options:
-                close = difflib.get_close_matches(str(option), options, 1)
-                hint = plugin_hint(group, option) or (f" Did you mean {name}={close[0]}?" if close else "")
-                return f"no {group} called {shortened(str(option))}.{hint} Choices: {', '.join(options)}"
-    return None
-
-
-def judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
-    """What is wrong with the name of a setting, of those `known`; `names` are what a misspelt one may have meant."""
-    key = override.key_or_group
-    if override.value() == "":
-        return f"{key}= has no value; null stands for none"
-    if key.startswith("hydra."):
-        names = {name for name in known if name.startswith("hydra.")}
-    if key.replace(".", "/") in groups and not override.is_delete():
-        return f"{key} is a group, set it by {key.replace('.', '/')}=OPTION"
-    if key in known:
-        return f"{key} is there already; write it without +" if override.is_add() else None
-    if override.is_add() or override.is_force_add():
-        parent = key.rpartition(".")[0]
-        inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
-        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
-        return None if is_open else _unknown(key, names)
-    return _unknown(key, names)
-
-
-def _judge_single(override: Override) -> str | None:
-    if override.key_or_group.startswith("hydra.sweep."):
-        return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
-    if override.key_or_group.startswith("hydra.sweeper."):
-        return f"{override.key_or_group} is for --multirun"
-    if not override.is_sweep_override():
-        return None
-    return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"
-
-
-def _judge_values(override: Override) -> str | None:
-    """What is wrong with the list of values, counted without being kept: it has to have some, and not too many."""
-    try:
-        count = _count(override)
-    except (HydraException, ValueError, TypeError) as error:
-        return f"{override.input_line}: {one_line(error)}"
-    if count == 0:
-        return f"{override.input_line} has no values"
-    return f"{override.input_line}: these would be more than {JOBS:,} jobs" if count > JOBS else None
-
-
-def _count(override: Override) -> int:
-    """How many values there are, as far as JOBS + 1; an interval, from which sweepers draw, counts as one."""
-    if override.value_type == ValueType.INTERVAL_SWEEP:
-        return 1
-    return sum(1 for _ in itertools.islice(_values(override), JOBS + 1))
-
-
-def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
-
-
-def _of_others(key: str, composer: Composer) -> str | None:
-    """That the setting is one of options that are not chosen, where it is."""
-    parts = key.split(".")
-    groups = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-    group = next((group for group in groups if group in composer.groups), None)
-    if group is None or key.replace(".", "/") in composer.groups:
-        return None
-    homes = [name for name in composer.options(group) if key in nodes(_composed(composer, f"{group}={name}"))]
-    return f"{key} is a setting of {group}={'|'.join(homes)}" if homes else None
-
-
-def _of_schedules(key: str, base: DictConfig, composer: Composer) -> str | None:
-    """That the setting is one of schedules that are not chosen for the number before it, where it is."""
-    node = key.rpartition(".")[0]
-    names = composer.options(SCHEDULE) if node and takes_schedule(OmegaConf.select(base, node)) else []
-    homes = [name for name in names if key in nodes(_composed(composer, f"{SCHEDULE}@{node}={name}"))]
-    return f"{key} is a setting of {SCHEDULE}@{node}={'|'.join(homes)}" if homes else None
-
-
-def _composed(composer: Composer, choice: str) -> Any:
-    """The plain config with that choice; of an option that does not go with the others, nothing."""
-    with contextlib.suppress(UserError):
-        return OmegaConf.to_container(without_hydra(composer.compose([choice])), resolve=False)
-    return {}
-
-
-def _about_dashes(name: str, value: str, known: Iterable[str]) -> str:
-    if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
-        return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
-    if setting := nearest(name.replace("-", "_"), known):
-        return f"settings are written without dashes: {setting}={value or 'VALUE'}"
-    return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
-
-
-def _check_combinations(overrides: list[Override], composer: Composer, multirun: bool) -> list[str]:
-    """Compose and check the settings; of a sweep, each value once together with the first of all others."""
-    firsts = _first_values(overrides)
-    requests = [firsts]
-    for position, override in enumerate(overrides if multirun else ()):
-        for text in itertools.islice(_texts(override), 1, COMBINATIONS):
-            requests.append([*firsts[:position], text, *firsts[position + 1 :]])
-    problems: list[str] = []
-    for request in requests[:COMBINATIONS]:
-        try:
-            problems += check(without_hydra(composer.compose(request)))[1]
-        except UserError as error:
-            problems.append(str(error))
+def _judge_sweep(judged: _Judged) -> list[str]:
+    """What is wrong with settings in a sweep. Raises `UserError` where it would have too many jobs."""
+    if _number_of_jobs(judged) > JOBS:
+        judged.raise_if_any([f"these would be more than {JOBS:,} jobs"])
+    problems = list(repeated(judged.parsed))
+    if "hydra.run.dir" in _keys(judged.parsed):
+        problems.append("hydra.run.dir is for a single run; the folder of a sweep is hydra.sweep.dir")
     return problems
 
 
-def _first_values(overrides: Iterable[Override]) -> list[str]:
-    return [next(_texts(override)) for override in overrides]
+def _number_of_jobs(judged: _Judged) -> int:
+    return math.prod(count(override) for override in judged.parsed)
 
 
-def _texts(override: Override) -> Iterator[str]:
-    """The override as an argument, once for each of the values that a sweep would give it."""
-    if override.is_discrete_sweep():
-        return (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
-    if override.value_type == ValueType.INTERVAL_SWEEP:
-        return iter([f"{override.get_key_element()}={override.value().start}"])
-    return iter([override.input_line])
+def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Checked:
+    """The run that the settings come to. Raises `UserError` with all that is wrong."""
+    try:
+        cfg = composer.compose(first_values(judged.usable))
+    except UserError as error:
+        judged.raise_if_any([str(error)])
+        raise
+    config, found = check(without_hydra(cfg))
+    judged.raise_if_any(found)
+    if faults := hydra_faults(cfg, multirun=False, jobs=1):
+        raise UserError("\n".join(faults))
+    return Checked(cfg, config)
 
 
-def _values(override: Override) -> Iterator[Any]:
-    return override.sweep_iterator() if override.is_discrete_sweep() else iter([override.value()])
+def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Checked:
+    """The sweep that the settings come to, with each value checked once, together with the first of all others.
+
+    Raises `UserError` with all that is wrong.
+    """
+    configs, found = list[dict[str, Any]](), list[str]()
+    hydra = first_values(override for override in judged.usable if override.is_hydra_override())
+    for settings in itertools.islice(_jobs(judged.usable), COMBINATIONS):
+        try:
+            config, problems = check(without_hydra(composer.compose_job(hydra, settings)))
+            configs.append(config)
+            found += problems
+        except UserError as error:
+            found.append(str(error))
+    judged.raise_if_any(found)
+    cfg = composer.compose(request.overrides, multirun=True)
+    if faults := hydra_faults(cfg, multirun=True, jobs=_number_of_jobs(judged)):
+        raise UserError("\n".join(faults))
+    drawn = [override for override in judged.parsed if override.value_type == ValueType.INTERVAL_SWEEP]
+    if drawn and cfg.hydra.sweeper._target_ == BASIC:
+        raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")
+    return Checked(cfg, configs[0])
+
+
+def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """The settings of jobs in which each value is seen once, as the sweeper of all combinations writes them."""
+    last = {override.get_key_element(): override for override in overrides if not override.is_hydra_override()}
+    firsts = [next(texts(override, in_sweep=True)) for override in last.values()]
+    yield firsts
+    for position, override in enumerate(last.values()):
+        for text in itertools.islice(texts(override, in_sweep=True), 1, COMBINATIONS):
+            yield [*firsts[:position], text, *firsts[position + 1 :]]

@@ -10,47 +10,37 @@ What it sets in a node for which it chooses nothing goes with every option. Hydr
 loader puts schedules where `cli.schedules` says.
 """
 
-import contextlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hydra._internal.hydra as hydra_door
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra.core.default_element import GroupDefault, InputDefault, ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.cli.hydra_compat import CachingConfigRepository, ConfigLoader, ConfigRepository
 from vae_runner.cli.own_files import check_file, shown_file
 from vae_runner.cli.schedules import append_schedules, replaced_by_schedules
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
-__all__ = ["LEFT_OUT", "reading_presets"]
+__all__ = ["LEFT_OUT", "PresetLoader"]
 
 GROUP = "experiment/"
 LEFT_OUT = "VAE_RUN_LEFT_OUT"  # environment variable of a job: lines about what its preset's values do not go with
 
 
-@contextlib.contextmanager
-def reading_presets() -> Iterator[None]:
-    """Whatever of Hydra is made meanwhile composes presets as said above."""
-    before = hydra_door.ConfigLoaderImpl
-    hydra_door.ConfigLoaderImpl = _Loader
-    try:
-        yield
-    finally:
-        hydra_door.ConfigLoaderImpl = before
-
-
-class _Loader(ConfigLoaderImpl):
+class PresetLoader(ConfigLoader):
     """Hydra's composition, with presets read in the light of what the command line chooses."""
+
+    def key_of(self, settings: Sequence[str]) -> tuple[str, ...]:
+        """The settings that choose something."""
+        return tuple(_without_null(settings))
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
@@ -160,7 +150,7 @@ class _Choice:
         return f"{self.group}={_plain(self.option)}"
 
 
-def _without_null(overrides: list[str]) -> list[str]:
+def _without_null(overrides: Sequence[str]) -> list[str]:
     """The settings without those that choose no preset, which Hydra does not take, nor what was chosen before them."""
     name = GROUP.removesuffix("/")
     nulls = [place for place, text in enumerate(overrides) if text.lower() == f"{name}=null"]

@@ -12,22 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.job import (
-    COMMAND,
-    SUFFIX,
-    hydra_main,
-    hydras_refusals,
-    path_value,
-    say,
-    sweep_report,
-    task,
-)
+from vae_runner.cli.composer import Composer, composer, path_value, without_hydra
+from vae_runner.cli.hydra_compat import BASIC
+from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_report, task
 from vae_runner.cli.origin import check_origin, is_launchers
-from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.cli.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
@@ -42,23 +33,20 @@ from vae_runner.runs.words import quoted, resume_command, shown
 
 __all__ = ["go_on", "is_launchers", "sweep"]
 
-BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
-
-def sweep(request: Request, cfg: DictConfig, folder: Path) -> int:
-    """Do all jobs in the new `folder`; returns the exit code."""
-    arguments = [*request.flag_arguments(), *request.overrides, f"hydra.sweep.dir={path_value(folder)}"]
+def sweep(request: Request, cfg: DictConfig, folder: Path, compose: Composer) -> int:
+    """Do all jobs of the composed sweep in the new `folder`; returns the exit code."""
 
     def launch() -> None:
         judge_place("hydra.sweep.dir", folder)  # as it is now that nobody else has it
         try:
-            _write_down(request, cfg, folder)
+            _write_down(request, cfg, folder, compose)
         except BaseException:
             remove(folder / SWEEP_LOCK)  # nothing else is there
             raise
         link_sweep(folder)
         try:
-            hydra_main(arguments)
+            compose.sweep(cfg, folder, task)
         except Exception:
             if not any(folder.glob("*/*")):  # no job was begun: nothing is left behind
                 _discard(folder)
@@ -76,12 +64,11 @@ def _discard(folder: Path) -> None:
     remove(folder / SWEEP_LOCK)
 
 
-def _write_down(request: Request, cfg: DictConfig, folder: Path) -> None:
+def _write_down(request: Request, cfg: DictConfig, folder: Path, compose: Composer) -> None:
     own = OmegaConf.to_container(cfg.hydra.overrides.hydra, resolve=False)  # what a job's folder looks up is the job's
     ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), own)
     if cfg.hydra.sweeper._target_ == BASIC:  # other sweepers choose their jobs as they go
-        with composer(request) as compose:
-            write_ledger(folder, replace(ledger, jobs=_jobs(cfg, compose)))
+        write_ledger(folder, replace(ledger, jobs=compose.jobs(cfg)))
 
 
 def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: bool) -> int:
@@ -99,7 +86,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
         with composer(replace(request, flags=flags)) as compose:
             cfg, jobs = compose.compose(master, multirun=True), rest.jobs(trust)
             if not trust:
-                _check_new(rest, master, compose, folder)
+                _check_new(rest, master, jobs, compose, folder)
             write_ledger(folder, rest.ledger)
             to_stdout(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}")
             compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
@@ -162,7 +149,9 @@ def _is_replaced(setting: str) -> bool:
     return setting.lstrip("+").partition("=")[0] in ("hydra.sweep.dir", "hydra.mode")
 
 
-def _check_new(rest: _Rest, master: Sequence[str], compose: Composer, folder: Path) -> None:
+def _check_new(
+    rest: _Rest, master: Sequence[str], jobs: Sequence[Sequence[str]], compose: Composer, folder: Path
+) -> None:
     """Raises `UserError` where a job that has not begun would build something that it has no business to, and where the
     list has something to be looked up: what this program's own configs look up is all that is.
     """
@@ -171,7 +160,7 @@ def _check_new(rest: _Rest, master: Sequence[str], compose: Composer, folder: Pa
         if "${" in text:
             raise UserError(f"{shown(folder / LEDGER)} has {text}, to be looked up elsewhere; trust=true looks it up")
     for number in rest.new:
-        job = without_hydra(compose.compose([*master, *rest.ledger.jobs[number]]))
+        job = without_hydra(compose.compose_job(master, jobs[number - rest.left[0]]))
         check_targets(OmegaConf.to_container(job, resolve=True), folder / LEDGER)
 
 
@@ -195,11 +184,3 @@ def _do(folder: Path, launch: Callable[[], None]) -> int:
     for line in [*lines, *again, f"report {shown(seen / SWEEP_PAGE)}"]:
         to_stdout(line)
     return 0 if all_done else 1
-
-
-def _jobs(cfg: DictConfig, compose: Composer) -> list[list[str]]:
-    """The settings of each job, as Hydra's sweeper makes them."""
-    params = [f"{name}={value}" for name, value in (cfg.hydra.sweeper.params or {}).items()]
-    overrides = [compose.parse(text) for text in (*params, *cfg.hydra.overrides.task)]
-    (jobs,) = BasicSweeper.split_arguments(overrides, None)
-    return jobs

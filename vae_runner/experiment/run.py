@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def start(
-    cfg: DictConfig,
+    cfg: DictConfig | dict[str, Any],
     place: Path | RunFolder,
     choices: Mapping[str, str],
     command: str,
@@ -50,12 +50,12 @@ def start(
     """Train in the new folder `place`, which is claimed by the caller or here; returns the last validation's -ELBO,
     nats per image.
 
-    `choices` are the options chosen of each config group, `command` what the user typed, `latest` a link to set to the
-    folder, `data` the images to train and to validate on, where they have been looked up already. Raises `UserError`
-    for what is wrong with the request, `RunError` for what went wrong on the way, and `Interrupted` where the run was
-    asked to stop.
+    `cfg` is composed, and checked here, or plain, as the check has returned it. `choices` are the options chosen of
+    each config group, `command` what the user typed, `latest` a link to set to the folder, `data` the images to train
+    and to validate on, where they have been looked up already. Raises `UserError` for what is wrong with the request,
+    `RunError` for what went wrong on the way, and `Interrupted` where the run was asked to stop.
     """
-    config = _checked(cfg)
+    config = _checked(cfg) if isinstance(cfg, DictConfig) else cfg
     if config["engine"]["resume"] is not None:
         raise UserError("resume takes a run's folder at the front door; a new run starts from nothing")
     with _folder(place).claim(resuming=False) as folder:
