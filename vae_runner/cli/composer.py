@@ -12,8 +12,16 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from vae_runner.cli import hydra_compat
 from vae_runner.cli.arguments import Request
+from vae_runner.cli.hydra_compat import (
+    Hydra,
+    add_settings,
+    launcher,
+    opened,
+    run_composed,
+    split_into_jobs,
+    sweep_composed,
+)
 from vae_runner.cli.presets import PresetLoader
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir, make_importable
@@ -25,7 +33,7 @@ __all__ = ["Composer", "composer", "one_line", "path_value", "without_hydra"]
 class Composer:
     """Hydra's composition of our options and the user's own, and the start of what was composed."""
 
-    def __init__(self, hydra: hydra_compat.Hydra, config_name: str) -> None:
+    def __init__(self, hydra: Hydra, config_name: str) -> None:
         self._hydra, self._config_name = hydra, config_name
         self.groups = set(self._walk(""))
 
@@ -56,22 +64,22 @@ class Composer:
     def run(self, cfg: DictConfig, folder: Path, job: TaskFunction) -> None:
         """Do the job with the composed config, in the folder. Raises what the job raises."""
         self._settle(cfg, "hydra.run.dir", folder, RunMode.RUN)
-        hydra_compat.run_composed(self._hydra, cfg, job)
+        run_composed(self._hydra, cfg, job)
 
     def sweep(self, cfg: DictConfig, folder: Path, job: TaskFunction) -> None:
         """Have the jobs of the composed sweep done, in the folder."""
         self._settle(cfg, "hydra.sweep.dir", folder, RunMode.MULTIRUN)
-        hydra_compat.sweep_composed(self._hydra, cfg, job)
+        sweep_composed(self._hydra, cfg, job)
 
     def jobs(self, cfg: DictConfig) -> list[list[str]]:
         """The settings of each job of the composed sweep, as the sweeper of all combinations makes them."""
         params = [f"{name}={value}" for name, value in (cfg.hydra.sweeper.params or {}).items()]
         settings = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)  # each job looks up its own
-        return hydra_compat.split_into_jobs([self.parse(text) for text in (*params, *settings)])
+        return split_into_jobs([self.parse(text) for text in (*params, *settings)])
 
     def launcher(self, cfg: DictConfig, job: TaskFunction) -> Launcher:
         """What runs a sweep's jobs, as the composed config chooses it."""
-        return hydra_compat.launcher(self._hydra, cfg, job)
+        return launcher(self._hydra, cfg, job)
 
     def show(self, overrides: Sequence[str], flags: Mapping[str, str | None]) -> None:
         """Print the composed config, as the flags --cfg, --package and --resolve say."""
@@ -83,7 +91,7 @@ class Composer:
         settings = [self.parse(f"{key}={path_value(folder)}")]
         if cfg.hydra.mode != mode:
             settings.append(self.parse(f"hydra.mode={mode.name}"))
-        hydra_compat.add_settings(cfg, settings)
+        add_settings(cfg, settings)
 
     def _walk(self, parent: str) -> Iterator[str]:
         for name in self._hydra.config_loader.get_group_options(parent, ObjectType.GROUP):
@@ -102,7 +110,7 @@ def composer(request: Request) -> Iterator[Composer]:
     if own and not os.path.isdir(own):  # False for names that are too long, too
         raise UserError(f"--config-dir {own}: no such folder")
     make_importable(*request.own_folders)
-    with hydra_compat.opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra:
+    with opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra:
         try:
             made = Composer(hydra, request.flags.get("--config-name") or "train")
         except OSError as error:
