@@ -1,0 +1,163 @@
+"""What is wrong with a setting by itself, before anything is made of it."""
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from vae_runner.cli.arguments import CHOICES, WITH_VALUE
+from vae_runner.cli.composing.composer import Composer, one_line, without_hydra
+from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
+from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
+from vae_runner.cli.judging.hydra_settings import plugin_hint
+from vae_runner.cli.judging.values import JOBS, count, values
+from vae_runner.errors import UserError
+from vae_runner.experiment.check import did_you_mean, nearest, shortened
+
+__all__ = ["about_dashes", "group_of", "home_of", "judge_choice", "judge_setting", "judge_single", "judge_values"]
+__all__ += ["nodes", "parse"]
+
+OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
+FREE = ("dataset.dataset",)  # nodes whose arguments are those of whatever part they name
+NULLABLE = ("experiment",)  # groups of which nothing need be chosen
+
+
+def parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
+    """The argument as Hydra reads it; None where it cannot, which `problems` then tells."""
+    name, equals, value = argument.partition("=")
+    try:
+        if (equals and name.strip("+~")) or argument.startswith("~"):
+            return composer.parse(argument)
+    except HydraException:
+        if set(value) & set("\"'\\"):
+            problems.append(
+                f"cannot read {shortened(argument)}: its quotes do not match; two kinds are needed: 'NAME=\"VALUE\"'"
+            )
+        else:
+            problems.append(f"cannot read {shortened(argument)}; put quotes around the value: '{name}=\"{value}\"'")
+        return None
+    homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
+    hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
+    problems.append(f"cannot read {shortened(argument)}: settings are written NAME=VALUE.{hint}")
+    return None
+
+
+def group_of(override: Override, composer: Composer) -> str | None:
+    """The config group whose option the override chooses; None where it sets a value."""
+    key = override.key_or_group
+    return key if key in composer.groups or key.startswith("hydra/") else None
+
+
+def judge_choice(override: Override, composer: Composer) -> str | None:
+    """What is wrong with the choice of a group's option."""
+    if problem := judge_schedule(override):
+        return problem
+    group, name = override.key_or_group, override.get_key_element().lstrip("+")
+    if override.is_delete():
+        return None
+    if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/"):
+        return f"{name} is chosen without +: {name}={override.get_value_string()}"
+    options = composer.options(group)
+    for value in values(override):
+        for option in value if isinstance(value, list) else [value]:
+            if option is None and group not in NULLABLE:
+                return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
+            if option is not None and option not in options:
+                close = difflib.get_close_matches(str(option), options, 1)
+                hint = plugin_hint(group, option) or (f" Did you mean {name}={close[0]}?" if close else "")
+                return f"no {group} called {shortened(str(option))}.{hint} Choices: {', '.join(options)}"
+    return None
+
+
+def judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
+    """What is wrong with the name of a setting, of those `known`; `names` are what a misspelt one may have meant."""
+    key = override.key_or_group
+    if override.value() == "":
+        return f"{key}= has no value; null stands for none"
+    if key.startswith("hydra."):
+        names = {name for name in known if name.startswith("hydra.")}
+    if key.replace(".", "/") in groups and not override.is_delete():
+        return f"{key} is a group, set it by {key.replace('.', '/')}=OPTION"
+    if key in known:
+        return f"{key} is there already; write it without +" if override.is_add() else None
+    if override.is_add() or override.is_force_add():
+        parent = key.rpartition(".")[0]
+        inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
+        is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
+        return None if is_open else _unknown(key, names)
+    return _unknown(key, names)
+
+
+def judge_single(override: Override) -> str | None:
+    if override.key_or_group.startswith("hydra.sweep."):
+        return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
+    if override.key_or_group.startswith("hydra.sweeper."):
+        return f"{override.key_or_group} is for --multirun"
+    if not override.is_sweep_override():
+        return None
+    return f"{override.input_line} holds several values: add --multirun, or put quotes around a value that has commas"
+
+
+def judge_values(override: Override) -> str | None:
+    """What is wrong with the list of values, counted without being kept: it has to have some, and not too many."""
+    try:
+        number = count(override)
+    except (HydraException, ValueError, TypeError) as error:
+        return f"{override.input_line}: {one_line(error)}"
+    if number == 0:
+        return f"{override.input_line} has no values"
+    return f"{override.input_line}: these would be more than {JOBS:,} jobs" if number > JOBS else None
+
+
+def about_dashes(name: str, value: str, known: Iterable[str]) -> str:
+    if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
+        return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
+    if setting := nearest(name.replace("-", "_"), known):
+        return f"settings are written without dashes: {setting}={value or 'VALUE'}"
+    return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
+
+
+def home_of(key: str, base: DictConfig, composer: Composer) -> str | None:
+    """Of which option that is not chosen the setting is, where it is of one."""
+    return _of_others(key, composer) or _of_schedules(key, base, composer)
+
+
+def _of_others(key: str, composer: Composer) -> str | None:
+    """That the setting is one of options that are not chosen, where it is."""
+    parts = key.split(".")
+    groups = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    group = next((group for group in groups if group in composer.groups), None)
+    if group is None or key.replace(".", "/") in composer.groups:
+        return None
+    homes = [name for name in composer.options(group) if key in nodes(_composed(composer, f"{group}={name}"))]
+    return f"{key} is a setting of {group}={'|'.join(homes)}" if homes else None
+
+
+def _of_schedules(key: str, base: DictConfig, composer: Composer) -> str | None:
+    """That the setting is one of schedules that are not chosen for the number before it, where it is."""
+    node = key.rpartition(".")[0]
+    names = composer.options(SCHEDULE) if node and takes_schedule(OmegaConf.select(base, node)) else []
+    homes = [name for name in names if key in nodes(_composed(composer, f"{SCHEDULE}@{node}={name}"))]
+    return f"{key} is a setting of {SCHEDULE}@{node}={'|'.join(homes)}" if homes else None
+
+
+def _composed(composer: Composer, choice: str) -> Any:
+    """The plain config with that choice; of an option that does not go with the others, nothing."""
+    with contextlib.suppress(UserError):
+        return OmegaConf.to_container(without_hydra(composer.compose([choice])), resolve=False)
+    return {}
+
+
+def nodes(config: Any, key: str = "") -> list[str]:
+    """The dotted names of all values and of all mappings that hold values."""
+    inner = config.items() if isinstance(config, Mapping) else ()
+    below = [name for part, value in inner for name in nodes(value, f"{key}.{part}" if key else str(part))]
+    return [key, *below] if key else below
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
