@@ -89,6 +89,17 @@ def test_readme_names_the_rooms_in_the_order_of_their_imports() -> None:
     assert set(named) >= {module_of(file) for file in FILES if file.parent != PACKAGE}
 
 
+def test_the_architecture_page_shows_every_room_in_order_and_names_tests_that_exist() -> None:
+    page = (PACKAGE.parent / "docs/architecture.md").read_text()
+    rows = [row for row in page.partition("\n## ")[0].splitlines() if row.startswith("| `")]
+    rooms = [room for row in rows for room in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert rooms == [room for room in ORDER if room != "__main__"]
+    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert named
+    assert not [name for name in named if f"def {name}(" not in tests]
+
+
 def test_no_two_modules_share_a_name() -> None:
     found = [file.stem for file in FILES if file.stem not in ("base", "__init__", "__main__")]
     assert {name for name in found if found.count(name) > 1} == set()

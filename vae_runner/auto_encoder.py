@@ -8,6 +8,7 @@ A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a dec
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class AutoEncoderBase(nn.Module):
 
     def __init__(self, latent_dims: int | Sequence[int]) -> None:
         super().__init__()
-        self.latent_dims = [int(latent_dims)] if isinstance(latent_dims, Integral) else list(latent_dims)
+        self.latent_dims = [int(latent_dims)] if isinstance(latent_dims, (int, Integral)) else list(latent_dims)
 
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
         """Returns a latent sample of each image (B, C, H, W): (B, D), or a tuple of them for several spaces."""
@@ -66,7 +67,7 @@ class AutoEncoderBase(nn.Module):
         """Let every submodule that has `constrain` bring its weights back to where they have to be."""
         for module in self.modules():
             if module is not self and hasattr(type(module), "constrain"):
-                module.constrain()
+                cast(Any, module).constrain()
 
 
 class VAE(AutoEncoderBase):
@@ -76,13 +77,16 @@ class VAE(AutoEncoderBase):
     the decoder maps (B, sum of dims) to the likelihood's raw parameters.
     """
 
+    spaces: Sequence[LatentSpace]
+
     def __init__(
         self, encoder: nn.Module, spaces: Sequence[LatentSpace], decoder: nn.Module, likelihood: Likelihood
     ) -> None:
         super().__init__([space.dims for space in spaces])
         self.encoder = encoder
-        self.head = he_initialised(nn.Linear(encoder.num_features, sum(space.num_parameters for space in spaces)))
-        self.spaces = nn.ModuleList(spaces)
+        features = cast(int, encoder.num_features)
+        self.head = he_initialised(nn.Linear(features, sum(space.num_parameters for space in spaces)))
+        self.spaces = cast(Sequence[LatentSpace], nn.ModuleList(spaces))
         self.decoder = decoder
         self.likelihood = likelihood
 

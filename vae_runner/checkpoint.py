@@ -72,7 +72,7 @@ def _is_sealed(path: Path) -> bool:
     """Whether the end of a regular file can be a digest: one that is of another kind may be too large to be read."""
     if not path.is_file():
         return True  # `read_bytes` says what it is
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         file.seek(max(path.stat().st_size - COMMENT_LENGTH, 0))
         return file.read(COMMENT_LENGTH).isalnum()
 
@@ -105,6 +105,6 @@ def load_latest(folder: Path, fault: Fault = lambda content: None) -> dict[str, 
         except BrokenCheckpointError:
             raise UserError(f"{broken}, and there is no complete {PREVIOUS}: nothing to resume from") from broken
         with contextlib.suppress(FileNotFoundError):
-            os.replace(folder / LAST, folder / BROKEN)
+            (folder / LAST).replace(folder / BROKEN)
         log.warning("%s; going on from %s (step %s)", broken, PREVIOUS, f"{content['step']:,}")
         return content

@@ -49,11 +49,10 @@ def write_atomically(path: str | Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_UMASK)
-            os.replace(name, path)
+            Path(name).chmod(0o666 & ~_UMASK)
+            Path(name).replace(path)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            Path(name).unlink(missing_ok=True)
         flush(path.parent)
 
 
@@ -65,7 +64,7 @@ def write_json(path: str | Path, content: Any) -> None:
 def append(path: str | Path, text: str) -> None:
     """Let a file grow by whole lines. Raises `RunError` where they cannot be written; then nothing of them is there."""
     path = Path(path)
-    with refusals_told(path), open(path, "ab", buffering=0) as file:
+    with refusals_told(path), path.open("ab", buffering=0) as file:
         begun, data = os.fstat(file.fileno()).st_size, memoryview(text.encode())
         try:
             while data:
@@ -90,7 +89,7 @@ def keep_as(path: str | Path, name: str | Path) -> None:
                 os.link(path, other)
             except OSError:
                 shutil.copyfile(path, other)
-            os.replace(other, name)
+            other.replace(name)
         finally:  # the rename does nothing where a kill has left both names to the same file
             other.unlink(missing_ok=True)
 

@@ -43,7 +43,7 @@ WHOLE = 1 << 53  # up to here every whole number is a float
 def read_bytes(file: str | Path, most: int = LARGE) -> bytes:
     """The content of a regular file of at most so many bytes. Raises `OSError` where it is none."""
     handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    with open(handle, "rb") as opened:
+    with os.fdopen(handle, "rb") as opened:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(file))

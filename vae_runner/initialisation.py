@@ -5,12 +5,16 @@ the model sits on its collapsed plateau (566 nats on dSprites) for 500 steps and
 behind rectifiers, and the same model reconstructs at 200 nats by then.
 """
 
+from typing import TypeVar
+
 from torch import nn
 
 __all__ = ["he_initialised"]
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def he_initialised(module: nn.Module) -> nn.Module:
+
+def he_initialised(module: Network) -> Network:
     """Draw the weights of all linear and (transposed) convolutional layers in `module` anew; returns it."""
     for layer in module.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):

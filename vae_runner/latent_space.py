@@ -73,6 +73,7 @@ class LatentSpace(nn.Module):
     """
 
     family = "own"  # the posterior's, as people call it
+    step: Tensor  # where it has schedules: a count of training steps, ()
 
     def __init__(self, dims: int, num_parameters: int, prior: Prior) -> None:
         super().__init__()
@@ -104,8 +105,8 @@ class LatentSpace(nn.Module):
 
     def see(self, image_shape: tuple[int, int, int]) -> None:
         """Be told the images' shape, before training."""
-        if getattr(self, "learned", None) is not None:
-            self.learned.made_for(self.dims, image_shape)
+        if (learned := getattr(self, "learned", None)) is not None:
+            learned.made_for(self.dims, image_shape)
 
     @property
     def pseudo_inputs(self) -> Tensor | None:
@@ -216,6 +217,8 @@ class UniformSpace(LatentSpace):
     """
 
     family = "uniform"
+    prior_low: Tensor
+    prior_high: Tensor
 
     def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
         prior = prior or SimpleUniform(-1.0, 1.0)

@@ -62,6 +62,8 @@ class VampPrior(LearnedPrior):
     They start as noise, mean 1/2.
     """
 
+    logits: Tensor
+
     def __init__(self, components: Count = 50) -> None:
         super().__init__()
         self.components = components

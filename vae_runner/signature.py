@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 __all__ = [
@@ -243,7 +244,7 @@ def _whereabouts(module: Any) -> str:
     name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
     if file is None or name.partition(".")[0] == __name__.partition(".")[0]:
         return ""
-    return f" ({os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file})"
+    return f" ({os.path.relpath(file) if file.startswith(str(Path.cwd()) + os.sep) else file})"
 
 
 def _describe_one(kind: Any) -> str:

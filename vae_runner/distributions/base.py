@@ -12,7 +12,9 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 
-__all__ = ["SimpleDistribution", "as_parameters", "as_value", "held"]
+__all__ = ["Shape", "SimpleDistribution", "as_parameters", "as_value", "held"]
+
+Shape = Size | list[int] | tuple[int, ...]  # as torch takes it
 
 
 def as_parameters(*values: Tensor | float) -> tuple[Tensor, ...]:
@@ -63,7 +65,7 @@ class SimpleDistribution(Distribution):
     ) -> None:
         super().__init__(batch_shape, event_shape, validate_args=validate_args)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "SimpleDistribution":
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> "SimpleDistribution":
         """The same distribution with its parameters expanded (not copied) to `batch_shape`."""
         names = self._names()
         if not names:
@@ -76,7 +78,7 @@ class SimpleDistribution(Distribution):
         new._validate_args = self._validate_args
         return new
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns a reparameterised sample, `sample_shape + batch_shape`, with gradients to the parameters."""
         raise NotImplementedError(f"{type(self).__name__} has no rsample")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from vae_runner.distributions.base import SimpleDistribution, as_parameters
+from vae_runner.distributions.base import Shape, SimpleDistribution, as_parameters
 from vae_runner.distributions.special import log_standard_exponential, sample_exp, times_exp
 
 __all__ = ["SimpleExponential"]
@@ -43,7 +43,7 @@ class SimpleExponential(SimpleDistribution):
     def stddev(self) -> Tensor:
         return self.mean
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns e^(ln E - lr) with E ~ Exp(1), `sample_shape + batch_shape`, finite and positive."""
         shape = self._extended_shape(Size(sample_shape))
         return sample_exp(log_standard_exponential(shape, self.lograte) - self.lograte)

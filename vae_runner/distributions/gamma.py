@@ -14,7 +14,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Gamma as TorchGamma
 
-from vae_runner.distributions.base import as_parameters, as_value
+from vae_runner.distributions.base import Shape, as_parameters, as_value
 from vae_runner.distributions.gamma_quantile import gamma_quantile, gamma_quantile_slope
 from vae_runner.distributions.special import LOG_TWO_PI, log_gamma_density, stirling, stirling_slope
 
@@ -38,12 +38,12 @@ class Gamma(TorchGamma):
     def __init__(self, concentration: Tensor | float, rate: Tensor | float, validate_args: bool = False) -> None:
         super().__init__(*as_parameters(concentration, rate), validate_args=validate_args)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "Gamma":
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> "Gamma":
         """The same distribution with its parameters expanded (not copied) to `batch_shape`."""
         new = self._get_checked_instance(type(self), _instance)
         return super().expand(batch_shape, new)
 
-    def rsample(self, sample_shape: Size = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Shape = Size(), generator: torch.Generator | None = None) -> Tensor:  # noqa: B008
         """Returns a sample, `sample_shape + batch_shape`, finite and positive."""
         shape = self._extended_shape(Size(sample_shape))
         a = self.concentration.expand(shape)

@@ -11,7 +11,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from vae_runner.distributions.base import SimpleDistribution, as_parameters
+from vae_runner.distributions.base import Shape, SimpleDistribution, as_parameters
 
 __all__ = ["SimpleLaplace"]
 
@@ -46,7 +46,7 @@ class SimpleLaplace(SimpleDistribution):
     def stddev(self) -> Tensor:
         return math.sqrt(2) * self.scale
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns m + b (E1 - E2), `sample_shape + batch_shape`: finite, since E is."""
         shape = Size((2, *self._extended_shape(Size(sample_shape))))
         first, second = torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_().unbind()

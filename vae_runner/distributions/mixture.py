@@ -15,7 +15,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import Shape, SimpleDistribution
 
 __all__ = ["Mixture"]
 
@@ -59,13 +59,13 @@ class Mixture(SimpleDistribution):
         """The mean, (D,)."""
         return (self.weights * self.components.mean).sum(0)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "Mixture":
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> "Mixture":
         new = self._get_checked_instance(type(self), _instance)
         new.logits, new.components = self.logits, self.components
         SimpleDistribution.__init__(new, Size(batch_shape))
         return new
 
-    def sample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def sample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns draws, `sample_shape + batch_shape`: of all components, of which one is taken."""
         shape = Size(sample_shape) + self.batch_shape[:-1]
         with torch.no_grad():

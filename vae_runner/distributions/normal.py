@@ -8,7 +8,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from vae_runner.distributions.base import SimpleDistribution, as_parameters
+from vae_runner.distributions.base import Shape, SimpleDistribution, as_parameters
 from vae_runner.distributions.special import LOG_TWO_PI
 
 __all__ = ["SimpleNormal"]
@@ -45,7 +45,7 @@ class SimpleNormal(SimpleDistribution):
     def stddev(self) -> Tensor:
         return (self.logvar / 2).exp()
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns mu + e^(lv/2) eps with eps ~ N(0, 1), `sample_shape + batch_shape`."""
         shape = self._extended_shape(Size(sample_shape))
         noise = torch.randn(shape, dtype=self.mu.dtype, device=self.mu.device)

@@ -18,7 +18,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 from torch.nn import functional
 
-from vae_runner.distributions.base import SimpleDistribution
+from vae_runner.distributions.base import Shape, SimpleDistribution
 
 __all__ = ["OneHot", "RelaxedOneHot", "relaxed"]
 
@@ -60,7 +60,7 @@ class OneHot(SimpleDistribution):
     def variance(self) -> Tensor:
         return self.mean * (1 - self.mean)
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns draws, `sample_shape + batch_shape`."""
         return as_vectors((self.log_probs + self._gumbel(sample_shape)).argmax(-1), self.logits)
 
@@ -77,7 +77,7 @@ class OneHot(SimpleDistribution):
         """Returns -p_k log p_k, nats: of a vector they sum to the entropy."""
         return -self.mean * self.log_probs
 
-    def _gumbel(self, sample_shape: Size) -> Tensor:
+    def _gumbel(self, sample_shape: Shape) -> Tensor:
         shape = self._extended_shape(Size(sample_shape))
         return -torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_().log()
 
@@ -97,10 +97,10 @@ class RelaxedOneHot(OneHot):
         self.temperature, self.straight_through = temperature, straight_through
         super().__init__(logits, validate_args=validate_args)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "RelaxedOneHot":
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> "RelaxedOneHot":
         return RelaxedOneHot(self.logits.expand(batch_shape), self.temperature, self.straight_through)
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns draws, `sample_shape + batch_shape`, with gradients to the logits."""
         soft = relaxed(self.logits, self._gumbel(sample_shape), self.temperature)
         if not self.straight_through:

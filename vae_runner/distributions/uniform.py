@@ -12,7 +12,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from vae_runner.distributions.base import SimpleDistribution, as_parameters
+from vae_runner.distributions.base import Shape, SimpleDistribution, as_parameters
 
 __all__ = ["SimpleUniform"]
 
@@ -67,7 +67,7 @@ class SimpleUniform(SimpleDistribution):
     def stddev(self) -> Tensor:
         return (self.high - self.low) / math.sqrt(12)
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns a + (b - a) u with u ~ U[0, 1), `sample_shape + batch_shape`, in [low, high) also when rounded."""
         shape = self._extended_shape(Size(sample_shape))
         noise = torch.rand(shape, dtype=self.low.dtype, device=self.low.device)

@@ -15,7 +15,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from vae_runner.distributions.base import SimpleDistribution, as_parameters
+from vae_runner.distributions.base import Shape, SimpleDistribution, as_parameters
 from vae_runner.distributions.special import EULER_GAMMA, lgamma_gap, log_standard_exponential, sample_exp
 
 __all__ = ["SimpleWeibull", "weibull_entropy", "weibull_log_mean", "weibull_log_variance"]
@@ -60,7 +60,7 @@ class SimpleWeibull(SimpleDistribution):
     def variance(self) -> Tensor:
         return weibull_log_variance(self.l.log(), self.k).exp()
 
-    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 - immutable
+    def rsample(self, sample_shape: Shape = Size()) -> Tensor:  # noqa: B008 - immutable
         """Returns e^(ln l + ln E / k) with E ~ Exp(1), `sample_shape + batch_shape`, finite and positive."""
         shape = self._extended_shape(Size(sample_shape))
         return sample_exp(self.l.log() + log_standard_exponential(shape, self.l) / self.k)

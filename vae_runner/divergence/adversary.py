@@ -98,6 +98,7 @@ class AdversarialTC(WeightedParts):
         least = 4 if permuted == "second_half" else 2
         if batch_size < least:
             raise ValueError(f"permuted={permuted} needs engine.batch_size to be at least {least}, got {batch_size}")
+        self.code_keys = sample_keys
         self.discriminator = discriminator(dims, layers, units)
         self.settings = {"lr": lr} | ({} if betas is None else {"betas": tuple(betas)})
         self.halves, self.samples = permuted == "second_half", samples
@@ -110,7 +111,7 @@ class AdversarialTC(WeightedParts):
         return self.kl_part(posteriors, priors) + self.weight("gamma") * tc, {"tc": tc}
 
     def own_loss(self, state: State) -> Tensor:
-        codes = torch.cat([state[key] for key in self.keys["codes"]], dim=1).detach()
+        codes = torch.cat([state[key] for key in self.code_keys], dim=1).detach()
         joint, others = self._sources(codes)
         logits = self.discriminator(torch.cat([joint, permuted(others)]))
         of_joint, of_permuted = logits.split([len(joint), len(others)])

@@ -84,13 +84,13 @@ class DivergenceBase(nn.Module):
         self._post_functions: list[Callable[[Tensor], Tensor]] = []
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
-    def compute(self, **kwargs: Any) -> Tensor:
+    def compute(self, *args: Any, **kwargs: Any) -> Tensor:
         """Returns the divergence (batch, distribution dimensions), nats; (batch,) or () where it has no dimensions."""
         raise NotImplementedError(f"{type(self).__name__} has no compute")
 
-    def compute_parts(self, **kwargs: Any) -> tuple[Tensor, Parts]:
+    def compute_parts(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Parts]:
         """Returns what `compute` gives, and figures () to log beside it, by name: the parts that it is made of, say."""
-        return self.compute(**kwargs), {}
+        return self.compute(*args, **kwargs), {}
 
     def forward(self, **kwargs: Any) -> tuple[Tensor, Parts]:
         """As `compute_parts`."""

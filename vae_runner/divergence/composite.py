@@ -70,6 +70,11 @@ def kl_of(q: Distribution | Several, p: Distribution | Several, samples: int | N
 
     The closed form, `NotImplementedError` where the pair has none; or the Monte-Carlo estimate from so many samples.
     """
-    if isinstance(q, tuple):
-        return torch.cat([kl_of(one, prior, samples) for one, prior in zip(q, p, strict=True)], dim=1)
+    if isinstance(q, tuple) or isinstance(p, tuple):
+        pairs = zip(_several(q), _several(p), strict=True)
+        return torch.cat([kl_of(one, prior, samples) for one, prior in pairs], dim=1)
     return kl_divergence(q, p) if samples is None else monte_carlo_kl(q, p, samples)
+
+
+def _several(one: Distribution | Several) -> Several:
+    return one if isinstance(one, tuple) else (one,)

@@ -49,6 +49,7 @@ class ControlledKL(WeightedParts):
     """
 
     is_kl = True
+    state_key: StateKey  # it moves by the KL that it finds there
     beta: Tensor
     integral: Tensor
     error: Tensor  # of the step before
@@ -148,8 +149,8 @@ class ReconstructionConstraint(WeightedParts):
         largest: Annotated[float, positive] = LARGEST,
         samples: Annotated[int, positive] | None = None,
     ) -> None:
-        keys = {"posteriors": input_keys, "priors": target_keys, "recon": RECON, "decoded": Y_PRED, "target": Y_TRUE}
-        super().__init__(keys, {"kappa": kappa})
+        images: dict[str, StateKey] = {"recon": RECON, "decoded": Y_PRED, "target": Y_TRUE}
+        super().__init__({"posteriors": input_keys, "priors": target_keys, **images}, {"kappa": kappa})
         self.needs_kl = True
         if not smallest <= start <= largest:
             raise ValueError(f"start must lie from smallest to largest, {smallest:g} to {largest:g}, got {start:g}")

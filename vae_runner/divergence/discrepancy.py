@@ -118,12 +118,15 @@ class InfoMMD(WeightedParts):
         drawn = torch.cat([_draws(prior, len(codes)) for prior in priors], dim=1).to(codes.dtype)
         width = codes.shape[1] * torch.cat([prior.variance for prior in priors]).mean().detach()
         pairs = ((codes, codes), (drawn, drawn), (codes, drawn))
-        return mmd(*(self._values(_squared_distances(a, b), width) for a, b in pairs), self.unbiased)
+        within, of_prior, between = [self._values(_squared_distances(a, b), width) for a, b in pairs]
+        return mmd(within, of_prior, between, self.unbiased)
 
     def _values(self, squared: Tensor, width: Tensor) -> Tensor:
         if self.kernel == "rbf":
-            return sum(rbf(squared, scale * width) for scale in self.scales)
-        return sum(imq(squared, 2 * scale * width) for scale in self.scales)
+            first, *others = [rbf(squared, scale * width) for scale in self.scales]
+        else:
+            first, *others = [imq(squared, 2 * scale * width) for scale in self.scales]
+        return sum(others, first)
 
     def _check_weights(self) -> None:
         lowest = [min(self.weights[name].extremes(), default=1.0) for name in ("alpha", "lambda_mmd")]

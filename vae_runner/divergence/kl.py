@@ -33,16 +33,20 @@ __all__ = [
 ]
 
 
-class ClosedFormKL(DivergenceBase):
+class _PairKL(DivergenceBase):
+    """Base class of what compares an input with a target."""
+
+    def __init__(self, input_key: StateKey, target_key: StateKey, state_key: StateKey | None = None) -> None:
+        super().__init__({"input": input_key, "target": target_key}, state_key)
+
+
+class ClosedFormKL(_PairKL):
     """KL(input || target) in closed form, by the pair of the distributions' types.
 
     Whatever pair `torch.distributions.kl_divergence` knows, ours among them; `NotImplementedError` for others.
     """
 
     is_kl: ClassVar[bool] = True
-
-    def __init__(self, input_key: StateKey, target_key: StateKey, state_key: StateKey | None = None) -> None:
-        super().__init__({"input": input_key, "target": target_key}, state_key)
 
     def compute(self, input: Distribution, target: Distribution) -> Tensor:
         return kl_divergence(input, target)
@@ -71,7 +75,7 @@ class MonteCarloKL(DivergenceBase):
         return monte_carlo_kl(input, target, self.samples)
 
 
-class SimpleNormalSimpleNormalKL(ClosedFormKL):
+class SimpleNormalSimpleNormalKL(_PairKL):
     """KL between two distributions that have `mu` and `logvar`."""
 
     def compute(self, input: SimpleNormal, target: SimpleNormal) -> Tensor:
@@ -88,28 +92,28 @@ class SimpleNormalUnitNormalKL(DivergenceBase):
         return (input.mu.square() + torch.expm1(input.logvar) - input.logvar) / 2
 
 
-class SimpleExponentialSimpleExponentialKL(ClosedFormKL):
+class SimpleExponentialSimpleExponentialKL(_PairKL):
     """KL between two distributions that have `lograte`."""
 
     def compute(self, input: SimpleExponential, target: SimpleExponential) -> Tensor:
         return kl_divergence(SimpleExponential(input.lograte), SimpleExponential(target.lograte))
 
 
-class SimpleWeibullSimpleWeibullKL(ClosedFormKL):
+class SimpleWeibullSimpleWeibullKL(_PairKL):
     """KL between two distributions that have `l` (scale) and `k` (shape) (Bauckhage 2014)."""
 
     def compute(self, input: SimpleWeibull, target: SimpleWeibull) -> Tensor:
         return kl_divergence(SimpleWeibull(input.l, input.k), SimpleWeibull(target.l, target.k))
 
 
-class SimpleUniformSimpleUniformKL(ClosedFormKL):
+class SimpleUniformSimpleUniformKL(_PairKL):
     """KL between two distributions that have `low` and `high`: infinite where the input reaches beyond the target."""
 
     def compute(self, input: SimpleUniform, target: SimpleUniform) -> Tensor:
         return kl_divergence(SimpleUniform(input.low, input.high), SimpleUniform(target.low, target.high))
 
 
-class SimpleUniformSimpleNormalKL(ClosedFormKL):
+class SimpleUniformSimpleNormalKL(_PairKL):
     """KL between a distribution that has `low` and `high`, and one that has `mu` and `logvar`."""
 
     def compute(self, input: SimpleUniform, target: SimpleNormal) -> Tensor:

@@ -122,7 +122,7 @@ class TotalCorrelation(WeightedParts):
         self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...], samples: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         pairs = torch.cat([pairwise_log_prob(q, z) for q, z in zip(posteriors, samples, strict=True)], dim=2)
-        log_prior = sum(log_density(p, z).sum(1) for p, z in zip(priors, samples, strict=True))
-        parts = decompose(pairs, self._log_weights(len(pairs), self.num_images, pairs), log_prior)
+        first, *others = [log_density(p, z).sum(1) for p, z in zip(priors, samples, strict=True)]
+        parts = decompose(pairs, self._log_weights(len(pairs), self.num_images, pairs), sum(others, first))
         term = self.weight("alpha") * parts.mi + self.weight("beta") * parts.tc + self.weight("gamma") * parts.dwkl
         return term, {"mi": parts.mi, "tc": parts.tc, "dwkl": parts.dwkl}

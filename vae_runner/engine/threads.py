@@ -50,7 +50,8 @@ class Slowdown:
     """Notices that steps have taken `FACTOR` times as long as in the best window, for `PATIENCE` windows."""
 
     def __init__(self) -> None:
-        self._start()
+        self._steps: list[float] = []
+        self._best, self._slow = float("inf"), 0
 
     def noticed(self, seconds: float) -> bool:
         """Whether it is so, with this step's wall time; then it starts anew."""
@@ -63,10 +64,5 @@ class Slowdown:
         self._slow = self._slow + 1 if median > FACTOR * self._best else 0
         if self._slow < PATIENCE:
             return False
-        self._start()
+        self._best, self._slow = float("inf"), 0
         return True
-
-    def _start(self) -> None:
-        self._steps: list[float] = []
-        self._best = float("inf")
-        self._slow = 0

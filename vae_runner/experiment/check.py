@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,8 +30,10 @@ from vae_runner.signature import coerced, fault, locate, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
 
-GROUPS = ("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood")
-GROUPS += ("optimizer", "lr_schedule", "corruption")
+GROUPS = (
+    *("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood"),
+    *("optimizer", "lr_schedule", "corruption"),
+)
 
 # What `assemble` hands to the target of each node; a config must not.
 GIVEN: dict[str, frozenset[str]] = {
@@ -59,7 +61,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     """
     try:
         missing = [f"{key} is not set; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
-        config = OmegaConf.to_container(cfg, resolve=True)
+        config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "config"
         return {}, [f"{key}: {str(error).splitlines()[0]}"]

@@ -108,7 +108,7 @@ def own_folders(config: Mapping[str, Any]) -> list[str]:
     for target in _targets(config):
         top = sys.modules.get(str(target).partition(".")[0])
         places = [*getattr(top, "__path__", []), getattr(top, "__file__", None)]
-        folder = os.path.dirname(places[0]) if places[0] else None
+        folder = os.path.dirname(places[0]) if places[0] else None  # noqa: PTH120 - "" where Path has "."
         if folder and top.__name__ != "vae_runner" and not folder.startswith(standard) and not _is_installed(folder):
             found.append(folder)
     return list(dict.fromkeys(found))

@@ -6,6 +6,7 @@ made of operations that can be differentiated again.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -131,7 +132,7 @@ _Kind = type[_Connected] | type[_Halving] | type[_Doubling] | type[_Transposed]
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, x: Tensor, weight: Tensor, bias: Tensor | None, kind: _Kind, geometry: tuple | None, rectified: bool
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, kind: _Kind, geometry: tuple | None, rectified: bool
     ) -> Tensor:
         x = x.to(_precision(x))
         converted = weight.to(x.dtype)
@@ -143,7 +144,7 @@ class _Layer(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Gradients:
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
         x, weight, converted, bias, y = ctx.saved_tensors
         if torch.is_grad_enabled():  # what comes out is to be differentiated by the weight too
             converted = weight.to(grad.dtype)

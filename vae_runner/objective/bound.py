@@ -57,6 +57,7 @@ class ImportanceBound(WeightedParts):
 
     replaces_recon = True
     is_of_numbers = True
+    samples: int
 
     def __init__(
         self,

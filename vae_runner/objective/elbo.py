@@ -9,6 +9,7 @@ mean is the KL, and for which nothing is drawn.
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def measure(state: State, shared: Sequence[StateKey | None], closed: Sequence[bo
     """
     measured = {}
     for space_id, (key, is_closed) in enumerate(zip(shared, closed, strict=True)):
-        kl = state[key].detach() if key in state else _kl(state, space_id, is_closed)
+        kl = state[key].detach() if key is not None and key in state else _kl(state, space_id, is_closed)
         prefix = space_prefix(space_id, len(shared))
         measured[f"{prefix}kl"], measured[f"{prefix}kl_dims"] = kl.sum(1).mean(), kl.mean(0)
     measured["kl"] = sum(measured[f"{space_prefix(space_id, len(shared))}kl"] for space_id in range(len(shared)))
@@ -75,7 +76,7 @@ class Evidence:
         """Returns the means of all metrics and the active units, and first `neg_elbo` = recon + kl, and what it is for
         each number of an image, `bits_per_dim`, as its likelihood defines it.
         """
-        result = {**self._means.read(), **self._active.read()}
-        neg_elbo = result["recon"] + result["kl"]
+        result: dict[str, float | list[float]] = {**self._means.read(), **self._active.read()}
+        neg_elbo = cast(float, result["recon"]) + cast(float, result["kl"])
         bits = self.likelihood.bits_per_dim(neg_elbo, math.prod(image_shape))
         return {"neg_elbo": neg_elbo, "bits_per_dim": bits, **result}

@@ -4,7 +4,7 @@ The negative evidence lower bound is its value with plain KL divergences (Kingma
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import has_closed_form_kl
 from vae_runner.divergence import DivergenceBase
+from vae_runner.latent_space import LatentSpace
+from vae_runner.likelihood import Likelihood
 from vae_runner.objective.elbo import measure, shared_kl, space_prefix
 from vae_runner.state import LOSS, METRICS, MODEL, OWN_LOSS, RECON, SCHEDULED, Y_RAW, Y_TRUE, State, X
 
@@ -25,11 +27,13 @@ class Objective(nn.Module):
     space0, space1, ... where there are several.
     """
 
+    divergences: Sequence[DivergenceBase]
+
     def __init__(self, model: VAE, divergences: Sequence[DivergenceBase] | Mapping[str, DivergenceBase]) -> None:
         super().__init__()
         self.model = model
         named = divergences if isinstance(divergences, Mapping) else _by_space(divergences, len(model.spaces))
-        self.divergences = nn.ModuleList(named.values())
+        self.divergences = cast(Sequence[DivergenceBase], nn.ModuleList(named.values()))
         for name, term in named.items():
             term.name = f"{name}/" if name else ""
         self._shared = [shared_kl(list(named.values()), space_id) for space_id in range(len(model.spaces))]
@@ -93,7 +97,8 @@ class Objective(nn.Module):
         self.model.constrain()
         for divergence in self.divergences:
             divergence.on_step_training(state)
-        for part in (self.model.likelihood, *self.model.spaces):
+        parts: tuple[Likelihood | LatentSpace, ...] = (self.model.likelihood, *self.model.spaces)
+        for part in parts:
             part.on_step_training(state)
 
     def _add_terms(self, state: State) -> None:

@@ -117,7 +117,7 @@ class RunFolder:
             link.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(link.parent)
             other.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
-            os.replace(other, link)
+            other.replace(link)
         except OSError as error:
             log.warning("%s does not lead to this %s: %s", link, what, error.strerror)
             with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ job that is in the list and has no folder is missing.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from vae_runner.files import read_json, write_json
 from vae_runner.foreign import dig, read_yaml
@@ -56,12 +56,14 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
 def read_ledger(folder: Path) -> Ledger | None:
     """Returns what the sweep in the folder was asked to do; None where there is no such list, or none that is whole."""
     content = read_json(folder / LEDGER)
-    lists = (content.get("flags"), content.get("hydra"), *_list(content.get("jobs")))
-    words = (content.get("command"), content.get("suffix"))
-    if not all(isinstance(word, str) for word in words) or not all(map(_is_list_of_text, lists)):
+    flags, hydra, jobs = content.get("flags"), content.get("hydra"), _list(content.get("jobs"))
+    command, suffix = content.get("command"), content.get("suffix")
+    if not (isinstance(command, str) and isinstance(suffix, str)):
+        return None
+    if not (_is_list_of_text(flags) and _is_list_of_text(hydra) and all(map(_is_list_of_text, jobs))):
         return None
     changes = content.get("changes")
-    return Ledger(*words, *lists[:2], list(lists[2:]), changes if isinstance(changes, dict) else {})
+    return Ledger(command, suffix, flags, hydra, jobs, changes if isinstance(changes, dict) else {})
 
 
 def job_number(folder: Path) -> int | None:
@@ -74,5 +76,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) and value else [None]
 
 
-def _is_list_of_text(value: Any) -> bool:
+def _is_list_of_text(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

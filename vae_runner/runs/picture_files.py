@@ -90,9 +90,8 @@ def _svg_size(data: bytes) -> tuple[int, int] | None:
     if root is None or b"</svg>" not in data[-100:]:
         return None
     sides = [re.search(rb'\s%s="([0-9.]+)(?:px|pt)?"' % side, root[0]) for side in (b"width", b"height")]
-    if all(sides):
-        size = [side[1] for side in sides]
-    else:
+    size = [side[1] for side in sides if side is not None]
+    if len(size) < len(sides):
         box = re.search(rb'\sviewBox="[-0-9.e]+[ ,]+[-0-9.e]+[ ,]+([0-9.]+)[ ,]+([0-9.]+)"', root[0])
         size = list(box.groups()) if box else [b"640", b"480"]
     try:

@@ -139,7 +139,7 @@ class _Log:
         """The figures of the whole lines; a line that is no record is left out."""
         if not file.is_file():
             return []
-        with open(file, "rb") as log:
+        with file.open("rb") as log:
             about = os.fstat(log.fileno())
             if self._file != (file, about.st_ino) or about.st_size < self._end:
                 self._file, self._end, self._records = (file, about.st_ino), 0, []
