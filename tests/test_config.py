@@ -12,9 +12,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
 
-from vae_runner.cli.composer import path_value
+from vae_runner.cli.composing.composer import path_value
 from vae_runner.cli.precheck import Composer
-from vae_runner.cli.sweep import _Rest
+from vae_runner.cli.sweeping.sweep import _Rest
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError

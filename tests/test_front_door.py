@@ -12,13 +12,13 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 import vae_runner.cli.precheck
-import vae_runner.cli.sweep
+import vae_runner.cli.sweeping.sweep
 import vae_runner.experiment.run
 from vae_runner import cli
 from vae_runner.cli.arguments import read_arguments
-from vae_runner.cli.composer import Composer, composer, path_value
+from vae_runner.cli.composing.composer import Composer, composer, path_value
+from vae_runner.cli.composing.presets import PresetLoader
 from vae_runner.cli.job import _notes
-from vae_runner.cli.presets import PresetLoader
 from vae_runner.paths import config_dir
 
 OWN_CONFIGS = f"--config-dir={Path(__file__).parent / 'conf'}"
@@ -73,7 +73,7 @@ def test_a_resumed_run_is_composed_twice(inside: Path, counts: Counts) -> None:
 
 @pytest.fixture
 def _no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vae_runner.cli.sweep, "task", lambda cfg: 0.0)
+    monkeypatch.setattr(vae_runner.cli.sweeping.sweep, "task", lambda cfg: 0.0)
 
 
 @pytest.mark.usefixtures("_no_training")

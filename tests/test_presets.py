@@ -12,8 +12,8 @@ from photos import write_photos
 from test_cli import Run, toy, vae_train
 
 from vae_runner.cli.arguments import read_arguments
+from vae_runner.cli.composing.presets import LEFT_OUT
 from vae_runner.cli.precheck import Composer, composer, without_hydra
-from vae_runner.cli.presets import LEFT_OUT
 from vae_runner.experiment.check import check
 from vae_runner.paths import config_dir
 

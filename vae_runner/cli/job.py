@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_runner.cli.presets import LEFT_OUT
+from vae_runner.cli.composing.presets import LEFT_OUT
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.files import refusals_told
 from vae_runner.output import standard_output, to_stderr, to_stdout
@@ -124,7 +124,7 @@ def hydras_refusals(path: Path) -> Iterator[None]:
     """What the system refuses to Hydra inside is said in one line, of `path` where Hydra does not say of what; and what
     Hydra itself refuses too, as the mistake in the request that it is. Jobs keep their own errors from it.
     """
-    from vae_runner.cli.composer import one_line
+    from vae_runner.cli.composing.composer import one_line
 
     try:
         yield

@@ -15,17 +15,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.collector import resting_collector
+from vae_runner.cli.composing.presets import LEFT_OUT, PresetLoader
 from vae_runner.cli.hydra_compat import hydra_main
-from vae_runner.cli.hydra_settings import check_folder_name, user_path
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
-from vae_runner.cli.presets import LEFT_OUT, PresetLoader
+from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
 from vae_runner.paths import config_dir
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, OF_HYDRAS_SWEEP
 
 if TYPE_CHECKING:
-    from vae_runner.cli.composer import Composer
+    from vae_runner.cli.composing.composer import Composer
     from vae_runner.cli.precheck import Checked
 
 __all__ = ["launch"]
@@ -148,7 +148,7 @@ def _is_begun(path: Path, error: BaseException) -> bool:
 
 
 def _sweep(request: Request, cfg: DictConfig, compose: "Composer") -> int:
-    from vae_runner.cli.sweep import sweep
+    from vae_runner.cli.sweeping.sweep import sweep
     from vae_runner.runs.place import made_only_for
 
     folder, made = _new_folder(cfg, "hydra.sweep.dir", request)
@@ -161,7 +161,7 @@ def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
     path = user_path(cfg.engine.resume, "resume").resolve()
     changes = _changes(request, compose)
     if _is_file(path / LEDGER):
-        from vae_runner.cli.sweep import go_on
+        from vae_runner.cli.sweeping.sweep import go_on
 
         return go_on(path, request, changes, bool(cfg.trust))
     if not _is_file(path / CONFIG):
@@ -206,7 +206,7 @@ def _is_file(path: Path) -> bool:
 
 def _changes(request: Request, compose: "Composer") -> dict[str, Any]:
     """The settings that a resumed run is given anew, by dotted name."""
-    from vae_runner.cli.typed import as_typed
+    from vae_runner.cli.judging.typed import as_typed
 
     hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None}
     typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]

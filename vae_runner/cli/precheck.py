@@ -15,10 +15,10 @@ from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request
-from vae_runner.cli.composer import Composer, composer, without_hydra
+from vae_runner.cli.composing.composer import Composer, composer, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
-from vae_runner.cli.hydra_settings import hydra_faults, repeated
-from vae_runner.cli.judge import (
+from vae_runner.cli.judging.hydra_settings import hydra_faults, repeated
+from vae_runner.cli.judging.judge import (
     about_dashes,
     group_of,
     home_of,
@@ -29,8 +29,8 @@ from vae_runner.cli.judge import (
     nodes,
     parse,
 )
-from vae_runner.cli.typed import as_typed, hint_in
-from vae_runner.cli.values import JOBS, count, first_values, texts
+from vae_runner.cli.judging.typed import as_typed, hint_in
+from vae_runner.cli.judging.values import JOBS, count, first_values, texts
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import check
 

@@ -144,8 +144,8 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
     """
     from omegaconf import OmegaConf
 
-    from vae_runner.cli.composer import composer, without_hydra
-    from vae_runner.cli.judge import judge_choice, judge_setting, nodes, parse
+    from vae_runner.cli.composing.composer import composer, without_hydra
+    from vae_runner.cli.judging.judge import judge_choice, judge_setting, nodes, parse
 
     problems: list[str] = []
     with composer(request) as compose:

@@ -13,6 +13,7 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request
+from vae_runner.cli.composing.presets import PresetLoader
 from vae_runner.cli.hydra_compat import (
     Hydra,
     add_settings,
@@ -22,7 +23,6 @@ from vae_runner.cli.hydra_compat import (
     split_into_jobs,
     sweep_composed,
 )
-from vae_runner.cli.presets import PresetLoader
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir, make_importable
 from vae_runner.runs.words import literal, quoted

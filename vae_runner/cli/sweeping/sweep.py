@@ -15,11 +15,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.composer import Composer, composer, path_value, without_hydra
+from vae_runner.cli.composing.composer import Composer, composer, path_value, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
 from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_report, task
-from vae_runner.cli.origin import check_origin, is_launchers
-from vae_runner.cli.summary import link_sweep, sweep_summary
+from vae_runner.cli.sweeping.origin import check_origin, is_launchers
+from vae_runner.cli.sweeping.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
 from vae_runner.experiment.sweep_job import is_begun, is_finished

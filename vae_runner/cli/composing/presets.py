@@ -7,7 +7,7 @@ on it, has chosen another one for the node, or for a node inside it, what it set
 
 What it sets in a node for which it chooses nothing goes with every option. Hydra merges all of it in any case, so that
 `likelihood=laplace` would be given the sigma of the preset's Gaussian; hence a loader that reads presets so. The same
-loader puts schedules where `cli.schedules` says.
+loader puts schedules where `schedules` says.
 """
 
 import json
@@ -23,9 +23,9 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.cli.composing.own_files import check_file, shown_file
+from vae_runner.cli.composing.schedules import append_schedules, replaced_by_schedules
 from vae_runner.cli.hydra_compat import CachingConfigRepository, ConfigLoader, ConfigRepository
-from vae_runner.cli.own_files import check_file, shown_file
-from vae_runner.cli.schedules import append_schedules, replaced_by_schedules
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 

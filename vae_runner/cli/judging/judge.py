@@ -10,11 +10,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import CHOICES, WITH_VALUE
-from vae_runner.cli.composer import Composer, one_line, without_hydra
-from vae_runner.cli.hydra_settings import plugin_hint
-from vae_runner.cli.schedules import GROUP as SCHEDULE
-from vae_runner.cli.schedules import judge_schedule, takes_schedule
-from vae_runner.cli.values import JOBS, count, values
+from vae_runner.cli.composing.composer import Composer, one_line, without_hydra
+from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
+from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
+from vae_runner.cli.judging.hydra_settings import plugin_hint
+from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
 from vae_runner.experiment.check import did_you_mean, nearest, shortened
 

@@ -1,0 +1,1 @@
+"""Sweeps: their jobs done, gone on with, and told of."""
