@@ -107,6 +107,7 @@ def test_help_and_version_import_neither_torch_nor_hydra(argument: str) -> None:
 
 DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
 RUNS = sorted((PACKAGE / "runs").rglob("*.py"))
+CLI = sorted((PACKAGE / "cli").rglob("*.py"))
 DATASETS = sorted((PACKAGE / "datasets").rglob("*.py"))
 SEEN = [file for room in ("drawing", "visualisation", "report") for file in sorted((PACKAGE / room).rglob("*.py"))]
 EXAMPLES = {"datasets/reading/imaging.py"}  # whose message shows a user how to write a colour
@@ -248,7 +249,7 @@ def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
     assert not needs, f"a circle: {needs}"
 
 
-@pytest.mark.parametrize("file", [*DRAWING, *RUNS, *DATASETS], ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize("file", [*DRAWING, *RUNS, *DATASETS, *CLI], ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_modules_and_functions_of_finished_rooms_are_short(file: Path) -> None:
     text = file.read_text()
     assert len(text.splitlines()) <= 300
@@ -281,3 +282,7 @@ def test_the_one_chart_engine_is_small() -> None:
 def test_one_module_knows_what_lies_inside_hydra() -> None:
     knowing = [file.relative_to(PACKAGE).as_posix() for file in FILES if "hydra._internal" in file.read_text()]
     assert knowing == ["cli/hydra_compat.py"]
+
+
+def test_a_room_of_the_command_line_has_at_most_twelve_files() -> None:
+    assert max(Counter(file.parent for file in CLI).values()) <= 12
