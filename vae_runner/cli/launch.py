@@ -222,15 +222,16 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
     """
     from vae_runner.runs.place import judge_place, make_folder
 
-    named, before = key in _names(request), None
+    named, tried = key in _names(request), set[tuple[str, Path]]()
     HydraConfig.instance().set_config(cfg)
     while True:
-        os.environ[SUFFIX] = secrets.token_hex(2)
+        suffix = os.environ[SUFFIX] = secrets.token_hex(2)
         try:
             folder = Path(os.path.abspath(user_path(str(OmegaConf.select(cfg, key)), key)))
         except OmegaConfBaseException as error:
             raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
-        named, before = named or folder == before, folder  # a preset of the user's may name it, too
+        named = named or any(folder == other and suffix != own for own, other in tried)  # by a preset of the user's
+        tried.add((suffix, folder))
         if named:
             judge_place(key, folder)
         try:
