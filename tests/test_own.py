@@ -129,6 +129,11 @@ def test_the_factors_of_a_set_of_ones_own_are_those_of_its_grid(data: Gridded, i
     assert len(held) == 1
 
 
+def test_a_set_without_a_grid_keeps_its_attributes_under_the_names_of_the_contract() -> None:
+    data = Least()
+    assert completed(data).images is data.images
+
+
 def test_a_grid_alone_says_what_pictures_read() -> None:
     data = Least(6)
     data.grid = GRID  # type: ignore[attr-defined]

@@ -5,8 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_runner.datasets.base import ImageData
 
-class Blobs:
+
+class Blobs(ImageData):
     """`count` images (1, size, size) of a bright disc whose place and radius are the two factors."""
 
     def __init__(self, count: int = 200, size: int = 16, channels: int = 1) -> None:
@@ -16,11 +18,17 @@ class Blobs:
         axis = torch.arange(size) + 0.5
         distance = (axis[None, :, None] - centre[:, 0]).square() + (axis[None, None] - centre[:, 1]).square()
         self.images = (distance < radius).float()[:, None].expand(-1, channels, -1, -1)
-        self.image_shape = (channels, size, size)
-        self.provenance: dict[str, Any] = {"source": "made"}
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return tuple(self.images.shape[1:])
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return {"source": "made"}
 
     def gather(self, indices: Tensor) -> Tensor:
         return self.images[indices]

@@ -19,18 +19,20 @@ _SHOWN = 4  # images of the showcase
 
 
 class ImageData(Protocol):
-    """A data set to train on, beside torchvision's `[index]` and `len`. What is not abstract has a default.
-
-    Attributes:
-        image_shape: (channels, height, width).
-        provenance: where the images came from, for environment.json; `source` says it in a word.
-    """
-
-    image_shape: tuple[int, int, int]
-    provenance: dict[str, Any]
+    """A data set to train on, beside torchvision's `[index]` and `len`. What is not abstract has a default."""
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+
+    @property
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Where the images came from, for environment.json; `source` says it in a word."""
 
     @abstractmethod
     def gather(self, indices: Tensor) -> Tensor:
@@ -73,6 +75,7 @@ class ImageData(Protocol):
 
     def expect(self, indices: Tensor) -> None:
         """The images at the `indices` (B,) will be gathered soon."""
+        return
 
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
         """What is known of the images at the `indices` (B,), as pictures compare it with codes: for each factor that

@@ -27,7 +27,7 @@ from vae_runner.datasets.torch_images import TorchImages
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated
 
-__all__ = ["CompletedImages", "completed"]
+__all__ = ["CompletedGrid", "CompletedImages", "completed"]
 
 OPTIONAL = ("image_shape", "to", "provenance", "fingerprint", "showcase")
 METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "limited", "expect")
@@ -47,10 +47,10 @@ def completed(data: Any) -> Any:
         return TorchImages(data)
     if problems := _problems(data):
         raise UserError("\n".join(problems))
-    return CompletedImages(data)
+    return CompletedImages(data) if getattr(data, "grid", None) is None else CompletedGrid(data)
 
 
-class CompletedImages(FactoredImages, ImageData):
+class CompletedImages(ImageData):
     """A data set with `gather` and a length; what else it has counts, and what it lacks is made up for.
 
     All other attributes are those of the data set itself.
@@ -145,24 +145,24 @@ class CompletedImages(FactoredImages, ImageData):
                 digest.update(levels.to("cpu", torch.int32).contiguous().numpy())
         return digest.hexdigest()
 
+    def factors(self, indices: Tensor) -> dict[str, Tensor]:
+        return self.data.factors(indices) if hasattr(self.data, "factors") else super().factors(indices)
+
     @property
-    def grid(self) -> FactorGrid | None:  # type: ignore[override]
-        return getattr(self.data, "grid", None)
+    def factor_classes(self) -> Mapping[str, Sequence[str]]:
+        return getattr(self.data, "factor_classes", None) or super().factor_classes
+
+
+class CompletedGrid(CompletedImages, FactoredImages, ImageData):  # in which order the members are looked for
+    """One that knows the `grid` that its images are of, and makes up for what else there is to know of factors."""
+
+    @property
+    def grid(self) -> FactorGrid:  # type: ignore[override]
+        return self.data.grid
 
     @property
     def listed(self) -> Tensor | None:  # type: ignore[override]
         return getattr(self.data, "listed", None)
-
-    def factors(self, indices: Tensor) -> dict[str, Tensor]:
-        if hasattr(self.data, "factors"):
-            return self.data.factors(indices)
-        return {} if self.grid is None else super().factors(indices)
-
-    @property
-    def factor_classes(self) -> Mapping[str, Sequence[str]]:
-        if hasattr(self.data, "factor_classes"):
-            return self.data.factor_classes
-        return {} if self.grid is None else super().factor_classes
 
 
 def _name(data: Any) -> str:

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -169,7 +170,7 @@ class FactorGrid:
         """Partners anywhere in the grid."""
         count, many = len(indices), len(self.varying)
         device = torch.device("cpu") if generator is None else generator.device
-        kind = {"generator": generator, "device": device, "dtype": torch.float64}
+        kind: dict[str, Any] = {"generator": generator, "device": device, "dtype": torch.float64}
         ranks = torch.rand(count, many, **kind).argsort(1).argsort(1)
         wanted = torch.rand(count, 1, **kind).mul(max(many - 1, 1)).long() + 1 if differ is None else differ
         others = torch.tensor([self.sizes[place] - 1 for place in self.varying], device=device)

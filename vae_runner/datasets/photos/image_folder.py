@@ -83,7 +83,6 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         self.transform, self.target_transform = transform, target_transform
         self.settings = PhotoSettings(**settings)
         self.recipe = self.settings.recipe
-        self.image_shape = self.recipe.shape
         self.source = self._open()
         if loader is not None and isinstance(self.source, ZipSource):
             raise UserError(f"dataset.loader takes paths, and {printable(root)} is a zip: unpack it")
@@ -113,6 +112,10 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
     def skipped(self) -> dict[str, str]:
         self._settle()
         return self._skipped
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.recipe.shape
 
     @property
     def provenance(self) -> dict[str, Any]:

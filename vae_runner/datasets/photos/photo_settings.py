@@ -54,7 +54,7 @@ class PhotoSettings:
     @property
     def recipe(self) -> Recipe:
         """What makes the pixels of a file."""
-        levels = self.levels and tuple(self.levels)
+        levels: Any = self.levels and tuple(self.levels)
         return Recipe(self.image_size, self.channels, self.crop, self.fit, self.background, self.decoding, levels)
 
 

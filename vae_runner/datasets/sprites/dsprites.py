@@ -120,6 +120,10 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
             self.download()
         self.load_data()
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return self._provenance
+
     def download(self) -> None:
         """Bring the published file to `root`, checked, unless the data is there already."""
         if self._find() is None:
@@ -133,9 +137,9 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         """Read or render the images, as `source` asked for; the constructor has done it."""
         path = None if self._wanted == "render" else self._find()
         if path is not None:
-            bits, self.provenance = self._load_file(path)
+            bits, self._provenance = self._load_file(path)
         elif self._wanted in ("auto", "render"):
-            bits, self.provenance = self._load_rendered()
+            bits, self._provenance = self._load_rendered()
         else:
             raise UserError(
                 f"no {dsprites_file.NPZ_NAME} and no imgs.npy in dataset.root={self._root()}: "
