@@ -138,7 +138,7 @@ def number(value: object) -> float | None:
     return value if value != value else math.inf if value > 0 else -math.inf
 
 
-def whole(value: object) -> int | None:
+def whole(value: Any) -> int | None:
     """The value where it is a count: a whole number from 0 up; else None."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if is_number and 0 <= value <= WHOLE and value == int(value) else None

@@ -20,8 +20,11 @@ class Drawing(Protocol):
     is_moving    whether it is of many frames, to be kept apart from what stands still
     """
 
-    name: str | None
-    is_moving: bool
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def is_moving(self) -> bool: ...
 
     def encode(self) -> Encoded:
         """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""

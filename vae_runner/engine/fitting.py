@@ -35,9 +35,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     """Take the optimiser's state. Raises `UserError` where its settings, or its moments, are those of another one."""
     own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
     expected = _moments_of_one_step(optimizer)
+    nothing: dict[str, Any] = {}
     groups = [
         {**theirs, **{name: mine[name] for name in WAYS & mine.keys()}}
-        for mine, theirs in itertools.zip_longest(own, state["param_groups"], fillvalue={})
+        for mine, theirs in itertools.zip_longest(own, state["param_groups"], fillvalue=nothing)
     ]
     try:
         optimizer.load_state_dict({**state, "param_groups": groups})

@@ -1,6 +1,5 @@
 """Hydra's own settings, as far as a wrong one would send results elsewhere, or end the program in words of Hydra's."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ PLUGINS = {
 
 def check_folder_name() -> None:
     """Raises `UserError` where the working folder's name would be looked up in the config."""
-    if "${" in (here := os.getcwd()):
+    if "${" in (here := str(Path.cwd())):
         raise UserError(f"the working folder {here} has ${{ in its name, which configs look up; work in another one")
 
 

@@ -100,7 +100,7 @@ def fetch(
 
 def git_blob_id(path: str | Path) -> str:
     """The name under which git stores the file's content: the hex sha1 of "blob SIZE", a zero byte and the content."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         digest = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
@@ -141,7 +141,7 @@ def _attempt(wanted: _Wanted, part: Path) -> None:
             part.unlink(missing_ok=True)
             wanted.refuse(f"{total:,} bytes")
         with (
-            open(part, "ab" if continued else "wb") as file,
+            part.open("ab" if continued else "wb") as file,
             tqdm(desc=wanted.label, total=total, initial=size, unit="B", unit_scale=True, disable=None) as bar,
         ):
             for chunk in _chunks(response):
@@ -204,9 +204,9 @@ def _accept(part: Path, path: Path, url: str, verify: Callable[[Path], str | Non
     if complaint is not None:
         part.unlink()
         raise UserError(f"{url} is not the published file ({complaint}): deleted; try again")
-    with open(part, "rb") as file:
+    with part.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _size(path: Path) -> int:

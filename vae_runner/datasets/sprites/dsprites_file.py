@@ -83,7 +83,7 @@ def _member(path: Path) -> Iterator[BinaryIO]:
             if is_archive(path):
                 yield stack.enter_context(stack.enter_context(_open_archive(path)).open(_MEMBER))
             else:
-                yield stack.enter_context(open(path, "rb"))
+                yield stack.enter_context(path.open("rb"))
     except _DAMAGE as error:
         reason = error.args[0] if error.args else f"{_MEMBER} ends early"
         raise UserError(f"{path} is damaged ({reason}): {_remedy(path)}") from error

@@ -92,7 +92,7 @@ def _packed(array: np.ndarray) -> bytes:
 
 def _read(path: Path, sha256: str | None) -> np.ndarray:
     """Raises `ValueError` where the file is damaged or holds another array than the one expected."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         stored = file.read(_DIGEST_LENGTH + 1).rstrip().decode("ascii", "replace")
         try:
             with lzma.open(file) as stream:

@@ -109,14 +109,14 @@ class _Preparation:
         if not resumed:
             self._check_space()
         self.part.mkdir(parents=True, exist_ok=True)
-        with open(self.part / PIXELS, "r+b" if (self.part / PIXELS).exists() else "w+b") as pixels:
+        with (self.part / PIXELS).open("r+b" if (self.part / PIXELS).exists() else "w+b") as pixels:
             try:
                 _reserve(pixels, self.size)
             except OSError:
                 shutil.rmtree(self.part, ignore_errors=True)
                 raise
             self._take_up(pixels)
-            with open(self.part / _JOURNAL, "a") as journal:
+            with (self.part / _JOURNAL).open("a") as journal:
                 self._fill(pixels, journal)
             os.fsync(pixels.fileno())
         self._finish()
@@ -186,7 +186,7 @@ class _Preparation:
         }
         remove_leftovers(self.part)
         write_json(self.part / INDEX, index)
-        os.rename(self.part, self.path)
+        self.part.rename(self.path)
         (self.path / _JOURNAL).unlink(missing_ok=True)  # last: the rename may fail
         logger.info("prepared images are kept in %s (%s MB)", self.path, f"{self.size / 1e6:,.1f}")
 

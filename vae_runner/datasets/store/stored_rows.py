@@ -158,7 +158,7 @@ class StoredRows(HostRows):
             made, _ = decode_block(block, self._total, self.shape, self._decode)
             if zlib.crc32(made) != self._crc[block]:
                 raise RunError(f"{self.path} is damaged and its files have changed: remove that folder")
-            with open(self.path / PIXELS, "r+b") as file:
+            with (self.path / PIXELS).open("r+b") as file:
                 write_block(file, made, block)
         self._seen[block] = True
 
