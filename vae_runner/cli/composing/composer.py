@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import Request
 from vae_runner.cli.composing.presets import PresetLoader
+from vae_runner.cli.composing.sums import check_added, in_words
 from vae_runner.cli.hydra_compat import (
     Hydra,
     add_settings,
@@ -40,12 +41,15 @@ class Composer:
     def compose(self, overrides: Iterable[str], multirun: bool = False) -> DictConfig:
         """The composed config with Hydra's node. Raises `UserError` with the reason in one line."""
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+        arguments = list(overrides)
         try:
-            return self._hydra.compose_config(self._config_name, list(overrides), mode)
+            cfg = self._hydra.compose_config(self._config_name, arguments, mode)
         except UserError:
             raise
         except Exception as error:  # all that goes into it was asked for: whatever Hydra says of it is about that
-            raise UserError(one_line(error)) from error
+            raise UserError(in_words(one_line(error))) from error
+        check_added(cfg, arguments)
+        return cfg
 
     def options(self, group: str) -> list[str]:
         """The names that the group offers."""

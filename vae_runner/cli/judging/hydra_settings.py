@@ -78,12 +78,13 @@ def hydra_faults(cfg: DictConfig, multirun: bool, jobs: int) -> list[str]:
 
 def repeated(overrides: Sequence[Override]) -> Iterator[str]:
     """A line for each setting of a sweep that has a value twice, or is given twice itself: some jobs would be equal."""
-    given = Counter(override.key_or_group for override in overrides)
-    for override in overrides:
+    names = [override.get_key_element().lstrip("+~") for override in overrides]  # of a choice with its place
+    given = Counter(names)
+    for name, override in zip(names, overrides, strict=True):
         if not override.is_discrete_sweep():
             continue
-        if given[override.key_or_group] > 1:
-            yield f"{override.key_or_group} is given twice, once with several values; give all of them at once"
+        if given[name] > 1:
+            yield f"{name} is given twice, once with several values; give all of them at once"
         if value := next(_twice(override.sweep_iterator()), None):
             yield f"{override.input_line} gives {value} twice: these jobs would be the same"
 

@@ -13,6 +13,7 @@ from vae_runner.cli.arguments import CHOICES, WITH_VALUE
 from vae_runner.cli.composing.composer import Composer, one_line, without_hydra
 from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
 from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
+from vae_runner.cli.composing.sums import adds_term
 from vae_runner.cli.judging.hydra_settings import plugin_hint
 from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
@@ -59,7 +60,7 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
     group, name = override.key_or_group, override.get_key_element().lstrip("+")
     if override.is_delete():
         return None
-    if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/"):
+    if (override.is_add() or override.is_force_add()) and not group.startswith("hydra/") and not adds_term(override):
         return f"{name} is chosen without +: {name}={override.get_value_string()}"
     options = composer.options(group)
     for value in values(override):
