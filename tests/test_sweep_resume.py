@@ -117,13 +117,13 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_does_only_what_is_left(
         here.undo()
     monkeypatch.undo()
     folder = (inside / "multirun/latest").resolve()
-    again = f"vae-train resume={folder.relative_to(inside)}"
+    again = f"vae-train resume={folder.relative_to(inside)} {TRUST}"
     assert (code, errors) == (130, f"vae-train: saved step 2; go on with: {again}\n")
     assert states(folder) == ["done", "interrupted", "missing", "missing"]
     assert [row["seed"] for row in table(folder)] == ["0", "1", "2", "3"]
     assert [row["reason"] for row in table(folder)[1:3]] == ["SIGINT (Ctrl-C)", "never started"]
     done = content(jobs(folder)[0])
-    code, output, errors = vae_train(*again.split()[1:], TRUST)
+    code, output, errors = vae_train(*again.split()[1:])
     assert (code, errors) == (0, "")
     assert "3 of 4 jobs to do" in output
     assert "going on from step 2" in output
@@ -329,7 +329,7 @@ def test_a_sweep_under_way_is_not_taken_up_twice(tmp_path: Path, vae_train: Run)
         assert (code, errors) == (2, "vae-train: error: mine is under way in another process; stop that one first\n")
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=60)
-        assert b"go on with: vae-train resume=mine\n" in told
+        assert b"go on with: vae-train resume=mine trust=true\n" in told
     finally:
         process.kill()
         process.communicate()

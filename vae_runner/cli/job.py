@@ -139,13 +139,12 @@ def hydras_refusals(path: Path) -> Iterator[None]:
 
 def goes_on_by(path: Path, to_resume: Path, run: Callable[[], float]) -> float:
     """Do the run in `path`; where it is stopped, say how to go on: with the run, or with the sweep that it is of."""
-    from vae_runner.experiment.resume import needs_trust
-    from vae_runner.runs.words import resume_command
+    from vae_runner.cli.sweeping.origin import go_on_command
 
     try:
         return run()
     except KeyboardInterrupt as stop:
-        again = f"go on with: {resume_command(to_resume, 'trust=true' if needs_trust(path) else '')}"
+        again = f"go on with: {go_on_command(to_resume)}"
         if step := getattr(stop, "step", 0):
             say(f"saved step {step:,}; {again}")
         elif (path / CHECKPOINTS / LAST).exists():

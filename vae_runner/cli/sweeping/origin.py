@@ -6,15 +6,18 @@ handlers. Others only say what folders are called, or choose one of the options 
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.errors import UserError
-from vae_runner.runs.ledger import Ledger
-from vae_runner.runs.words import shown
+from vae_runner.experiment.resume import needs_trust
+from vae_runner.runs.ledger import Ledger, read_ledger
+from vae_runner.runs.names import LEDGER
+from vae_runner.runs.read import find_runs
+from vae_runner.runs.words import resume_command, shown
 
-__all__ = ["check_origin", "is_launchers"]
+__all__ = ["check_origin", "go_on_command", "is_launchers", "is_replaced"]
 
 NAMES = ("hydra.sweep.subdir", "hydra.run.dir", "hydra.job.name", "hydra.job.chdir", "hydra.output_subdir")
 NAMES += ("hydra.verbose", "hydra.sweeper.max_batch_size")
@@ -22,6 +25,7 @@ PREFIXES = ("hydra.job.config.override_dirname.", "hydra.sweeper.params.")
 OPTION = re.compile(r"hydra/\w+(/\w+)*=\w+")  # hydra/job_logging=none
 # ${hydra:job.num}, ${now:%H-%M}, ${seed} and the suffix of the folders: all that a name may look up.
 LOOKED_UP = re.compile(r"\$\{(hydra:[\w./]+|now:[^${}]*|[\w./]+|oc\.env:VAE_RUN_SUFFIX(,\w*)?)\}")
+MANY = 100  # runs of a sweep whose parts are looked at
 
 
 def check_origin(ledger: Ledger, given: Mapping[str, str | None], own: Sequence[str], file: Path) -> None:
@@ -35,6 +39,23 @@ def check_origin(ledger: Ledger, given: Mapping[str, str | None], own: Sequence[
     foreign += [text for text in chain(*ledger.jobs) if text.lstrip("+~").startswith("hydra")]
     if foreign:
         raise UserError(f"{shown(file)} gives {foreign[0]}; trust=true takes it")
+
+
+def go_on_command(folder: Path) -> str:
+    """What to type to go on with one's own run or sweep in the folder, with the trust that it takes."""
+    ledger = read_ledger(folder)
+    trust = any(map(needs_trust, islice(find_runs(folder), MANY)))
+    if ledger is not None:
+        try:
+            check_origin(ledger, {}, [text for text in ledger.hydra if not is_replaced(text)], folder / LEDGER)
+        except UserError:
+            trust = True
+    return resume_command(folder, "trust=true" if trust else "")
+
+
+def is_replaced(setting: str) -> bool:
+    """Whether a setting of Hydra's says where the sweep was, or that it is one."""
+    return setting.lstrip("+").partition("=")[0] in ("hydra.sweep.dir", "hydra.mode")
 
 
 def is_launchers(setting: str) -> bool:

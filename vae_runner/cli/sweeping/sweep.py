@@ -18,7 +18,7 @@ from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.composer import Composer, composer, path_value, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
 from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_report, task
-from vae_runner.cli.sweeping.origin import check_origin, is_launchers
+from vae_runner.cli.sweeping.origin import check_origin, go_on_command, is_launchers, is_replaced
 from vae_runner.cli.sweeping.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
 from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
@@ -29,7 +29,7 @@ from vae_runner.runs.ledger import Ledger, job_number, read_ledger, write_ledger
 from vae_runner.runs.names import LATEST_SWEEP, LEDGER, OF_HYDRAS_SWEEP, SWEEP_LOCK, SWEEP_PAGE
 from vae_runner.runs.place import judge_place
 from vae_runner.runs.read import find_runs
-from vae_runner.runs.words import quoted, resume_command, shown
+from vae_runner.runs.words import quoted, shown
 
 __all__ = ["go_on", "is_launchers", "sweep"]
 
@@ -77,7 +77,7 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
 
     def launch() -> None:
         rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
-        own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text)) and not _is_replaced(text)]
+        own = [text for text in rest.ledger.hydra if not (launcher and is_launchers(text)) and not is_replaced(text)]
         if not trust:
             check_origin(rest.ledger, request.flags, own, folder / LEDGER)
         flags = {**read_arguments(rest.ledger.flags).flags, **request.flags, "--multirun": None}
@@ -144,11 +144,6 @@ def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
     return _Rest(ledger, left, begun)
 
 
-def _is_replaced(setting: str) -> bool:
-    """Whether a setting of Hydra's says where the sweep was, or that it is one."""
-    return setting.lstrip("+").partition("=")[0] in ("hydra.sweep.dir", "hydra.mode")
-
-
 def _check_new(
     rest: _Rest, master: Sequence[str], jobs: Sequence[Sequence[str]], compose: Composer, folder: Path
 ) -> None:
@@ -173,13 +168,13 @@ def _do(folder: Path, launch: Callable[[], None]) -> int:
             launch()
     except KeyboardInterrupt as stop:
         if not getattr(stop, "is_told", False):  # a job that was stopped has said so
-            say(f"stopped; go on with: {resume_command(folder)}")
+            say(f"stopped; go on with: {go_on_command(folder)}")
         raise
     sweep_report(folder)
     lines, all_done = sweep_summary(folder)
     latest = LATEST_SWEEP
     seen = latest if latest.resolve() == folder.resolve() else folder
-    again = [] if all_done or not (folder / LEDGER).exists() else [f"do the rest by: {resume_command(folder)}"]
+    again = [] if all_done or not (folder / LEDGER).exists() else [f"do the rest by: {go_on_command(folder)}"]
     print(flush=True)
     for line in [*lines, *again, f"report {shown(seen / SWEEP_PAGE)}"]:
         to_stdout(line)
