@@ -135,8 +135,8 @@ def write_changed(path: Path, content: dict[str, Any], seed: int) -> str:
         seal(path, BUILT[name](content))
         return name
     told = ""
-    for _ in range(choose.choice([1, 1, 1, 2, 3])):
-        content, what = _changed(content, choose)
+    for number in range(choose.choice([1, 1, 1, 2, 3])):
+        content, what = _changed(content, choose, may_be_deep=number == 0)  # what is put there may have no end
         told += what + " "
     try:
         seal(path, saved(content))
@@ -145,11 +145,11 @@ def write_changed(path: Path, content: dict[str, Any], seed: int) -> str:
     return told
 
 
-def _changed(content: Any, choose: random.Random) -> tuple[Any, str]:
+def _changed(content: Any, choose: random.Random, may_be_deep: bool) -> tuple[Any, str]:
     """One place changed, the first levels as often as what is deep below."""
     if not isinstance(content, dict) or not content:
         return {}, "all"
-    if choose.random() < 0.2:
+    if choose.random() < 0.2 and may_be_deep:
         return changed_tree(content, choose), "anywhere"
     path, node, top = [], content, dict(content)
     copy = top

@@ -127,3 +127,11 @@ def test_pictures_are_drawn_from_the_last_checkpoint_where_there_is_no_best(move
     assert errors.endswith("/best.pt does not exist; taking last.pt, step 3\n")
     (moved / "run/checkpoints/last.pt").write_bytes(b"")
     assert vae_redraw(str(moved / "run"), "visualisation=[samples]", "checkpoint=last")[0] == 2
+
+
+def test_a_run_without_its_environment_is_resumed_whatever_hydra_has_noted(moved: Path) -> None:
+    there = moved.rename(moved.parent / "renamed")
+    (there / "run/environment.json").unlink()
+    (there / "run/.hydra/hydra.yaml").write_bytes(b"hydra: \x9d\xff")
+    arguments = [f"resume={there / 'run'}", "engine.steps=4", f"dataset.root={there / 'photos'}"]
+    assert cli.run(arguments) == 0

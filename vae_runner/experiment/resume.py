@@ -154,7 +154,7 @@ def _read(file: Path) -> DictConfig:
         if has_aliases(file.read_text()):
             raise ValueError("it refers to parts of itself")
         cfg = OmegaConf.load(file)
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, TypeError, OverflowError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"cannot read {shown(file)}: {' '.join(str(error).split())}") from error
     if not isinstance(cfg, DictConfig):
         raise UserError(f"{shown(file)} is not a run's config")

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import OutOfMemoryError
-from yaml import YAMLError
 
 from vae_runner.callbacks import Checkpoints, Status
 from vae_runner.callbacks.outcome import finish_page
@@ -28,7 +26,8 @@ from vae_runner.experiment.resume import compare_configs, compare_data, own_fold
 from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.unfinished import tell_unfinished
-from vae_runner.files import read_json, write_json
+from vae_runner.files import write_json
+from vae_runner.foreign import dig, read_json, read_yaml
 from vae_runner.runs.folder import RunFolder
 from vae_runner.runs.names import CHECKPOINTS, ENVIRONMENT, GRIDS, NOTED_HYDRA, NOTES, PAGE
 from vae_runner.runs.read import read_run
@@ -91,10 +90,9 @@ def _folder(place: Path | RunFolder) -> RunFolder:
 
 def _choices(path: Path) -> dict[str, str]:
     """The options chosen of each group, as Hydra has noted them: for a run that was killed before it did so itself."""
-    with contextlib.suppress(OSError, OmegaConfBaseException, YAMLError):
-        chosen = OmegaConf.select(OmegaConf.load(path / NOTES / NOTED_HYDRA), "hydra.runtime.choices") or {}
-        return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
-    return {}
+    chosen = dig(read_yaml(path / NOTES / NOTED_HYDRA), "hydra", "runtime", "choices")
+    named = chosen.items() if isinstance(chosen, Mapping) else ()
+    return {str(group): str(choice) for group, choice in named if not str(group).startswith("hydra/")}
 
 
 @dataclass(frozen=True)
