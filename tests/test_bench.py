@@ -82,11 +82,12 @@ def test_a_gpu_is_as_busy_as_what_it_is_given() -> None:
 
 
 def test_the_device_is_the_one_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # a machine with a GPU that is left alone
     timing = Timing()
     timing.add([1.0, 2.0], {}, first_step=4.0, peak_memory=7)
     options = argparse.Namespace(settings=[], threads=1, rounds=2, starts=1)
-    assert _record({"bare": timing, "step": timing}, toy(), options)["machine"]["device"] == "cpu"
+    assert _record({"bare": timing, "step": timing}, config, options)["machine"]["device"] == "cpu"
 
 
 def test_what_a_gpu_does_is_told_for_each_program() -> None:
