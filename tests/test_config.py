@@ -417,7 +417,7 @@ def test_a_term_without_a_kl_asks_for_none(option: str, experiment: Callable[...
         (["divergence=control", "divergence.start=0"], "start must lie from beta_min to beta_max, 1 to 100, got 0"),
         (
             ["divergence=factor", "optimizer=adagrad"],
-            "a term sets betas for its own weights, which torch.optim.Adagrad",
+            "divergence sets betas for its own weights, which torch.optim.Adagrad",
         ),
     ],
 )

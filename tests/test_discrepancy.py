@@ -104,7 +104,7 @@ def test_the_gradient_is_right(kernel: str) -> None:
         ({"batch_size": 1}, "the discrepancy is a mean over pairs of images; make engine.batch_size at least 2"),
         ({"alpha": 1.5}, "alpha must be at most 1, where the KL has no weight, got 1.5"),
         ({"alpha": -3.0, "lambda_mmd": 2.0}, "alpha . lambda_mmd must be at least 1, .* got -1"),
-        ({"scales": [0.0]}, "scales expected list of float or null, got"),
+        ({"scales": [0.0]}, r"scales must be positive, got \[0.0\]"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, line: str) -> None:

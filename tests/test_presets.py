@@ -63,13 +63,16 @@ def option_alone(configs: Composer) -> Callable[[str, str], Any]:
 def test_every_preset_goes_with_every_option(
     preset: str, group: str, option: str, compose: Compose, option_alone: Callable[[str, str], Any], photos: Path
 ) -> None:
-    besides = ["visualisation=[]", f"dataset.root={photos}", *BESIDES.get(option, [])]
+    fake = "torchvision.datasets.FakeData"
+    data = {"dataset": {"_target_": fake}} if option == "torch" else {"root": str(photos)}
+    where = f"dataset.dataset._target_={fake}" if option == "torch" else f"dataset.root={photos}"
+    besides = ["visualisation=[]", where, *BESIDES.get(option, [])]
     cfg = compose(f"experiment={preset}", f"{group}={option}", *besides)
     refused = ["architecture/decoder=linear"] * ((preset, option) == ("squires2019_weibull", "bernoulli"))
     if preset == "dupont2018_dsprites" and group == "distribution" and option not in ("joint", "mixed"):
         refused = ["divergence has 2 parts, but distribution has 1"]
     assert [line.partition(":")[0] for line in check(cfg)[1]] == refused
-    alone = option_alone(group, option) | ({"root": str(photos)} if group == "dataset" else {})
+    alone = option_alone(group, option) | (data if group == "dataset" else {})
     values = {} if group in chosen(preset) and chosen(preset)[group] != option else PRESETS[preset].get(group, {})
     expected = OmegaConf.to_container(OmegaConf.merge(alone, values))
     if option == "mlp" and group == "architecture" and preset == "squires2019_weibull":

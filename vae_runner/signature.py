@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 __all__ = [
     "Limit",
+    "any_size",
     "between",
     "coerced",
     "describe",
@@ -61,6 +62,7 @@ positive = Limit("must be positive", lambda value: value > 0, finite)
 non_negative = Limit("must not be negative", lambda value: value >= 0, finite)
 probability = Limit("must lie in [0, 1]", lambda value: 0 <= value <= 1)
 _whole = Limit("must be below 2^63", lambda value: abs(value) < 2**63)
+any_size = Limit("must be a whole number", lambda value: isinstance(value, int))  # a seed, of which a hash is taken
 _UNSAID = {float: finite, int: _whole}  # the limits of numbers whose annotation says none
 
 
@@ -90,7 +92,8 @@ def fault(value: Any, annotation: Any) -> str | None:
         if not _is_instance(value, kind):
             limit_texts += _inner_limits(value, kind)
             continue
-        limits = [*([_UNSAID[kind]] if kind is int or (kind is float and not limits) else []), *limits]
+        is_unsaid = (kind is int and any_size not in limits) or (kind is float and not limits)
+        limits = [*([_UNSAID[kind]] if is_unsaid else []), *limits]
         broken = [] if isinstance(value, Mapping) else [text for limit in limits if (text := limit.broken_by(value))]
         if not broken:
             return None

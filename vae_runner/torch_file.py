@@ -21,6 +21,7 @@ from torch import Tensor
 
 __all__ = ["OddFileError", "read_torch_file"]
 
+LONGEST = 1000  # bits of a whole number: a seed may have any size, and is a float's at most
 DEEPEST = 40  # levels of containers
 MOST_PARTS = 1_000_000  # values in all, each counted where it is met
 MOST_TEXT = 1_000_000  # characters of one text
@@ -149,5 +150,5 @@ def _is_leaf(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= MOST_TEXT
     if isinstance(value, int):  # bool too
-        return -(2**63) <= value < 2**64
+        return value.bit_length() <= LONGEST
     return value is None or isinstance(value, float)

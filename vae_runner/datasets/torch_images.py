@@ -32,7 +32,7 @@ from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import UserError, in_words
 from vae_runner.randomness import all_isolated, permutation, reseed_all, seed_for
-from vae_runner.signature import enforced, non_negative
+from vae_runner.signature import any_size, enforced, non_negative
 
 __all__ = ["TorchImages"]
 
@@ -61,7 +61,7 @@ class TorchImages(ImageData):
         self,
         dataset: Any,
         item: int | str = 0,
-        seed: int = 0,
+        seed: Annotated[int, any_size] = 0,
         workers: Annotated[int, non_negative] = 0,
         cache_dir: str | Path | None = None,
     ) -> None:

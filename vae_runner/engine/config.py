@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 
 from vae_runner.errors import UserError
-from vae_runner.signature import Limit, enforced, positive
+from vae_runner.signature import Limit, any_size, enforced, positive
 
 __all__ = ["EngineConfig", "choose_device", "choose_precision"]
 
@@ -41,7 +41,7 @@ class EngineConfig:
     steps: Count | None = 10_000
     epochs: Count | None = None
     batch_size: Count = 64
-    seed: int = 0
+    seed: Annotated[int, any_size] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Count | None = None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,7 +26,7 @@ from vae_runner.experiment.ranges import check_rates
 from vae_runner.experiment.scheduled import schedule_faults
 from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
 from vae_runner.objective.facts import FACTS
-from vae_runner.signature import coerced, fault, locate, parameters
+from vae_runner.signature import any_size, coerced, fault, locate, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
 
@@ -48,7 +48,7 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 
 LONG = 200  # characters of a value that is shown whole
 
-ROOT = {"seed": int, "resume": str | None, "trust": bool}
+ROOT = {"seed": Annotated[int, any_size], "resume": str | None, "trust": bool}
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 

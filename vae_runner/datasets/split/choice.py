@@ -16,7 +16,7 @@ from vae_runner.datasets.completion import completed
 from vae_runner.datasets.split.subset import Subset
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
-from vae_runner.signature import Limit, enforced, positive
+from vae_runner.signature import Limit, any_size, enforced, positive
 
 __all__ = ["SplitConfig", "limited", "split"]
 
@@ -39,7 +39,7 @@ class SplitConfig:
 
     validation: Annotated[float, part_or_count] | None = 2000
     limit: Annotated[int, positive] | None = None
-    split_seed: int = 0
+    split_seed: Annotated[int, any_size] = 0
     flip: bool = False
 
 
