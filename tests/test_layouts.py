@@ -48,7 +48,7 @@ def test_of_the_published_folder_of_celebamask_hq_the_photos_are_taken(
     assert [path.name for path in data.paths] == [f"{number:06d}.jpg" for number in range(1, 6)]
     taken, counted = caplog.messages
     assert "CelebA-HQ-img 5 are taken, and others are left out: " in taken
-    assert "CelebAMask-HQ-mask-anno/0 2" in taken
+    assert "CelebAMask-HQ-mask-anno 4" in taken
     assert counted == f"CelebA-HQ under {root} has 5 images, expected 30,000"
 
 
