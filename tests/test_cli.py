@@ -529,7 +529,10 @@ def test_a_full_gpu_is_one_short_line(vae_train: Run, monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_a_sweep_trains_every_combination(vae_train: Run, inside: Path) -> None:
-    code, output, errors = vae_train(*toy("--multirun", "divergence=beta,capacity", "seed=0,1"))
+    arguments = [
+        text for text in toy("--multirun", "divergence=beta,capacity", "seed=0,1") if text != "divergence=beta"
+    ]
+    code, output, errors = vae_train(*arguments)
     assert (code, errors) == (0, "")
     (sweep,) = {folder.parent for folder in runs(inside / "multirun")}
     assert (inside / "multirun/latest").resolve() == sweep
@@ -587,7 +590,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    told = re.fullmatch(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine\n", errors)
+    told = re.fullmatch(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine trust=true\n", errors)
     step = int(told[1].replace(",", ""))
     status = json.loads((tmp_path / "mine/status.json").read_text())
     assert (status["state"], status["step"]) == ("interrupted", step)

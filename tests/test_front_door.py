@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -130,6 +131,7 @@ def by_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[dic
     def make(*arguments: str) -> list[dict[str, str]]:
         monkeypatch.setattr(sys, "argv", ["vae-train", *arguments])
         notes: list[dict[str, str]] = []
+        GlobalHydra.instance().clear()  # of a composer that the whole session has
         main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
         main(lambda cfg: notes.append(_notes(cfg)))()
         return notes

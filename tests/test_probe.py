@@ -198,7 +198,10 @@ class Space(LatentSpace):
         ("scale", "fails on (4, 20) numbers of the network: ValueError: Expected parameter scale"),
     ],
 )
-def test_a_latent_space_that_does_not_fit_is_named(experiment: Experiment, fault: str, words: str) -> None:
+def test_a_latent_space_that_does_not_fit_is_named(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
+) -> None:
+    monkeypatch.setattr(Distribution, "_validate_args", True)  # as at the start of a process
     engine = experiment()
     engine.objective.model.spaces = nn.ModuleList([Space(fault)])
     assert told_by(engine).startswith(f"distribution (own.Space) {words}")
