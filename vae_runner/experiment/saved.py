@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_runner.auto_encoder import VAE, Sample, as_sample
 from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
@@ -230,8 +230,8 @@ def load(
     try:
         with isolated(0):
             model = build_model(config, image_shape)
-        own = {name.removeprefix(MODELS): value for name, value in weights if name.startswith(MODELS)}
-        load_weights(model, own)
+        own = {name: value for name, value in weights if name.startswith(MODELS)}
+        load_weights(nn.ModuleDict({"model": model}), own)  # under the objective's names, as it is when it is resumed
         check_model(model, image_shape, config)
     except UserError as error:
         raise UserError(f"{shown(file)}: {error}") from error
