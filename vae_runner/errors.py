@@ -5,7 +5,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-__all__ = ["RunError", "UserError", "in_words", "place_of"]
+__all__ = ["ImagesError", "RunError", "UserError", "in_words", "place_of"]
 
 OURS = Path(__file__).parent
 
@@ -15,6 +15,10 @@ class UserError(Exception):
 
     `vae-train` prints each line of it behind `vae-train: error:` and exits with 2.
     """
+
+
+class ImagesError(UserError):
+    """A mistake in which images are to be had, whatever is to be made of them."""
 
 
 class RunError(Exception):

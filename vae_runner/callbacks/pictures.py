@@ -15,7 +15,7 @@ from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.corruption import Corruption
 from vae_runner.datasets.split import Subset
-from vae_runner.errors import UserError
+from vae_runner.errors import ImagesError, UserError
 from vae_runner.files import write_atomically
 from vae_runner.randomness import isolated, permutation, seed_for
 from vae_runner.runs.names import ANIMATIONS, HISTORY, of_step
@@ -118,6 +118,8 @@ def naming(name: str) -> Iterator[None]:
     """What a picture refuses inside is told with its name in the config."""
     try:
         yield
+    except ImagesError:
+        raise
     except UserError as error:
         raise UserError(f"visualisation.{name}.{error}") from error
 

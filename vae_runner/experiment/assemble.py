@@ -30,7 +30,7 @@ from vae_runner.datasets.completion import completed
 from vae_runner.datasets.split import SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
-from vae_runner.errors import UserError, in_words, place_of
+from vae_runner.errors import ImagesError, UserError, in_words, place_of
 from vae_runner.experiment.check import shortened, spaces_of
 from vae_runner.experiment.estimate import memory_room
 from vae_runner.experiment.probe import check_kinds, probe
@@ -269,6 +269,8 @@ def build_pictures(nodes: Mapping[str, Any], model: VAE, data: ImageData) -> dic
     for name, picture in pictures.items():
         try:
             picture.prepare(model, data)
+        except ImagesError:
+            raise
         except UserError as error:
             problems.append(f"visualisation.{name}.{error}")
     if problems:

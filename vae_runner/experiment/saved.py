@@ -22,7 +22,7 @@ from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import choose_device
 from vae_runner.engine.fitting import load_weights
-from vae_runner.errors import UserError
+from vae_runner.errors import ImagesError, UserError
 from vae_runner.experiment.assemble import build_corruption, build_data, build_model
 from vae_runner.experiment.check import check
 from vae_runner.experiment.content import content_fault
@@ -81,15 +81,18 @@ class SavedRun:
     def data(self) -> tuple[Subset, Subset]:
         """The (training, validation) images of the run, read or rendered when first asked for.
 
-        Raises `UserError` where they are not there; where they are not those of the training, a warning says so.
+        Raises `ImagesError` where they are not there; where they are not those of the training, a warning says so.
         """
         try:
             train, validation = build_data(self.config["dataset"])
         except UserError as error:
             hint = "; in Python: load(RUN, root=DIR)" if "dataset.root" in str(error) else ""
-            raise UserError(f"{error}{hint}") from error
-        for subset in (train, validation):
-            check_images(subset, self.config)
+            raise ImagesError(f"{error}{hint}") from error
+        try:
+            for subset in (train, validation):
+                check_images(subset, self.config)
+        except UserError as error:
+            raise ImagesError(str(error)) from error
         before = dig(read_json(self.folder / ENVIRONMENT), "data")
         try:
             compare_data(before, {**train.data.provenance, "fingerprint": train.data.fingerprint()})

@@ -75,7 +75,7 @@ def _piece(text: str, hint: Any, parse: Parse) -> str:
         value = parse(f"x={text}").value()
     except HydraException:
         return quoted(text) if PLAIN.fullmatch(text) else text
-    if isinstance(value, str) or not PLAIN.fullmatch(text) or (value is None and not is_path(hint)):
+    if isinstance(value, (str, dict)) or not PLAIN.fullmatch(text) or (value is None and not is_path(hint)):
         return text
     return quoted(text) if fault(value, hint) and not fault(text, hint) else text
 
