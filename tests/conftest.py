@@ -1,5 +1,6 @@
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,6 +93,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Tests do not see the user's settings, nor leave any, nor write to his cache or among his runs. Programs that they
     start are those of this folder, and find what the tests define.
     """
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup, which programs would inherit
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = dict(os.environ)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("xdg-cache"))
     os.environ.pop("HYDRA_FULL_ERROR", None)
