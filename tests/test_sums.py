@@ -59,6 +59,8 @@ def test_what_is_printed_covers_the_ways_to_put_a_sum_together() -> None:
         (["divergence=sum", f"{ADD}tc=beta_tc", f"{ADD}tc=info"], "divergence.tc is chosen twice; "),
         (["divergence=sum", f"{ADD}dip=dip_i"], "divergence.dip is chosen twice; "),
         (["divergence=sum", f"{ADD}dip=dip_ii"], "divergence.dip is chosen twice; "),
+        (["divergence=sum", f"{ADD}tc=[kl,beta]"], f"{ADD.lstrip('+')}tc takes one option, got [kl,beta]; "),
+        (["architecture=[conv,mlp]"], "architecture takes one option, got [conv,mlp]; "),
         (["divergence=sum", f"{ADD}tc=beta_tcc"],
          "no divergence called 'beta_tcc'. Did you mean divergence@divergence.tc=beta_tc?"),
         (["divergence=sum", "divergence@divergence.tc=beta_tc"], "there is no term divergence.tc to replace; with a +"),

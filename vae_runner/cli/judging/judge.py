@@ -25,6 +25,7 @@ __all__ += ["nodes", "parse"]
 OPEN = ("hydra.job.env_set", "hydra.launcher", "hydra.sweeper", "hydra.callbacks")  # nodes that take any setting
 FREE = ("dataset.dataset",)  # nodes whose arguments are those of whatever part they name
 NULLABLE = ("experiment",)  # groups of which nothing need be chosen
+SEVERAL = ("visualisation", "experiment")  # groups of which several options go together
 
 
 def parse(argument: str, composer: Composer, problems: list[str]) -> Override | None:
@@ -64,6 +65,9 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
         return f"{name} is chosen without +: {name}={override.get_value_string()}"
     options = composer.options(group)
     for value in values(override):
+        if isinstance(value, list) and group not in SEVERAL and not group.startswith("hydra/"):
+            chosen = ",".join(map(str, value))
+            return f"{name} takes one option, got [{chosen}]; --multirun {name}={chosen} tries each"
         for option in value if isinstance(value, list) else [value]:
             if option is None and group not in NULLABLE:
                 return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
