@@ -174,7 +174,9 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
 def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     """How long it took, where to look, and whether it was for nothing."""
     seen = latest if latest is not None and latest.resolve() == path.resolve() else path
-    where = f"report {shown(seen / PAGE)}    grids {shown(seen / GRIDS)}"
+    where = f"report {shown(seen / PAGE)}"
+    if (path / GRIDS).is_dir():  # none with visualisation=[]
+        where += f"    grids {shown(seen / GRIDS)}"
     worse = read_run(path, with_pictures=False).worsened
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""
