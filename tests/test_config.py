@@ -167,7 +167,6 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["divergence.beta=nan"], "divergence.beta must be finite, got nan"),
         (["engine.clip_norm=1e-30"], "engine.clip_norm must be at least 1e-6: smaller gradients train nothing"),
         (["engine.steps=1000000000000000000000"], "engine.steps must be below 2^63, got 1000000000000000000000"),
-        (["seed=-9223372036854775808"], "seed must be below 2^63, got -9223372036854775808"),
         (["optimizer.eps=inf"], "optimizer.eps must be finite, got inf"),
         (["optimizer.betas=[0.9,nan]"], "optimizer.betas must be finite, got [0.9, nan]"),
         (["optimizer.lr=100"], "optimizer.lr must lie between 1e-9 and 10, got 100"),

@@ -184,7 +184,8 @@ def test_unreadable_files_are_an_error_where_training_begins(photos: Path, caplo
         "4 of 16 images cannot be read (first: bad/empty.jpg); dataset.skip_bad=true goes on without them"
     )
     (notes,) = caught.value.__notes__
-    for line, message, (name, reason) in zip(notes.splitlines(), caplog.messages, reasons.items(), strict=True):
+    messages = [message for message in caplog.messages if message.startswith("cannot read ")]
+    for line, message, (name, reason) in zip(notes.splitlines(), messages, reasons.items(), strict=True):
         assert line == message
         assert line.startswith(f"cannot read {photos}/bad/{name}: ")
         assert reason in line
@@ -210,7 +211,7 @@ def test_the_log_names_a_few_of_many_unreadable_files(photos: Path, caplog: pyte
         (photos / f"bad{number}.jpg").touch()
     with pytest.raises(UserError, match="50 of 62 images") as caught:
         SimpleImageFolder(photos).gather(torch.tensor([0]))
-    assert len(caplog.messages) == 10
+    assert len([message for message in caplog.messages if message.startswith("cannot read ")]) == 10
     assert caught.value.__notes__[0].count("\n") == 49
 
 

@@ -144,7 +144,7 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     }
     problems += _check_values(node, "engine", own)  # what only repeats the root's seed is judged there
     problems += _check_threads(node.get("threads"))
-    if problems:
+    if problems or _check_values(node, "engine", hints):
         return problems
     try:
         EngineConfig(**node)
