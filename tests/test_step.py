@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vae_runner.engine import Engine, compilation
 from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.step import suits_channels_last
 from vae_runner.state import LOSS, Y_TRUE, X
 
 Experiment = Callable[..., Engine]
@@ -65,6 +66,14 @@ def test_images_in_colour_are_laid_out_once_where_they_are_their_own_target(
     assert state[X].is_contiguous(memory_format=torch.channels_last)
     assert state[Y_TRUE].is_contiguous(memory_format=torch.channels_last)
     assert (state[X] is state[Y_TRUE]) == torch.equal(state[X], state[Y_TRUE]) == (corruption == "none")
+
+
+@pytest.mark.parametrize(("device", "channels", "suits"), [("cpu", 1, True), ("cuda", 1, False), ("cuda", 3, True)])
+def test_gray_images_keep_their_rows_together_on_a_gpu(
+    experiment: Experiment, device: str, channels: int, suits: bool
+) -> None:
+    engine = experiment(f"dataset.channels={channels}", "architecture=conv")
+    assert suits_channels_last(engine.objective, torch.device(device)) is suits
 
 
 def test_fast_and_plain_checkpoints_are_the_same_thing(experiment: Experiment) -> None:
@@ -219,13 +228,15 @@ def test_a_compiled_step_is_within_1e_5_of_the_plain_one(experiment: Experiment,
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # of torch's own optimisers
+@pytest.mark.parametrize("channels", [1, 3])
 def test_on_a_gpu_the_compiled_step_is_a_graph_that_draws_new_noise(
-    experiment: Experiment, caplog: pytest.LogCaptureFixture
+    experiment: Experiment, caplog: pytest.LogCaptureFixture, channels: int
 ) -> None:
     from torch._dynamo.utils import counters
 
     counters.clear()
-    arguments = ("engine.device=cuda", "engine.precision=fp32", "engine.steps=8")
+    arguments = ("engine.device=cuda", "engine.precision=fp32", "engine.steps=8", f"dataset.channels={channels}")
     compiled = losses(experiment(*arguments, "engine.compile=true"))
     plain = losses(experiment(*arguments, "engine.compile=false"))
     assert compiled == pytest.approx(plain, rel=1e-3)

@@ -25,7 +25,7 @@ def use(steps: Callable[[int], None], device: torch.device) -> Use | None:
     """What so many calls of `steps`, which makes steps and waits for the device, take of a GPU; None of a CPU."""
     if device.type != "cuda":
         return None
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiled:
         steps(STEPS)
     events = (e for e in profiled.events() if e.device_type.name == "CUDA" and not e.is_user_annotation)
     busy = covered((event.time_range.start, event.time_range.end) for event in events)  # microseconds

@@ -26,7 +26,8 @@ class EngineConfig:
                       auto: bf16 where the processor has it in hardware, else fp32
     threads           CPU threads of torch; None: what is fastest in a short trial, made again when steps get slow
     compile           torch.compile of the step; auto: where the run is long enough to gain by it
-    channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures
+    channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures;
+                      auto: but for nets that make or take gray images on a GPU
     fast_convolutions on a CPU, faster equals of torch's layers: the same up to the order of summation
     keep_memory       of a step's memory, give nothing back to the system before the end (glibc)
     clip_norm         gradients are scaled down to this norm, 1e-6 or more; None: never
@@ -46,7 +47,7 @@ class EngineConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Count | None = None
     compile: bool | Literal["auto"] = "auto"
-    channels_last: bool = True
+    channels_last: bool | Literal["auto"] = "auto"
     fast_convolutions: bool = True
     keep_memory: bool = True
     clip_norm: Norm | None = None
