@@ -60,7 +60,8 @@ class ConfigLoader(ConfigLoaderImpl):
 
     def keep_job(self, settings: Sequence[str], job: DictConfig) -> None:
         """Keep what a job with those settings was composed to, for when it begins."""
-        self._jobs[self.key_of(settings)] = zlib.compress(pickle.dumps(job), 1)
+        with contextlib.suppress(pickle.PicklingError):  # in a job's own process Hydra has loaded its plugins anew
+            self._jobs[self.key_of(settings)] = zlib.compress(pickle.dumps(job), 1)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The job with those settings, of a sweep that is composed to `master_config`."""
