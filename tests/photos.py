@@ -1,9 +1,12 @@
 """Image files made for tests."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+TICK = 2.1  # seconds
 
 
 def write_photos(folder: Path, count: int, size: tuple[int, int] = (40, 30), ending: str = ".jpg") -> Path:
@@ -13,6 +16,16 @@ def write_photos(folder: Path, count: int, size: tuple[int, int] = (40, 30), end
     for number in range(1, count + 1):
         coarse = generator.integers(0, 256, (3, 3, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(folder / f"{number:06d}{ending}")
+    return folder
+
+
+def settled(folder: Path) -> Path:
+    """Wait until each start from now on knows of the files in the folder that they stay as they are; returns it.
+
+    A start does not keep what it read of files that were written within the last tick of a coarse clock.
+    """
+    newest = max(path.stat().st_ctime for path in folder.rglob("*"))
+    time.sleep(max(newest + TICK - time.time(), 0))
     return folder
 
 

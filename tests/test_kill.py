@@ -12,7 +12,7 @@ import pytest
 import torch
 from faults import Point
 from killing import Launch, launcher
-from photos import write_photos
+from photos import settled, write_photos
 
 from vae_runner.checkpoint import load_checkpoint
 
@@ -45,8 +45,7 @@ def launch() -> Iterator[Launch]:
 class Unbroken:
     """The run of one kind that nothing happened to, and every point of it."""
 
-    def __init__(self, folder: Path, launch: Launch, objective: str, source: str) -> None:
-        photos = write_photos(folder / "photos", 40, (20, 16), ".png")
+    def __init__(self, folder: Path, photos: Path, launch: Launch, objective: str, source: str) -> None:
         self.settings = (*TRAINING, f"dataset.root={photos}", *OBJECTIVES[objective], SOURCES[source])
         self.folder = folder / "unbroken"
         self.folder.mkdir()
@@ -58,7 +57,12 @@ class Unbroken:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory, launch: Launch) -> Any:
     """unbroken(objective, source) -> the run, made once."""
-    return cache(lambda *kind: Unbroken(tmp_path_factory.mktemp("unbroken"), launch, *kind))
+    photos = photos_in(tmp_path_factory.mktemp("data"))
+    return cache(lambda *kind: Unbroken(tmp_path_factory.mktemp("unbroken"), photos, launch, *kind))
+
+
+def photos_in(folder: Path) -> Path:
+    return settled(write_photos(folder / "photos", 40, (20, 16), ".png"))
 
 
 def sample(points: list[Point], count: int) -> list[Point]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from faults import Point
 from killing import Ended, Launch, launcher
-from photos import write_photos
+from photos import settled, write_photos
 from test_kill import KILLED, TRAINING, assert_same, sample
 
 from vae_runner.checkpoint import load_checkpoint
@@ -79,7 +79,7 @@ class Scene:
         self.launch, self.folder = launch, folder
         self.start = folder / "start"
         self.start.mkdir()
-        photos = write_photos(folder / "photos", 40, (20, 16), ".png")
+        photos = settled(write_photos(folder / "photos", 40, (20, 16), ".png"))
         self.root = f"dataset.root={photos}"
         stop = Point("write", "left/job1/metrics.jsonl", 2, "before")
         assert self.given("run", self.start, "hydra.run.dir=run").status == 0

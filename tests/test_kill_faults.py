@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 from faults import Point
 from killing import Ended, Launch, launcher
-from test_kill import KINDS, Unbroken, assert_equals_the_unbroken, assert_same, figures, go_on, sample
+from test_kill import (
+    KINDS,
+    Unbroken,
+    assert_equals_the_unbroken,
+    assert_same,
+    figures,
+    go_on,
+    photos_in,
+    sample,
+)
 
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint, load_latest
 
@@ -38,7 +47,8 @@ def launch() -> Iterator[Launch]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory, launch: Launch) -> Unbroken:
-    return Unbroken(tmp_path_factory.mktemp("unbroken"), launch, *KINDS[0])
+    photos = photos_in(tmp_path_factory.mktemp("data"))
+    return Unbroken(tmp_path_factory.mktemp("unbroken"), photos, launch, *KINDS[0])
 
 
 def writes(unbroken: Unbroken) -> list[Point]:

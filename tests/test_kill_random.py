@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from photos import write_photos
+from photos import settled, write_photos
 from test_kill import KILLED, TRAINING, assert_equals_the_unbroken
 
 from vae_runner.files import read_json
@@ -60,7 +60,7 @@ class Program:
 
 @pytest.mark.exhaustive
 def test_fifty_random_kills_cost_nothing(tmp_path: Path) -> None:
-    photos = write_photos(tmp_path / "photos", 40, (20, 16), ".png")
+    photos = settled(write_photos(tmp_path / "photos", 40, (20, 16), ".png"))
     kept = [setting for setting in TRAINING if setting.partition("=")[0] not in LONGER]
     settings = (*kept, *(f"{name}={value}" for name, value in LONGER.items()), f"dataset.root={photos}")
     unbroken = Program(tmp_path / "unbroken", settings)

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 TOGETHER = 8
 SAMPLE, ALL = 2, 20
 REFUSED = re.compile(
-    r"vae-train: error: here/mine ((is being written by (process \d+ on .*|another process))|(is under way in another process; .*)|"
+    r"vae-train: error: here/mine ((is being written by (process \d+ on .*|another process))|"
+    r"(is under way in another process; .*)|"
     r"(holds a (run|sweep) already; .*))\n"
 )
 SHORT = ("engine.steps=4", "engine.validate_every=4", "visualisation=[]")
