@@ -116,6 +116,7 @@ def test_a_last_batch_of_one_image_has_finite_figures() -> None:
     assert loss.own_loss(state).isfinite()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OBJECTIVES["gaussian_tc"]["cases"])
 def test_a_trained_discriminator_knows_the_tc_of_a_normal_distribution(case: dict) -> None:
     rho, batch = case["rho"], 512

@@ -27,6 +27,7 @@ NO_DARK = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "lines"),
     [
@@ -83,6 +84,7 @@ def test_parts_as_logits_are_advised_against_where_latents_can_be_negative(exper
     assert list(advice(experiment(), {})) == []
 
 
+@pytest.mark.slow
 def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
     experiment: Callable[..., Engine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_residual_block_starts_as_its_shortcut() -> None:
     assert block.branch[-1].weight.grad.abs().sum() > 0  # it can leave zero
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [32, 64, 128])
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_signals_keep_their_size_through_a_new_resnet(side: int, blocks: int) -> None:

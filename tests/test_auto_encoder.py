@@ -101,6 +101,7 @@ def test_a_corrupted_input_is_reconstructed_towards_its_target() -> None:
     assert state[Y_TRUE] is target
 
 
+@pytest.mark.slow
 def test_the_objective_compiles_as_one_graph() -> None:
     objective = Objective(make(5), [plain_kl(posterior_key(0), prior_key(0))])
 

@@ -124,6 +124,7 @@ def test_of_an_exact_posterior_every_bound_is_log_px(count: int) -> None:
     close(state[METRICS]["ess"], float(min(count, case["K"])))
 
 
+@pytest.mark.slow
 def test_the_bound_grows_in_k_to_log_px_of_a_linear_gaussian_model() -> None:
     """x = W z + b + noise is N(b, W W' + s I); q lies beside the posterior."""
     torch.manual_seed(0)
@@ -146,6 +147,7 @@ def test_the_bound_grows_in_k_to_log_px_of_a_linear_gaussian_model() -> None:
     assert log_px - bounds[1] > 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [SimpleNormal, SimpleLaplace, Gamma], ids=lambda family: family.__name__)
 def test_dreg_has_the_gradient_of_iwae_in_the_mean_and_less_noise(make: Callable[..., SimpleNormal]) -> None:
     found = {}
@@ -228,6 +230,7 @@ def test_two_terms_in_the_reconstruction_s_place_are_refused(experiment: Callabl
         experiment(*terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [("estimator=dreg",), ("chunk=2",), ("samples=1",), ("samples=3", "estimator=dreg", "chunk=1")]
 )

@@ -110,6 +110,7 @@ def test_a_joint_vae_has_a_capacity_for_each_space(experiment: Make) -> None:
     torch.testing.assert_close(metrics["loss"], metrics["recon"] + parts)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_unbroken_one(experiment: Make, tmp_path: Path) -> None:
     chosen = ["schedule@distribution.space1.temperature=linear", "distribution.space1.temperature.start=1"]
     chosen += ["distribution.space1.temperature.end=0.5", "distribution.space1.temperature.steps=4"]

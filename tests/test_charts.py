@@ -411,6 +411,7 @@ def test_the_traversal_goes_forth_and_back_over_all_live_latents() -> None:
     assert image.info["duration"] == 80
 
 
+@pytest.mark.slow
 def test_colour_makes_webp_and_none_makes_nothing(experiment: Make, tmp_path: Path) -> None:
     engine = experiment("dataset.channels=3", "visualisation=[samples,animation]", folder=tmp_path)
     engine.run()
@@ -421,6 +422,7 @@ def test_colour_makes_webp_and_none_makes_nothing(experiment: Make, tmp_path: Pa
     assert not (tmp_path / "b/animations").exists()
 
 
+@pytest.mark.slow
 def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Make, tmp_path: Path) -> None:
     engine = experiment("engine.picture_every=3", "visualisation=[samples,animation]", folder=tmp_path)
     engine.run()
@@ -442,6 +444,7 @@ def test_the_training_is_the_history_of_a_picture_up_to_the_step(experiment: Mak
     assert json.loads((tmp_path / "animations/training.json").read_text())["steps"] == [3, 6, 9, 12]
 
 
+@pytest.mark.slow
 def test_large_pictures_make_fewer_frames_of_the_training(
     experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

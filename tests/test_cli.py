@@ -75,6 +75,7 @@ def test_version(vae_train: Run) -> None:
     assert vae_train("--version") == (0, f"vae-train {__version__}\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -182,6 +183,7 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
     assert not list(inside.rglob("*.log"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["2024_01_02", "1e3", "007", "true", "null", "nan", "photos(1)", "[a]", "1_000", "a(b"]
 )
@@ -196,6 +198,7 @@ def test_a_folder_is_taken_by_the_name_that_was_typed(
     assert f"6 files under {name}" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_of_a_folder_and_one_called_by_a_number_keep_their_names(vae_train: Run, inside: Path) -> None:
     write_photos(inside / "2024_01_02", 24, (16, 16), ".png")
     small = [*PHOTOS, "architecture=mlp", "dataset.root=2024_01_02", "hydra.run.dir=2025_01_02", "engine.steps=2"]
@@ -205,6 +208,7 @@ def test_a_run_of_a_folder_and_one_called_by_a_number_keep_their_names(vae_train
     assert yaml.safe_load((inside / "2025_01_02/config.yaml").read_text())["dataset"]["root"] == "1e3"
 
 
+@pytest.mark.slow
 def test_no_line_of_a_run_is_said_before_its_mistakes(vae_train: Run, inside: Path) -> None:
     for mistake in (["dataset=folder", "dataset.root=nope"], toy("engine.batch_size=999")):
         assert vae_train(*mistake)[:2] == (2, "")
@@ -212,6 +216,7 @@ def test_no_line_of_a_run_is_said_before_its_mistakes(vae_train: Run, inside: Pa
     assert "dataset.root=nope does not exist" in vae_train("dataset=folder", "dataset.root=nope")[2]
 
 
+@pytest.mark.slow
 def test_what_lies_in_a_run_names_the_run(vae_train: Run, inside: Path) -> None:
     (inside / "a/b/checkpoints").mkdir(parents=True)
     (inside / "a/b/config.yaml").touch()
@@ -230,6 +235,7 @@ def test_a_working_folder_whose_name_would_be_looked_up_is_refused(vae_train: Ru
     assert "has ${ in its name" in errors
 
 
+@pytest.mark.slow
 def test_no_preset_can_be_chosen(vae_train: Run) -> None:
     for choice in (["experiment=null"], ["experiment=smoke", "experiment=null"]):
         code, output, _ = vae_train("--cfg", "job", *choice)
@@ -252,6 +258,7 @@ def test_the_traceback_is_there_for_those_who_ask(
     assert "Traceback" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     code, output, errors = vae_train(*toy("seed=3"))
     assert (code, errors) == (0, "")
@@ -283,6 +290,7 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     assert (folder / "train.log").read_text().count("\n") == len(lines)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_worse_than_it_began_says_so(vae_train: Run, inside: Path) -> None:
     code, output, _ = vae_train(*toy("optimizer.lr=0.3", "visualisation=[]"))
     assert code == 0
@@ -295,6 +303,7 @@ def test_a_run_that_ends_worse_than_it_began_says_so(vae_train: Run, inside: Pat
     assert f"worse than it was at its beginning: {worse}" in (inside / "outputs/latest/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_front_door_leaves_the_environment_as_it_was(vae_train: Run) -> None:
     before = dict(os.environ)
     vae_train(*toy())
@@ -309,11 +318,13 @@ def test_cfg_prints_the_config_and_trains_nothing(vae_train: Run, inside: Path) 
     assert not (inside / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_epochs_take_the_place_of_steps(vae_train: Run, inside: Path) -> None:
     assert vae_train(OWN_CONFIGS, *(part for part in TOY if "steps" not in part), "engine.epochs=2")[0] == 0
     assert json.loads((inside / "outputs/latest/status.json").read_text())["step"] == 20
 
 
+@pytest.mark.slow
 def test_a_path_in_the_home_folder_needs_no_quotes(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +346,7 @@ def test_a_limit_is_told(vae_train: Run, inside: Path) -> None:
     assert "toy, 48 + 12 of 200 images 1 x 16 x 16" in (inside / "outputs/latest/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_resume_goes_on_with_the_saved_config(vae_train: Run, inside: Path) -> None:
     vae_train(*toy("divergence.beta=2"))
     code, output, errors = vae_train("resume=outputs/latest", "trust=true", "engine.steps=20", "engine.log_every=5")
@@ -348,6 +360,7 @@ def test_resume_goes_on_with_the_saved_config(vae_train: Run, inside: Path) -> N
     assert len(json.loads((folder / "environment.json").read_text())["commands"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -371,6 +384,7 @@ def test_resume_refuses_what_would_make_another_run(vae_train: Run, inside: Path
     assert {path: path.read_bytes() for path in folder.rglob("*.pt")} == before
 
 
+@pytest.mark.slow
 def test_resume_tells_where_the_checkpoint_and_the_config_differ(vae_train: Run, inside: Path) -> None:
     vae_train(*toy())
     file = inside / "outputs/latest/config.yaml"
@@ -416,6 +430,7 @@ def test_where_the_images_are_may_change_on_resume(vae_train: Run, inside: Path,
         assert list((inside / "other").glob("images-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["true", "false"])
 def test_other_images_are_refused_on_resume(vae_train: Run, inside: Path, store: str) -> None:
     photos, others = write_photos(inside / "photos", 16), write_photos(inside / "others", 16)
@@ -431,6 +446,7 @@ def test_other_images_are_refused_on_resume(vae_train: Run, inside: Path, store:
     assert (inside / "mine/config.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_place_that_the_data_set_does_not_have_is_refused_on_resume(vae_train: Run, inside: Path) -> None:
     assert vae_train(*toy("hydra.run.dir=mine"))[0] == 0
     code, _, errors = vae_train("resume=mine", "trust=true", "engine.steps=16", "dataset.store=false")
@@ -438,6 +454,7 @@ def test_a_place_that_the_data_set_does_not_have_is_refused_on_resume(vae_train:
     assert errors.startswith("vae-train: error: no setting called 'dataset.store'")
 
 
+@pytest.mark.slow
 def test_resume_builds_nothing_dangerous(vae_train: Run, inside: Path) -> None:
     vae_train(*toy())
     file = inside / "outputs/latest/config.yaml"
@@ -450,6 +467,7 @@ def test_resume_builds_nothing_dangerous(vae_train: Run, inside: Path) -> None:
     assert not (inside / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_a_run_is_refused(vae_train: Run, inside: Path) -> None:
     assert vae_train(*toy("hydra.run.dir=mine"))[0] == 0
     before = (inside / "mine/metrics.jsonl").read_bytes()
@@ -467,6 +485,7 @@ def test_a_folder_of_the_users_is_never_removed(vae_train: Run, inside: Path) ->
     assert (inside / "keep/thesis.txt").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_any_seed_and_any_folder_will_do(vae_train: Run, inside: Path) -> None:
     name = "mine {é} $x, [1]"
     code, _, errors = vae_train(*toy(f'hydra.run.dir="{name}"', "seed=99999999999999999999999"))
@@ -477,6 +496,7 @@ def test_any_seed_and_any_folder_will_do(vae_train: Run, inside: Path) -> None:
     assert json.loads((inside / name / "status.json").read_text())["step"] == 15
 
 
+@pytest.mark.slow
 def test_a_refused_resume_changes_nothing(vae_train: Run, inside: Path) -> None:
     vae_train(*toy())
     folder = inside / "outputs/latest"
@@ -488,6 +508,7 @@ def test_a_refused_resume_changes_nothing(vae_train: Run, inside: Path) -> None:
     assert "Traceback" not in (folder / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_longer_run_keeps_the_schedule_that_it_began_with(vae_train: Run, inside: Path) -> None:
     vae_train(*toy("lr_schedule=cosine", "engine.log_every=1"))
     assert vae_train("resume=outputs/latest", "trust=true", "engine.steps=14")[0] == 0
@@ -617,6 +638,7 @@ def test_two_processes_never_write_into_one_folder(tmp_path: Path, vae_train: Ru
         process.communicate()
 
 
+@pytest.mark.slow
 def test_tab_completion_completes_groups_and_settings(tmp_path: Path) -> None:
     def complete(line: str) -> list[str]:
         environment = {**os.environ, "COMP_LINE": f"vae-train {line}", "COMP_POINT": "99", "COMP_CWORD": "1"}

@@ -67,6 +67,7 @@ def test_the_engine_node_lists_every_setting_with_its_default(compose: Compose) 
     assert EngineConfig(**config["engine"]) == EngineConfig()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_option_trains_two_steps_with_finite_gradients(
     group: str, option: str, experiment: Callable[..., Engine], cache: Path, tmp_path: Path
@@ -227,6 +228,7 @@ def test_what_a_part_offers_itself_need_not_be_finite(compose: Compose) -> None:
     assert check(compose(f"++likelihood={part % '-inf'}"))[1] == ["likelihood.limit must be finite, got -inf"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("most", "told"), [(2, "2 cores"), (1, "1 core")])
 def test_more_threads_than_cores_are_refused(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, most: int, told: str
@@ -363,6 +365,7 @@ def test_nearest_judges_by_the_last_part_first() -> None:
 ODD = ["/data/\u00e9t\u00e9 1", "a\\b", "a\\\\b", 'a"b', 'a\\"b', "end\\", "it's, {all} [of] it=", "a\\ b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*ODD, "${seed}", 'x${oc.env:HOME}"\\'])
 def test_any_path_can_be_given_to_hydra(configs: Composer, text: str) -> None:
     given = configs.compose(["dataset=folder", f"dataset.root={quoted(literal(text))}"])
@@ -382,6 +385,7 @@ def test_a_setting_of_a_resumed_sweep_reaches_its_new_jobs_as_it_is(configs: Com
 TERMS_WITH_KL = ["control", "control_generation", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", TERMS_WITH_KL)
 def test_a_term_with_a_kl_that_does_not_exist_is_refused_before_training(
     option: str, experiment: Callable[..., Engine]

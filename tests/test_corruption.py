@@ -59,6 +59,7 @@ def test_nothing_or_everything_can_be_hidden() -> None:
     assert Masking(part=1.0, value=0.5)(x).unique().tolist() == [0.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_input_is_corrupted_and_the_target_is_clean(experiment: Callable[..., Engine], corruption: str) -> None:
     engine, clean = experiment(f"corruption={corruption}"), experiment()
@@ -78,6 +79,7 @@ def test_the_input_is_corrupted_and_the_target_is_clean(experiment: Callable[...
     assert torch.equal(seen[1], engine.validation.batch(torch.arange(16)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["corruption=masking", "+dataset.flip=true"])
 def test_a_resumed_run_is_the_unbroken_one(experiment: Callable[..., Engine], setting: str) -> None:
     unbroken, first, second = (experiment(setting) for _ in range(3))
@@ -146,6 +148,7 @@ def test_a_run_from_before_there_was_corruption_goes_on(compose: Callable[..., A
     assert problems == ["corruption.part must lie in [0, 1], got 2"]
 
 
+@pytest.mark.slow
 def test_dsprites_can_be_denoised(experiment: Callable[..., Engine], cache: Path) -> None:
     settings = ("dataset=dsprites", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.limit=200")
     engine = experiment(*settings, "dataset.validation=40", "dataset.flip=true", "corruption=gaussian_noise")
@@ -197,6 +200,7 @@ def test_reconstructions_are_made_of_the_spoiled_images_which_are_shown(
     assert SPOILED not in plain
 
 
+@pytest.mark.slow
 def test_pictures_of_a_denoising_run_leave_the_training_as_it_was(
     experiment: Callable[..., Engine], tmp_path: Path
 ) -> None:
@@ -213,6 +217,7 @@ def test_pictures_of_a_denoising_run_leave_the_training_as_it_was(
     assert (tmp_path / "grids/reconstruction.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_spoiled_images_are_the_same_in_a_resumed_run_and_drawn_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ BLOCKS = [
 SHORTER = [("EngineConfig(steps=10_000)", "EngineConfig(steps=4, batch_size=8)"), ("validation=2000", "validation=20")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "block"), [block for block in BLOCKS if "outputs/latest" not in block[1]])
 def test_examples_run(
     file: str, block: str, cache: Path, inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture

@@ -64,6 +64,7 @@ def add_bad(folder: Path) -> None:
         (folder / name).write_bytes(whole[:-60] if content is None else content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("setting", ["true", "false"])
 def test_each_bad_input_is_found_before_training(photos: Path, vae_data: Told, name: str, setting: str) -> None:

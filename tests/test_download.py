@@ -217,6 +217,7 @@ class Raw:
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -239,6 +240,7 @@ def test_a_server_that_lets_its_bytes_drip_is_given_up(
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_a_slow_line_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "_TIMEOUT", 1.5)

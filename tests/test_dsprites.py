@@ -219,6 +219,7 @@ def test_a_damaged_archive_in_root_is_reported_and_not_rendered_over(tmp_path: P
     assert str(caught.value) == f"{path} is 1,204 bytes, expected 26 MB: download it again"
 
 
+@pytest.mark.slow
 def test_without_a_file_in_root_auto_renders_and_says_so(
     tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

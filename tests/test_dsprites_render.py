@@ -24,6 +24,7 @@ def white(bits: np.ndarray) -> np.ndarray:
     return np.concatenate([ones[part].sum(axis=1) for part in np.array_split(bits, 100)])
 
 
+@pytest.mark.slow
 def test_the_whole_set_has_the_golden_checksum(bits: np.ndarray) -> None:
     digest = hashlib.sha256()
     for start in range(0, COUNT, 4096):
@@ -35,6 +36,7 @@ def test_the_packed_set_has_the_checksum_that_the_cache_expects(bits: np.ndarray
     assert hashlib.sha256(bits).hexdigest() == dsprites_render.RENDERED_SHA256
 
 
+@pytest.mark.slow
 def test_the_white_pixels_of_each_shape_and_scale_are_the_golden_ones(white: np.ndarray) -> None:
     assert white.reshape(3, 6, -1).sum(axis=2).tolist() == [
         [3776336, 5436826, 7398772, 9664768, 12232848, 15103336],

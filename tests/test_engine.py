@@ -44,6 +44,7 @@ class Stop(Callback):
         engine.stop_signal = lambda: signal.SIGTERM if engine.step == step else None
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_to_what_the_data_allow(experiment: Make) -> None:
     deep = [f"architecture.{part}.channels=[32,32,32,32]" for part in ("encoder", "decoder")]  # logits that start small
     engine = experiment("engine.steps=300", "divergence=kl", "optimizer.lr=2e-3", *deep)
@@ -56,6 +57,7 @@ def test_training_lowers_the_loss_to_what_the_data_allow(experiment: Make) -> No
     assert after < best_without_latents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [5, 10, 15])
 def test_a_resumed_run_equals_the_unbroken_one_to_the_bit(experiment: Make, tmp_path: Path, stop_at: int) -> None:
     # an epoch is 10 steps: within the first epoch, between two, and within the second
@@ -132,6 +134,7 @@ def test_images_are_announced_once_and_in_time(experiment: Make, monkeypatch: py
         engine.load_state_dict(start)  # from the start again
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_its_checkpoint_forgets_what_it_wrote_since(experiment: Make, tmp_path: Path) -> None:
     overrides = ("engine.steps=20", "engine.log_every=2", "engine.checkpoint_every=8", "engine.validate_every=3")
     experiment(*overrides, folder=tmp_path / "unbroken").run()
@@ -153,6 +156,7 @@ def test_a_run_killed_after_its_checkpoint_forgets_what_it_wrote_since(experimen
     assert (tmp_path / "killed/epochs.csv").read_text() == (tmp_path / "unbroken/epochs.csv").read_text()
 
 
+@pytest.mark.slow
 def test_pictures_logs_and_checkpoints_change_nothing_of_the_training(experiment: Make, tmp_path: Path) -> None:
     # W2: the original drew in training mode, from the global generator
     often = ("engine.picture_every=1", "engine.checkpoint_every=1", "engine.validate_every=1")
@@ -171,6 +175,7 @@ def test_seeds_make_runs_and_the_same_seed_the_same_run(experiment: Make) -> Non
     assert not torch.equal(first.objective.model.head.weight, other.objective.model.head.weight)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_globals_as_they_were(experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     torch.manual_seed(5)
@@ -437,6 +442,7 @@ def test_a_gpu_run_resumes_to_the_bit(experiment: Make, tmp_path: Path) -> None:
     assert resumed.train_step()[X].device.type == "cuda"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "validated"), [(5, [0, 5, 10, 15, 20, 25, 30]), (100, [0, 10, 20, 30]), (101, [0, 30])]
 )

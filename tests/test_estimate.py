@@ -47,6 +47,7 @@ def chain(experiment: Make, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian_optimal"])
 @pytest.mark.parametrize("at", [0, 5])
 def test_a_run_with_an_estimate_is_the_run_without_to_the_bit(experiment: Make, likelihood: str, at: int) -> None:

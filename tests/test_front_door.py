@@ -64,6 +64,7 @@ def test_a_run_is_composed_twice_and_checked_once(inside: Path, counts: Counts, 
     assert counts.checked == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_composed_twice(inside: Path, counts: Counts) -> None:
     assert cli.run([*TINY, "hydra.run.dir=run"]) == 0
     counts.composed = counts.checked = 0
@@ -77,6 +78,7 @@ def _no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vae_runner.cli.sweeping.sweep, "task", lambda cfg: 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_training")
 @pytest.mark.parametrize(
     ("settings", "jobs"),
@@ -106,6 +108,7 @@ def test_a_job_in_another_process_has_been_composed(inside: Path, counts: Counts
         assert counts.composed == before + 1
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_with_other_settings_of_hydras_is_composed_anew(inside: Path) -> None:
     with _opened() as compose:
         compose.compose_job([], ["seed=2"])
@@ -147,6 +150,7 @@ def _composed(compose: Composer, settings: Sequence[str], folder: Path, multirun
     return notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -167,6 +171,7 @@ def test_a_run_writes_down_what_hydra_would(
     assert len(expected) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -187,6 +192,7 @@ def test_a_sweep_writes_down_what_hydra_would(
     assert (folder / "multirun.yaml").read_text() == whole
 
 
+@pytest.mark.slow
 def test_a_job_that_looks_up_what_hydra_sets_for_it_gets_that(inside: Path) -> None:
     look_up = "seed='${oc.decode:${oc.env:OWN_SEED,1}}'"
     assert cli.run([*TINY, "+hydra.job.env_set.OWN_SEED=5", look_up, "hydra.run.dir=run"]) == 0

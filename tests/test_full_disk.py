@@ -3,8 +3,9 @@
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults import Point
@@ -46,6 +47,20 @@ JOB = {
 }
 
 
+def pairs(points: Iterable[str], *numbers: int) -> list[Any]:
+    """Each with each; in turn one of them for each, the others exhaustive."""
+    return [
+        pytest.param(
+            what,
+            number,
+            id=f"{what}-{errno.errorcode[number]}",
+            marks=() if numbers[place % len(numbers)] == number else pytest.mark.exhaustive,
+        )
+        for place, what in enumerate(points)
+        for number in numbers
+    ]
+
+
 @pytest.fixture(scope="module")
 def launch() -> Iterator[Launch]:
     with launcher() as launch:
@@ -73,8 +88,7 @@ def sweep(launch: Launch, folder: Path, settings: list[str], point: Point, numbe
     return launch(folder, *settings, *own, whole=True, refuse=[point, number])
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)
-@pytest.mark.parametrize("what", RUN)
+@pytest.mark.parametrize(("what", "number"), pairs(RUN, errno.ENOSPC, errno.EROFS))
 def test_a_run_that_cannot_begin_says_where_in_one_line_and_leaves_nothing(
     launch: Launch, tmp_path: Path, settings: list[str], what: str, number: int
 ) -> None:
@@ -88,8 +102,7 @@ def test_a_run_that_cannot_begin_says_where_in_one_line_and_leaves_nothing(
         assert ended.err.endswith(f" writing {names.get(what, 'config.yaml')}\n")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)
-@pytest.mark.parametrize("what", SWEEP)
+@pytest.mark.parametrize(("what", "number"), pairs(SWEEP, errno.ENOSPC, errno.EROFS))
 def test_a_sweep_that_cannot_begin_says_where_in_one_line(
     launch: Launch, tmp_path: Path, settings: list[str], what: str, number: int
 ) -> None:
@@ -98,8 +111,7 @@ def test_a_sweep_that_cannot_begin_says_where_in_one_line(
     assert re.fullmatch(f"vae-train: error: {told(number)}\n", ended.err), ended
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
-@pytest.mark.parametrize("what", JOB)
+@pytest.mark.parametrize(("what", "number"), pairs(JOB, errno.ENOSPC, errno.EDQUOT))
 def test_a_job_that_cannot_begin_is_named_with_where(
     launch: Launch, tmp_path: Path, settings: list[str], what: str, number: int
 ) -> None:

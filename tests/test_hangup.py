@@ -13,6 +13,7 @@ import pytest
 from faults import Point
 from killing import Launch, launcher
 from photos import write_photos
+from samples import sampled
 from test_kill import TRAINING
 from test_sweep_resume import states
 
@@ -104,7 +105,7 @@ def test_under_nohup_a_closed_terminal_is_nothing(tmp_path: Path, settings: list
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ALL, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", sampled(ALL, signal.SIGTERM, signal.SIGHUP), ids=lambda number: number.name)
 def test_a_stop_between_two_jobs_stops_the_sweep(
     launch: Launch, tmp_path: Path, settings: list[str], number: int
 ) -> None:

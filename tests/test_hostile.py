@@ -123,6 +123,7 @@ CONFIGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CONFIGS.values(), ids=CONFIGS.keys())
 def test_a_config_that_names_what_it_has_no_business_to_is_refused_at_every_door(
     run: Path, change: Callable[[Config], None], capfd: Capture, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +160,7 @@ YAMLS = {  # none of them is longer than a few lines
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", YAMLS.values(), ids=YAMLS.keys())
 def test_a_config_that_is_more_than_plain_values_is_refused(run: Path, text: str, capfd: Capture) -> None:
     (run / "config.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -170,6 +172,7 @@ def test_a_config_that_is_more_than_plain_values_is_refused(run: Path, text: str
     assert not Path("ran").exists()
 
 
+@pytest.mark.slow
 def test_an_object_in_a_checkpoint_is_not_built(run: Path, capfd: Capture) -> None:
     for name in ("last", "previous", "best"):
         save_checkpoint(run / f"checkpoints/{name}.pt", {"step": 2, "config": Trap()})
@@ -199,6 +202,7 @@ def test_an_object_in_a_photo_is_not_built(inside: Path, capfd: Capture) -> None
     )
 
 
+@pytest.mark.slow
 def test_members_of_a_zip_stay_in_it(inside: Path, capfd: Capture) -> None:
     """Names that lead out of the folder, or are those of no images, are names like any other, or left out."""
     photos = sorted(write_photos(inside / "photos", 8).iterdir())
@@ -215,6 +219,7 @@ def test_members_of_a_zip_stay_in_it(inside: Path, capfd: Capture) -> None:
     assert not list(Path("/tmp").glob("ran-*.jpg"))
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_is_not_inflated(inside: Path, capfd: Capture) -> None:
     with zipfile.ZipFile(inside / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for number in range(8):
@@ -272,6 +277,7 @@ HYDRA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", HYDRA.values(), ids=HYDRA.keys())
 def test_a_list_of_jobs_starts_nothing_but_known_parts(inside: Path, parts: dict[str, Any], capfd: Capture) -> None:
     (inside / "evil/dataset").mkdir(parents=True)

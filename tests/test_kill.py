@@ -33,7 +33,7 @@ OBJECTIVES = {
 }
 SOURCES = {"store": "dataset.store=true", "live": "dataset.store=false"}
 KINDS = [(objective, source) for objective in OBJECTIVES for source in SOURCES]
-SAMPLE, ALL = 4, 60  # points of each kind
+SAMPLE, ALL = 2, 60  # points of each kind
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from faults import Point
 from killing import Ended, Launch, launcher
 from photos import settled, write_photos
+from samples import sampled
 from test_kill import KILLED, TRAINING, assert_same, sample
 
 from vae_runner.checkpoint import load_checkpoint
@@ -155,7 +156,9 @@ def without_times(file: Path) -> Any:
     return file.read_bytes()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", sampled(COMMANDS, "run", "sweep", "longer sweep", "report of a sweep", "redraw", "stores")
+)
 def test_a_killed_command_given_again_comes_to_the_same(scene: Scene, name: str) -> None:
     scene.check(name, 11 + [*COMMANDS].index(name), ALL // len(COMMANDS) + 1)
 

@@ -29,7 +29,7 @@ from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint, load_l
 
 pytestmark = pytest.mark.slow
 
-SAMPLE, ALL = 6, 90  # points at which the disk is full
+SAMPLE, ALL = 3, 90  # points at which the disk is full
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGHUP: 129}
 MOMENTS = {
     "step": Point("write", "run/metrics.jsonl", 5, "before"),
@@ -165,6 +165,7 @@ def test_a_signal_at_any_moment_saves_the_step(
     check_signal(launch, tmp_path, unbroken, number, moment)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_every_signal_at_every_moment_saves_the_step(

@@ -389,6 +389,7 @@ def test_float32_kl_is_that_of_float64_over_the_whole_range(p: str, q: str) -> N
         assert not gradient.isnan().any()
 
 
+@pytest.mark.slow
 def test_kls_compile_as_one_graph() -> None:
     # One pair for each thing that a formula does; torch looks up those with gamma among several candidates.
     pairs = [(family, family) for family in FAMILIES]
@@ -403,6 +404,7 @@ def test_kls_compile_as_one_graph() -> None:
     torch.testing.assert_close(torch.compile(kls, fullgraph=True, backend="eager")(values), kls(values))
 
 
+@pytest.mark.slow
 def test_the_import_looks_up_gammas_pairs_and_stays_cheap() -> None:
     # In a new interpreter: once somebody has asked for a KL, torch remembers, and any graph compiles.
     code = (

@@ -49,6 +49,7 @@ def test_what_is_no_link_stays_and_is_told_of_at_the_start(
     assert sorted(path.name for path in Path(kind).iterdir()) == sorted({newest(kind).parent.name, "latest"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["{}/latest", "./{}/latest", "{here}/{}/latest", "{}/latest/", "{}/x/../latest"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_in_the_place_of_the_link_is_not_gone_on_with(

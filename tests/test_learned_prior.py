@@ -115,6 +115,7 @@ def test_a_vamp_prior_is_the_mean_of_the_posteriors_of_its_images(experiment: Ma
     torch.testing.assert_close(model.priors()[0].log_prob(z).sum(1), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["mixture", "vamp"])
 def test_a_resumed_run_is_the_unbroken_one_and_a_loaded_one_draws_the_same(
     prior: str, experiment: Make, tmp_path: Path

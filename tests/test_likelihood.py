@@ -232,6 +232,7 @@ def test_the_running_sigma_moves_with_steps_alone_and_is_saved(experiment: Make)
     assert other.validate() == engine.validate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian_learned", "gaussian_optimal", "discretized_logistic"])
 def test_what_a_likelihood_learns_is_trained_and_resumed_to_the_bit(experiment: Make, name: str) -> None:
     unbroken = experiment(f"likelihood={name}")

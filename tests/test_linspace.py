@@ -125,6 +125,7 @@ def test_columns_are_labelled_with_what_is_true_of_all_rows(normal: Normal, labe
     assert list(grid.column_labels) == labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prior", "walker", "line"),
     [

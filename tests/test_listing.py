@@ -149,6 +149,7 @@ def test_every_ending_that_counts_can_be_read(tmp_path: Path, ending: str) -> No
     assert (pixels - torch.tensor([200.0, 100, 50])).abs().max() < 6
 
 
+@pytest.mark.slow
 def test_endings_without_a_decoder_are_not_promised() -> None:
     code = (
         "from PIL import features\n"

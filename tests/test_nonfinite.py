@@ -94,6 +94,7 @@ def test_sums_of_the_likelihood_do_not_take_up_a_loss_that_is_nan(experiment: Ma
     assert engine.train_step()[METRICS]["loss"].isfinite()
 
 
+@pytest.mark.slow
 def test_skips_are_counted_in_log_status_and_checkpoint(
     experiment: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from samples import sampled
 from test_terms import graphs_alone, weights
 
 from vae_runner.checkpoint import load_latest
@@ -50,6 +51,7 @@ def run(experiment: Make) -> Make:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_whatever_is_trained_the_same_is_measured(option: str, run: Make) -> None:
     """At the first step the weights are the same, so that KL and reconstruction are those of the plain bound."""
@@ -69,6 +71,7 @@ def test_its_parts_are_logged_and_its_schedules_drawn_beforehand(option: str, ru
     assert state[SCHEDULED].keys() >= SCHEDULES[option]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_any_weight_may_be_a_schedule(option: str, run: Make) -> None:
     names = sorted(SCHEDULES[option] - {"alpha"})
@@ -81,7 +84,8 @@ def test_any_weight_may_be_a_schedule(option: str, run: Make) -> None:
         assert engine.objective.scheduled_at(torch.arange(3))[name].tolist() == [1, 1.25, 1.5]
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.slow
+@pytest.mark.parametrize("option", sampled(OPTIONS, "factor", "control", "iwae", "beta_tc"))
 def test_a_resumed_run_is_the_unbroken_one(option: str, run: Make, tmp_path: Path) -> None:
     arguments = ("engine.steps=6", "engine.checkpoint_every=3", "lr_schedule=cosine", "engine.clip_norm=50")
     unbroken = run(option, *arguments, folder=tmp_path / "a")
@@ -103,7 +107,8 @@ def test_a_resumed_run_is_the_unbroken_one(option: str, run: Make, tmp_path: Pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.slow
+@pytest.mark.parametrize("option", sampled(OPTIONS, "factor", "control", "iwae", "beta_tc"))
 def test_it_compiles_as_one_graph(option: str, run: Make, graphs_alone: None, caplog: pytest.LogCaptureFixture) -> None:
     compiled, plain = (run(option, f"engine.compile={choice}") for choice in ("true", "false"))
     compiled.prepare()

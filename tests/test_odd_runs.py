@@ -12,7 +12,7 @@ from photos import write_photos
 from vae_runner import cli
 from vae_runner.cli import report
 
-SAMPLE = 25  # folders in one test
+SAMPLE = 10  # folders in one test
 SMALL = ["architecture=mlp", "dataset.image_size=16", "dataset.validation=4", "engine.steps=6", "engine.batch_size=4"]
 SMALL += [
     "engine.device=cpu",

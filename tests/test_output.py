@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import OWN_CONFIGS, TOY
 from photos import write_photos
+from samples import sampled
 from test_cli import toy
 from test_sweep import make_run
 
@@ -140,6 +141,7 @@ def test_a_program_leaves_without_a_word_of_the_interpreter(tmp_path: Path, lost
     assert told == ends(lost, "vae-train")
 
 
+@pytest.mark.slow
 def test_what_is_printed_by_way_of_logging_ends(tmp_path: Path, lost: Output) -> None:
     assert program(lost, tmp_path, "--info") == ends(lost, "vae-train")  # Hydra's own
 
@@ -186,7 +188,7 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, streams: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("streams", CLOSED)
+@pytest.mark.parametrize("streams", sampled(CLOSED, "<&- >&- 2>&-"))
 def test_data_are_checked_and_prepared_with_streams_closed(tmp_path: Path, streams: str) -> None:
     write_photos(tmp_path / "photos", 20)
     settings = ("dataset=folder", "dataset.root=photos", "dataset.cache_dir=cache", "dataset.image_size=16")

@@ -82,6 +82,7 @@ PARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(PARTS)))
 def test_an_error_in_ones_own_part_names_its_file_and_line(
     number: int, inside: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -31,6 +31,7 @@ def vae_train(installed: Path, folder: Path, *arguments: str) -> subprocess.Comp
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_its_configs_and_nothing_else(installed: Path) -> None:
     own = {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     shipped = {path.relative_to(installed / "vae_runner/conf").as_posix() for path in installed.rglob("*.yaml")}
@@ -89,6 +90,7 @@ def test_a_users_own_option_trains(installed: Path, tmp_path: Path) -> None:
     assert wrong.stderr == "vae-train: error: architecture.encoder.width: expected int, got 'x'\n"
 
 
+@pytest.mark.slow
 def test_the_sdist_builds_the_same_wheel(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)

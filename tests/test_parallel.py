@@ -57,6 +57,7 @@ def test_any_other_error_ends_it_at_once() -> None:
     assert len(tried) < 1000
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     class Bar(parallel.tqdm):
         def update(self, n: float | None = 1) -> bool | None:

@@ -126,6 +126,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "write_atomically", write)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_finds_the_pictures_of_its_step(
     experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_checkpoint_finds_the_pictures_of_its_step(
     assert seen[-1] == (12, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["end", "interrupt", "failure"])
 def test_no_thread_and_no_half_written_picture_survives_a_run(
     experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
@@ -185,6 +187,7 @@ def test_the_report_shows_the_pictures_of_its_step(experiment: Make, tmp_path: P
     assert (tmp_path / "grids/traversal.png").stat().st_mtime_ns <= (tmp_path / "report.html").stat().st_mtime_ns
 
 
+@pytest.mark.slow
 def test_the_schedule_is_drawn_before_the_first_step(experiment: Make, tmp_path: Path) -> None:
     engine = experiment("divergence=capacity", "divergence.capacity.steps=8", "lr_schedule=linear", folder=tmp_path)
 
@@ -205,6 +208,7 @@ def test_the_schedule_is_drawn_before_the_first_step(experiment: Make, tmp_path:
     assert not list((tmp_path / "grids/history").glob("schedule*"))
 
 
+@pytest.mark.slow
 def test_pictures_of_every_kind_leave_the_training_as_it_was(experiment: Make, tmp_path: Path) -> None:
     names = "visualisation=[data,reconstruction,traversal,linspace,samples,kl,scatter,schedule,curves,animation,path]"
     watched = experiment(names, "engine.picture_every=2", "visualisation.traversal.walk=posterior", folder=tmp_path)

@@ -41,6 +41,7 @@ def left(file: Path, process: int) -> Path:
     return file.with_name(name)
 
 
+@pytest.mark.slow
 @each_key
 @pytest.mark.parametrize(
     ("where", "words"),

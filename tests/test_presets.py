@@ -9,6 +9,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
+from samples import every
 from test_cli import Run, toy, vae_train
 
 from vae_runner.cli.arguments import read_arguments
@@ -59,7 +60,8 @@ def option_alone(configs: Composer) -> Callable[[str, str], Any]:
     return cache(lambda group, option: plain(configs.compose([f"{group}={option}", "visualisation=[]"]), group))
 
 
-@pytest.mark.parametrize(("preset", "group", "option"), list(cases()))
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "group", "option"), every(4, cases()))
 def test_every_preset_goes_with_every_option(
     preset: str, group: str, option: str, compose: Compose, option_alone: Callable[[str, str], Any], photos: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_what_is_left_out_is_told(configs: Composer, overrides: list[str], lines
     assert told(configs, *overrides) == [f"{overrides[0]}: its {line}" for line in lines]
 
 
+@pytest.mark.slow
 def test_a_node_of_a_space_goes_with_the_choice_for_that_space(tmp_path: Path) -> None:
     """Presets of the user's own: with a part for each space, with a prior, and built on another preset."""
     folder = tmp_path / "experiment"

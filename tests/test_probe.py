@@ -49,6 +49,7 @@ def fail(x: Tensor) -> Tensor:
     return x @ torch.zeros(3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -54,6 +54,7 @@ def test_a_new_run_has_one_session(mine: Path) -> None:
     assert set(content["git"] or {"commit": "", "dirty": ""}) == {"commit", "dirty"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_records_what_was_changed_and_from_where_it_went_on(vae_train: Run, mine: Path) -> None:
     first = environment(mine)["sessions"][0]
     arguments = ("resume=mine", "trust=true", "engine.steps=6", "engine.log_every=2", "engine.batch_size=16")
@@ -72,6 +73,7 @@ def test_a_resumed_run_records_what_was_changed_and_from_where_it_went_on(vae_tr
     assert "sessions.2.changes.engine.steps" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -91,6 +93,7 @@ def test_another_place_is_told_in_one_line(vae_train: Run, mine: Path, change: C
     assert "warning: " not in output
 
 
+@pytest.mark.slow
 def test_a_run_with_more_threads_than_there_are_cores_goes_on_with_fewer(vae_train: Run, mine: Path) -> None:
     config = mine / "config.yaml"
     config.write_text(config.read_text().replace("threads: 1\n", "threads: 5000\n"))

@@ -56,6 +56,7 @@ def test_codes_are_the_same_at_every_call_and_disturb_nothing(walker: LatentWalk
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior",
     [

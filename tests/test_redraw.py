@@ -45,6 +45,7 @@ def vae_redraw(folder: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) 
     return call
 
 
+@pytest.mark.slow
 def test_without_wishes_all_pictures_are_those_of_the_run(vae_redraw: Run, folder: Path) -> None:
     code, output, errors = vae_redraw("checkpoint=last", *OWN, to=None)
     assert (code, errors) == (0, [])

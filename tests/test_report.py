@@ -843,6 +843,7 @@ def paths(content: Any) -> Iterator[tuple[Any, ...]]:
         yield from ((key, *path) for path in paths(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, "text", [], [None], {}, {"a": [1]}, True, -1, 0, 1e300, NAN, INF])
 def test_values_of_another_kind_never_stop_the_report(folder: Folder, value: Any) -> None:
     for name, content in {"status.json": STATUS, "environment.json": ENVIRONMENT, "metrics.jsonl": RECORDS[-2]}.items():

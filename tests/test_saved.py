@@ -38,6 +38,7 @@ def run(folder: Path) -> SavedRun:
     return vae_runner.load(folder, device="cpu", trust=True)  # the data set is the tests' own
 
 
+@pytest.mark.slow
 def test_a_loaded_run_is_the_trained_model(run: SavedRun, folder: Path) -> None:
     assert (run.step, run.image_shape, run.model.latent_dims) == (8, (1, 16, 16), [6, 4])
     assert run.config["divergence"]["beta"] == 4.0

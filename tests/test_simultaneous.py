@@ -15,7 +15,7 @@ from test_kill import TRAINING
 pytestmark = pytest.mark.slow
 
 TOGETHER = 8
-SAMPLE, ALL = 2, 20
+SAMPLE, ALL = 1, 20
 REFUSED = re.compile(
     r"vae-train: error: here/mine ((is being written by (process \d+ on .*|another process))|"
     r"(is under way in another process; .*)|"

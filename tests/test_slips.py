@@ -19,8 +19,8 @@ from vae_runner.cli.precheck import Composer, without_hydra
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 
-SAMPLE = 32  # command lines in one test
-PARTS = 32  # so 1,024 in all
+SAMPLE = 16  # command lines in one test
+PARTS = 64  # so 1,024 in all
 SECONDS = 5.0
 LINE = re.compile(r"vae-train: error: \S.*")
 BARE = re.compile(r"\w+(Error|Exception|Interrupt|Exit|Warning): |Traceback|HYDRA_FULL_ERROR")

@@ -53,6 +53,7 @@ def test_what_is_printed_covers_the_ways_to_put_a_sum_together() -> None:
     assert {argument[0] for arguments in PRINTED for argument in arguments} >= {"+", "~", "d", "s"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -75,6 +75,7 @@ def test_a_picture_waits_for_the_file_that_says_its_step(tmp_path: Path, monkeyp
     assert shown == [("pictures/samples", 100), ("pictures/samples", 200)]
 
 
+@pytest.mark.slow
 @outside
 def test_every_recorded_number_and_picture_is_there(experiment: Experiment, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
@@ -102,6 +103,7 @@ def test_every_recorded_number_and_picture_is_there(experiment: Experiment, tmp_
         assert np.array_equal(newest, decoded)
 
 
+@pytest.mark.slow
 @outside
 def test_a_resumed_run_goes_on_in_the_same_curves(experiment: Experiment, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
@@ -118,6 +120,7 @@ def test_a_resumed_run_goes_on_in_the_same_curves(experiment: Experiment, tmp_pa
     assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [4, 8, 12, 16]
 
 
+@pytest.mark.slow
 def test_it_is_off_unless_asked_for(experiment: Experiment, tmp_path: Path) -> None:
     run(experiment(*SHORT, folder=tmp_path))
     assert not (tmp_path / "tensorboard").exists()
@@ -181,6 +184,7 @@ class Refused:
         raise PermissionError("read-only")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", [Broken, Refused])
 def test_where_it_fails_one_warning_says_so_and_training_goes_on(
     experiment: Experiment,

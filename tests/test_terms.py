@@ -112,6 +112,7 @@ def test_an_own_term_is_logged_apart_under_its_name(run: Make) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_measured_elbo(run: Make, tmp_path: Path) -> None:
     engine = run(SQUARES, "engine.steps=6", "engine.validate_every=2", "visualisation=[]", folder=tmp_path)
     engine.run()
@@ -123,6 +124,7 @@ def test_the_best_checkpoint_is_that_of_the_measured_elbo(run: Make, tmp_path: P
     assert not any(one["loss"] == pytest.approx(one["neg_elbo"], rel=1e-4) for one in validated)
 
 
+@pytest.mark.slow
 def test_a_kl_is_computed_once_where_a_term_is_it(run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr("vae_runner.divergence.kl.kl_divergence", lambda q, p: asked.append("term") or (q.mu - p.mu))
@@ -232,6 +234,7 @@ def test_terms_are_one_or_one_a_space_or_a_set(run: Make, node: Node, spaces: in
     assert engine.schedules(torch.arange(2)).keys() >= {f"{name}beta" for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("node", "spaces", "line"),
     [
@@ -384,6 +387,7 @@ def test_what_is_not_finite_in_either_players_loss_leaves_the_step_out(run: Make
     assert engine.skipped == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_resumed_run_with_own_weights_is_the_unbroken_one(run: Make, precision: str, tmp_path: Path) -> None:
     arguments = ("engine.steps=40", "engine.checkpoint_every=20", "lr_schedule=cosine", "visualisation=[]")
@@ -409,6 +413,7 @@ def test_a_resumed_run_with_own_weights_is_the_unbroken_one(run: Make, precision
     assert not torch.equal(one["divergences.2.net.0.weight"], content["objective"]["divergences.2.net.0.weight"])
 
 
+@pytest.mark.slow
 def test_terms_with_and_without_own_weights_compile_as_one_graph(
     run: Make, graphs_alone: None, caplog: pytest.LogCaptureFixture
 ) -> None:

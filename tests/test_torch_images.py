@@ -199,6 +199,7 @@ def test_a_changed_pixel_changes_the_mark() -> None:
     assert len(marks) == 2
 
 
+@pytest.mark.slow
 def test_it_trains_from_the_command_line_s_settings(experiment: Callable[..., Any]) -> None:
     settings = ["dataset=torch", "++dataset.dataset._target_=torchvision.datasets.FakeData", "dataset.validation=0.2"]
     engine = experiment(*settings, "++dataset.dataset.size=40", "++dataset.dataset.image_size=[3,16,16]")

@@ -69,6 +69,7 @@ def test_weighted_sampling_of_the_whole_set_is_exact() -> None:
     torch.testing.assert_close(found.log_qz, exact - math.log(50))  # its bias: log N of N B, where N / B is wanted
 
 
+@pytest.mark.slow
 def test_independent_latents_have_the_known_bias_over_200_draws() -> None:
     """N(0, 1) latents of posteriors with log variance -4, whose I is 20 nats, more than log N = 13.51 can show.
 

@@ -174,6 +174,7 @@ def test_the_same_grid_gives_the_same_bytes() -> None:
     assert png(run(LinSpaceWalker(), state)) == png(run(LinSpaceWalker(), state))
 
 
+@pytest.mark.slow
 def test_pictures_come_with_their_details(tmp_path: Path, experiment) -> None:
     engine = experiment("engine.picture_every=8", folder=tmp_path)
     engine.run()
