@@ -41,6 +41,44 @@ BYTES = {
 }
 
 
+MISTAKES = {
+    "experiment/own.yaml": {
+        f"{HEAD}divergence:\n  betta: 4\n": "no setting called 'divergence.betta'. Did you mean "
+        "divergence.beta? ({}, line 3)",
+        f"{HEAD}seed: 1\nengine: {{steps: -3}}\n": "engine.steps must be positive, got -3 ({}, line 3)",
+        f"{HEAD}sead: 1\n": "no setting called 'sead'. Did you mean seed? ({}, line 2)",
+    },
+    "divergence/own.yaml": {
+        "_target_: vae_runner.divergence.beta_kl\nbeta: x\n": "divergence.beta: expected ({}, line 2)",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"), [(name, *each) for name, texts in MISTAKES.items() for each in texts.items()]
+)
+def test_a_wrong_setting_in_ones_own_file_is_told_with_file_and_line(
+    name: str, text: str, line: str, inside: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = inside / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert cli.run(["--config-dir", "mine", f"{file.parent.name}=own"]) == 2
+    (told,) = capfd.readouterr().err.splitlines()
+    begun, _, place = line.format(f"mine/{name}").rpartition(" (")
+    assert told.startswith(f"vae-train: error: {begun}")
+    assert told.endswith(f" ({place}")
+
+
+def test_a_wrong_setting_that_was_typed_is_not_blamed_on_a_file(
+    inside: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (inside / "mine/experiment").mkdir(parents=True)
+    (inside / "mine/experiment/own.yaml").write_text(f"{HEAD}engine: {{steps: 3}}\n")
+    assert cli.run(["--config-dir", "mine", "experiment=own", "engine.steps=-1"]) == 2
+    assert capfd.readouterr().err == "vae-train: error: engine.steps must be positive, got -1\n"
+
+
 @pytest.mark.parametrize(
     ("data", "line"), [*((f"{HEAD}{text}".encode(), line) for text, line in WRONG.items()), *BYTES.items()]
 )

@@ -164,7 +164,7 @@ def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Check
         judged.raise_if_any([str(error)])
         raise
     config, found = check(without_hydra(cfg))
-    judged.raise_if_any(found)
+    judged.raise_if_any(composer.placed(found, _keys(judged.usable)))
     if faults := hydra_faults(cfg, multirun=False, jobs=1):
         raise UserError("\n".join(faults))
     return Checked(cfg, config)
@@ -181,7 +181,7 @@ def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Che
         try:
             config, problems = check(without_hydra(composer.compose_job(hydra, settings)))
             configs.append(config)
-            found += problems
+            found += composer.placed(problems, _keys(judged.usable))
         except UserError as error:
             found.append(str(error))
     judged.raise_if_any(found)

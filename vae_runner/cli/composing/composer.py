@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,9 @@ from vae_runner.runs.words import literal, quoted
 __all__ = ["Composer", "composer", "one_line", "path_value", "without_hydra"]
 
 
+_ABOUT = re.compile(r"(?:no setting called ')?([\w./@]+)")  # how a problem begins: with the name of a setting
+
+
 class Composer:
     """Hydra's composition of our options and the user's own, and the start of what was composed."""
 
@@ -50,6 +54,18 @@ class Composer:
             raise UserError(in_words(one_line(error))) from error
         check_added(cfg, arguments)
         return cfg
+
+    def placed(self, problems: Iterable[str], typed: set[str]) -> list[str]:
+        """The problems of what was composed last; what was not typed, but stands in a file of the user's, with that."""
+        return [
+            f"{line} ({place})"
+            if (name := _ABOUT.match(line)) and name[1] not in typed and (place := self._own_place(name[1]))
+            else line
+            for line in problems
+        ]
+
+    def _own_place(self, name: str) -> str | None:
+        return self._hydra.config_loader.own_place(name)
 
     def options(self, group: str) -> list[str]:
         """The names that the group offers."""

@@ -15,7 +15,7 @@ from omegaconf._utils import get_yaml_loader
 
 from vae_runner.errors import UserError
 
-__all__ = ["check_file", "shown_file"]
+__all__ = ["check_file", "line_of", "shown_file"]
 
 BYTES = 100_000  # of a file; ours have less than 2,000
 VALUES = 10_000  # of a file, written out
@@ -38,6 +38,18 @@ def shown_file(file: Path) -> str:
     """The file as the user would type it."""
     relative = os.path.relpath(file)
     return str(file) if relative.startswith("..") else relative
+
+
+def line_of(name: str, file: Path) -> int | None:
+    """The line in which the file, which has been checked, gives the setting of that dotted name; None: it does not."""
+    node, line = yaml.compose(file.read_text("utf-8"), get_yaml_loader()), None
+    for part in name.split("."):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((key, value) for key, value in pairs if key.value == part), None)
+        if found is None:
+            return None
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
 
 
 @functools.lru_cache(maxsize=1000)

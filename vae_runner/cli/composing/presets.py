@@ -23,7 +23,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_runner.cli.composing.own_files import check_file, shown_file
+from vae_runner.cli.composing.own_files import check_file, line_of, shown_file
 from vae_runner.cli.composing.schedules import append_schedules, replaced_by_schedules
 from vae_runner.cli.hydra_compat import CachingConfigRepository, ConfigLoader, ConfigRepository
 from vae_runner.errors import UserError
@@ -55,6 +55,14 @@ class PresetLoader(ConfigLoader):
         self._presets = repository.delegate = _Presets(repository.delegate, parsed)
         return append_schedules(parsed), repository
 
+    def own_place(self, name: str) -> str | None:
+        """'FILE, line N' of the file of the user's that gives the setting, of what was composed last."""
+        for file, node in self._presets.own_files.items():
+            is_for_it = not node or name.startswith(f"{node}.")
+            if is_for_it and (line := line_of(name.removeprefix(f"{node}."), file)):
+                return f"{shown_file(file)}, line {line}"
+        return None
+
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: CachingConfigRepository
     ) -> DictConfig:
@@ -82,6 +90,7 @@ class _Presets(ConfigRepository):
     def __init__(self, files: ConfigRepository, overrides: Iterable[Override]) -> None:
         self.sources = files.sources
         self.left_out: list[str] = []
+        self.own_files: dict[Path, str] = {}  # the user's that were read, with the node that each is for
         single = [override for override in overrides if not override.is_sweep_override()]
         self._given = {override.key_or_group for override in single}
         self._chosen = {
@@ -115,6 +124,9 @@ class _Presets(ConfigRepository):
             raise UserError(f"{shown_file(file)}: {str(error).splitlines()[0]}") from error
         if config_path.startswith(GROUP) and result and result.header.get("package") is None:
             raise UserError(f"{shown_file(file)}, line 1: a preset begins with the line '# @package _global_'")
+        if result:
+            package = result.header.get("package") or config_path.rpartition("/")[0].replace("/", ".")
+            self.own_files[file] = package.removeprefix("_global_").lstrip(".")
         return result
 
     def _own_file(self, config_path: str) -> Path | None:
