@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from test_cli import Run, toy, vae_train
 
+import vae_runner
+from vae_runner.cli import redraw, report
+
 __all__ = ["vae_train"]  # a fixture
 
 QUICK = ("engine.steps=2", "visualisation=[]", "engine.progress=false")
@@ -64,6 +67,25 @@ def test_a_copy_in_the_place_of_the_link_is_not_gone_on_with(
     os.rename(f"{kind}/latest", f"{kind}/latest-copy")  # as it says
     _, _, errors = vae_train(f"resume={kind}/latest-copy")
     assert "the link" not in errors
+
+
+@pytest.mark.slow
+def test_a_copy_in_the_place_of_the_link_is_looked_at_with_a_word(
+    vae_train: Run, inside: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start(vae_train, "outputs")
+    run = newest("outputs")
+    Path("outputs/latest").unlink()
+    run.rename("outputs/latest")
+    line = "outputs/latest is a folder of its own, not the link to the newest one: a copy has put it there"
+    for look in (
+        lambda: vae_runner.load("outputs/latest", trust=True),
+        lambda: report.run(["outputs/latest"]),
+        lambda: redraw.run(["outputs/latest", "trust=true", "visualisation=[samples]"]),
+    ):
+        caplog.clear(), capfd.readouterr()
+        look()
+        assert caplog.messages.count(line) + capfd.readouterr().err.count(line) == 1
 
 
 @pytest.mark.slow

@@ -107,8 +107,11 @@ def _write(folders: list[Path], out: Path | None) -> Path:
     from vae_runner.files import remove_leftovers
     from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
+    from vae_runner.runs.folder import warn_of_real_latest
     from vae_runner.runs.read import find_runs, is_run
 
+    for folder in folders:
+        warn_of_real_latest(folder)
     if len(folders) == 1 and is_run(folders[0]):
         if out is not None:
             raise UserError(

@@ -32,6 +32,7 @@ from vae_runner.experiment.resume import compare_data, saved_config
 from vae_runner.experiment.roots import found_root
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.runs.folder import warn_of_real_latest
 from vae_runner.runs.names import CHECKPOINTS, CONFIG, ENVIRONMENT, checkpoint_file
 from vae_runner.runs.words import shown
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
@@ -220,6 +221,7 @@ def load(
     folder = Path(run).expanduser()
     if not (folder / CONFIG).is_file():
         raise UserError(f"{run}: no run there (no {CONFIG}); give the folder of a run")
+    warn_of_real_latest(folder)
     here = {"engine.device": str(choose_device(device)), "engine.threads": None}  # those of the training's machine
     cfg = saved_config(folder, here, trust)
     config, problems = check(cfg, to_train=False)

@@ -35,7 +35,7 @@ from vae_runner.runs.names import (
 )
 from vae_runner.runs.words import resume_command, shown
 
-__all__ = ["LATEST", "RunFolder", "held", "holds_a_run", "is_real_latest", "remove"]
+__all__ = ["LATEST", "RunFolder", "held", "holds_a_run", "is_real_latest", "remove", "warn_of_real_latest"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,12 @@ def holds_a_run(folder: Path) -> str:
 def is_real_latest(path: Path) -> bool:
     """Whether the path is one of the links to the newest run or sweep, and is none: a copy has made a folder of it."""
     return path.parts[-2:] in [latest.parts for latest in LATEST] and os.path.lexists(path) and not path.is_symlink()
+
+
+def warn_of_real_latest(path: Path) -> None:
+    """Log that it says 'the newest', and is some older one, where that is so."""
+    if is_real_latest(Path(os.path.abspath(path))):
+        log.warning("%s is a folder of its own, not the link to the newest one: a copy has put it there", shown(path))
 
 
 class RunFolder:
