@@ -5,14 +5,16 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vae_runner import files
 from vae_runner.errors import RunError
-from vae_runner.files import keep_as, locked, read_json, write_atomically, write_json
+from vae_runner.files import keep_as, locked, read_json, remove_leftovers, write_atomically, write_json
 
 
 def refusal(number: int, words: str) -> Callable[..., None]:
@@ -47,6 +49,36 @@ def test_a_full_disk_keeps_the_old_file_and_is_told_in_one_line(
         write_atomically(file, b"two")
     assert file.read_bytes() == b"one"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_one_thread_writes_is_no_leftover_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, tidied = threading.Event(), threading.Event()
+    replace = Path.replace
+
+    def slowly(path: Path, target: Path) -> Path:
+        begun.set()
+        assert tidied.wait(10)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", slowly)
+    for write in (lambda: write_atomically(tmp_path / "a", b"new"), lambda: keep_as(tmp_path / "a", tmp_path / "b")):
+        begun.clear(), tidied.clear()
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert begun.wait(10)
+        remove_leftovers(tmp_path)
+        tidied.set()
+        writer.join()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"new"}
+
+
+def test_what_this_process_number_left_in_an_earlier_life_is_taken_away(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", b"")
+    begun = f".a.{os.getpid()}-{files._HOST}"
+    for name in (f"{begun}-0.tmp", f"{begun}-abcdefgh.tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("has_links", [True, False])

@@ -37,7 +37,8 @@ def gone() -> int:
 
 def left(file: Path, process: int) -> Path:
     """What that process leaves, killed while it writes the file."""
-    name = aside(file).name.replace(f".{os.getpid()}-", f".{process}-")
+    with aside(file) as other:
+        name = other.name.replace(f".{os.getpid()}-", f".{process}-")
     return file.with_name(name)
 
 

@@ -337,7 +337,8 @@ def test_what_kills_left_in_a_store_is_tidied(make: Callable[..., Any], tmp_path
     make().gather(EVERY)
     assert sorted(os.listdir(path)) == names
     path.rename(path.with_name(f"{path.name}.part"))
-    left = aside(path.with_name(f"{path.name}.part") / "index.json")  # killed while it was written
+    with aside(path.with_name(f"{path.name}.part") / "index.json") as left:  # killed while it was written
+        pass
     left.with_name(left.name.replace(str(os.getpid()), str(gone.pid))).touch()
     assert torch.equal(make().gather(EVERY), expected())
     assert sorted(os.listdir(path)) == names

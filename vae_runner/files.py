@@ -15,6 +15,7 @@ import re
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ os.umask(_UMASK)
 # What is written aside: by which process of which host (a digest, so that host names of any length and letters do).
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _ASIDE = re.compile(r"\..+\.(?P<process>\d{1,10})-(?P<host>[0-9a-f]{8})-(0|[a-z0-9_]{8})\.tmp", re.DOTALL | re.ASCII)
+_in_use: set[str] = set()  # names that this process is writing aside, so that none of its threads takes them for left
+_lock = threading.Lock()  # of these, and of what is taken away
 _ABANDONED = 24 * 3600  # seconds, after which nobody on another host is still writing a file
 
 
@@ -43,16 +46,17 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     path = Path(path)
     with refusals_told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-{_HOST}-", suffix=".tmp", dir=path.parent)
-        try:
+        with _lock:
+            prefix = f".{path.name}.{os.getpid()}-{_HOST}-"
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+            _in_use.add(Path(name).name)
+        with _in_use_until_gone(Path(name)) as other:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_UMASK)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+            other.chmod(0o666 & ~_UMASK)
+            other.replace(path)
         flush(path.parent)
 
 
@@ -81,17 +85,13 @@ def keep_as(path: str | Path, name: str | Path) -> None:
     Raises `RunError` where it cannot be had, in one line.
     """
     name = Path(name)
-    other = aside(name)
-    with refusals_told(name):
+    with refusals_told(name), aside(name) as other:  # the rename does nothing where both are names of the same file
         other.unlink(missing_ok=True)
         try:
-            try:
-                os.link(path, other)
-            except OSError:
-                shutil.copyfile(path, other)
-            other.replace(name)
-        finally:  # the rename does nothing where a kill has left both names to the same file
-            other.unlink(missing_ok=True)
+            os.link(path, other)
+        except OSError:
+            shutil.copyfile(path, other)
+        other.replace(name)
 
 
 def flush(path: str | Path) -> None:
@@ -104,9 +104,24 @@ def flush(path: str | Path) -> None:
             os.close(handle)
 
 
-def aside(path: Path) -> Path:
-    """Where this process may prepare what is then renamed to `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{_HOST}-0.tmp")
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Where this process may prepare what is then renamed to `path`; nothing of that name is left behind."""
+    other = path.with_name(f".{path.name}.{os.getpid()}-{_HOST}-0.tmp")
+    with _lock:
+        _in_use.add(other.name)
+    with _in_use_until_gone(other):
+        yield other
+
+
+@contextlib.contextmanager
+def _in_use_until_gone(other: Path) -> Iterator[Path]:
+    try:
+        yield other
+    finally:
+        with _lock:
+            _in_use.discard(other.name)
+            other.unlink(missing_ok=True)
 
 
 def is_aside(name: str) -> bool:
@@ -121,8 +136,10 @@ def remove_leftovers(folder: Path, below: Sequence[str] = ()) -> None:
     """
     for place in (folder, *(folder / name for name in below if not _is_behind_a_link(folder, Path(name)))):
         with contextlib.suppress(OSError):  # there is no such folder, or it cannot be written to
-            for file in [file for file in place.iterdir() if _is_leftover(file)]:
-                file.unlink(missing_ok=True)
+            for file in list(place.iterdir()):
+                with _lock:
+                    if _is_leftover(file):
+                        file.unlink(missing_ok=True)
 
 
 def _is_behind_a_link(folder: Path, below: Path) -> bool:
@@ -142,7 +159,7 @@ def _is_leftover(file: Path) -> bool:
     if found["host"] != _HOST:  # its processes cannot be asked from here
         return time.time() - status.st_mtime > _ABANDONED
     process = int(found["process"])
-    return process == os.getpid() or not is_alive(process)  # what this one writes now, it has not begun before
+    return file.name not in _in_use if process == os.getpid() else not is_alive(process)
 
 
 @contextlib.contextmanager

@@ -118,16 +118,15 @@ class RunFolder:
             kind = "a folder" if link.is_dir() else "a file"
             log.warning("%s is %s of that name, not a link: it does not lead to this %s; rename it", link, kind, what)
             return
-        other = aside(link)
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(link.parent)
-            other.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
-            other.replace(link)
+            with aside(link) as other:
+                other.unlink(missing_ok=True)
+                other.symlink_to(os.path.relpath(self.path, link.parent), target_is_directory=True)
+                other.replace(link)
         except OSError as error:
             log.warning("%s does not lead to this %s: %s", link, what, error.strerror)
-            with contextlib.suppress(OSError):
-                other.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
