@@ -1,6 +1,6 @@
 """Auto-encoders: the documented base class, and the variational auto-encoder that the runner trains.
 
-A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a decoder and a likelihood:
+A VAE (Kingma & Welling 2014, arXiv 1312.6114) is an encoder, one or several latent spaces, a decoder and a likelihood:
 
     q(z_i|x) = space_i(head(encoder(x))),    z_i ~ q(z_i|x),    p(x|z) = likelihood(decoder(z_1, z_2, ...))
 """

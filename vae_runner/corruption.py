@@ -1,7 +1,7 @@
 """What is done to the input of a denoising auto-encoder; the clean image stays the target.
 
-    x~ = x + std e,  e ~ N(0, 1)        (Im et al. 2017, the denoising VAE)
-    x~ = x m,  m ~ Bernoulli(1 - part)  (Vincent et al. 2008), one m for each pixel, or for each patch of pixels
+    x~ = x + std e,  e ~ N(0, 1)        (Im et al. 2017, arXiv 1511.06406, the denoising VAE)
+    x~ = x m,  m ~ Bernoulli(1 - part)  (Vincent et al. 2008, ICML), one m for each pixel, or patch of pixels
 
 It is drawn from torch's generator on the images' device, which the engine seeds for each step: so it depends on (seed,
 epoch, place in the epoch) alone, and a resumed run sees the same. Validation has the same corruption every time.

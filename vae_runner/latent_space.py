@@ -182,7 +182,7 @@ class ExponentialSpace(LatentSpace):
 
 @enforced
 class WeibullSpace(LatentSpace):
-    """q(z|x) = Weibull(scale l, shape k); p(z) = Weibull(1, 1) unless a `prior` is given (Squires et al. 2019)."""
+    """q(z|x) = Weibull(scale l, shape k); p(z) = Weibull(1, 1) unless given (Squires et al. 2019, arXiv 1906.05912)."""
 
     family = "weibull"
 

@@ -5,9 +5,9 @@
     Laplace     sum_i |x_i - mu_i| / b + ln(2 b)
     discretised logistic  -sum_i ln(s((x_i - mu_i + h) / b_i) - s((x_i - mu_i - h) / b_i)),   h = 1/510, half a level
 
-sigma may be fixed, learned, or the best one for the images at hand (Rybkin et al. 2021, sigma-VAE). Images have the
-range [0, 1], and so have mu, sigma and b. A likelihood says how many channels it needs of the decoder for each image
-channel, and what image the decoder means.
+sigma may be fixed, learned, or the best one for the images at hand (sigma-VAE: Rybkin et al. 2021, arXiv
+2006.13202). Images have the range [0, 1], and so have mu, sigma and b. A likelihood says how many channels it needs of
+the decoder for each image channel, and what image the decoder means.
 
 Bits per dimension are -ELBO / (C H W ln 2) for a probability. A density's value at a pixel becomes the probability of
 one of the 256 levels when it is multiplied by a level's width, 1/256 of the range: 8 bits more. (Pixels at k/255 would
@@ -189,8 +189,8 @@ class Laplace(Likelihood):
 
 @enforced
 class DiscretizedLogistic(Likelihood):
-    """Probability of each of the 256 levels k/255 under a logistic of location mu and scale b (Kingma et al. 2016;
-    Salimans et al. 2017, section 2.1, whose range [-1, 1] is twice ours).
+    """Probability of each of the 256 levels k/255 under a logistic of location mu and scale b (Kingma et al. 2016,
+    arXiv 1606.04934; Salimans et al. 2017, arXiv 1701.05517, section 2.1, whose range [-1, 1] is twice ours).
 
     A level takes what lies within half a level of it; the first takes all below as well, the last all above, so that
     the 256 probabilities sum to 1. Targets are taken to their nearest level. With u = (x - mu + h) / b and

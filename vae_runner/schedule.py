@@ -3,10 +3,11 @@
 With s = clip((t - delay) / steps, 0, 1), the fraction of the way that step t has gone, and k the steepness:
 
     Linear        start + (end - start) s
-    Cosine        start + (end - start) (1 - cos(pi s)) / 2            Loshchilov & Hutter 2017, equation 5
-    Sigmoid       start + (end - start) (1 + tanh(k (s - 1/2) / 2) / tanh(k / 4)) / 2      Bowman et al. 2016
+    Cosine        start + (end - start) (1 - cos(pi s)) / 2            Loshchilov & Hutter 2017, arXiv 1608.03983
+    Sigmoid       start + (end - start) (1 + tanh(k (s - 1/2) / 2) / tanh(k / 4)) / 2
+                                                                   Bowman et al. 2016, arXiv 1511.06349
     Exponential   start (end / start)^s: the same factor at every step
-    Cyclic        one of the first three, anew every `period` steps    Fu et al. 2019, cyclical annealing
+    Cyclic        one of the first three, anew every `period` steps    Fu et al. 2019, arXiv 1903.10145
     Steps         values at given steps, kept until the next or joined by straight lines
     Chain         one schedule until a step, then another, whose steps count from there
 

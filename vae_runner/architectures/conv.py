@@ -1,8 +1,8 @@
 """Convolutional encoder and its mirrored decoder: 4x4 kernels, stride 2, padding 1, then fully connected layers.
 
-Burgess et al. 2018, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images; 252,052 parameters
-in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017, table 1, CelebA:
-32, 32, 64, 64 channels and one layer of 256.
+Burgess et al. 2018, arXiv 1804.03599, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images;
+252,052 parameters in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017,
+ICLR, OpenReview Sy2fzU9gl, table 1, CelebA: 32, 32, 64, 64 channels and one layer of 256.
 
 A layer maps n pixels to floor(n / 2). So a size need not be a power of two: the mirror adds a row where n is odd.
 Where no channels are given, there are as many layers as lead to 4 pixels (up to 7 where the size is no power of two):

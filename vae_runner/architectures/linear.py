@@ -1,8 +1,8 @@
 """Linear decoder: an image is a weighted sum of parts, x = W z + b.
 
 With W >= 0, no b and z >= 0 this is a non-negative matrix factorisation whose coefficients are random (Squires et al.
-2019, "A Variational Autoencoder for Probabilistic Non-Negative Matrix Factorisation"): parts are added, never taken
-away.
+2019, arXiv 1906.05912, "A variational autoencoder for probabilistic non-negative matrix factorisation"): parts are
+added, never taken away.
 """
 
 import math

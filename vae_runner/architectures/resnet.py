@@ -1,17 +1,18 @@
-"""Residual encoder and decoder for photos (He et al. 2016, "Identity mappings in deep residual networks").
+"""Residual encoder and decoder for photos (He et al. 2016, arXiv 1603.05027).
 
     block     y = shortcut(x) + conv(silu(norm(conv(silu(norm(x))))))
     encoder   conv 4x4, stride 2, then on every level blocks, and a mean over 2x2 pixels: sides n/2, n/4, ... 4
     decoder   linear, then on every level blocks, and twice the size by linear interpolation: sides 4, ... n/2, n
 
 Both end with norm and silu, the decoder with a conv behind them. Other kernels are 3x3, norms are group norms (Wu & He
-2018), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of the image and
-double with each halving, up to `max_width`. A size n is halved to floor(n / 2), as in `conv`. The encoder has no blocks
-at the size of the image: they would cost as much as all others together, and seeing detail takes less than drawing it.
+2018, arXiv 1803.08494), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of
+the image and double with each halving, up to `max_width`. A size n is halved to floor(n / 2), as in `conv`. The encoder
+has no blocks at the size of the image: they would cost as much as all others together, and seeing detail takes less
+than drawing it.
 
-Signals start as they should go on. The last convolution of each block starts at zero (Goyal et al. 2017, section 5.1),
-so that every block starts as its shortcut; the shortcuts, and the convolution that the image goes through, keep the
-size of a signal without a rectifier, weights of variance 1 / inputs; all others follow He.
+Signals start as they should go on. The last convolution of each block starts at zero (Goyal et al. 2017, arXiv
+1706.02677, section 5.1), so that every block starts as its shortcut; the shortcuts, and the convolution that the image
+goes through, keep the size of a signal without a rectifier, weights of variance 1 / inputs; all others follow He.
 """
 
 import math

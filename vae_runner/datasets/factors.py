@@ -7,8 +7,8 @@ fastest. With sizes s_1 ... s_F the image of the classes c_1 ... c_F has the ind
 
 so that an index and its classes determine each other, and no label takes memory.
 
-Pairs for weak supervision (Locatello et al. 2020, "Weakly-supervised disentanglement without compromises",
-https://arxiv.org/abs/2002.02886) differ in k factors and share all others, k fixed or drawn anew for each pair.
+Pairs for weak supervision (Locatello et al. 2020, arXiv 2002.02886, "Weakly-supervised disentanglement without
+compromises") differ in k factors and share all others, k fixed or drawn anew for each pair.
 """
 
 import math

@@ -2,7 +2,9 @@
 
 A reparameterised distribution draws noise that knows nothing of the parameters, and moves it:
 
-    x = g(eps; theta),    d E f(x) / d theta = E f'(x) dg / d theta        Kingma & Welling 2014, section 2.4
+    x = g(eps; theta),    d E f(x) / d theta = E f'(x) dg / d theta
+
+Kingma & Welling 2014, arXiv 1312.6114, section 2.4.
 """
 
 from typing import Any

@@ -2,7 +2,9 @@
 
 log p(x) = -|x - m| / b - ln 2b
 x        = m + b (E1 - E2),    E1, E2 ~ Exp(1)
-H        = 1 + ln 2b                                      Kotz, Kozubowski & Podgorski 2001, chapter 2
+H        = 1 + ln 2b
+
+Kotz, Kozubowski & Podgorski 2001, The Laplace distribution and generalizations, Birkhauser, chapter 2.
 """
 
 import math

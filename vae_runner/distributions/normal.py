@@ -1,7 +1,7 @@
 """The normal distribution, with lv the log variance.
 
 log p(x) = -[(x - mu)^2 e^-lv + lv + ln 2 pi] / 2
-H        = (1 + ln 2 pi + lv) / 2                                     Kingma & Welling 2014, appendix B
+H        = (1 + ln 2 pi + lv) / 2                  Kingma & Welling 2014, arXiv 1312.6114, appendix B
 """
 
 import torch

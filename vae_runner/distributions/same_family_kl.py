@@ -1,13 +1,13 @@
 """KL(1||2), nats, between two members of one family; f(t) = e^t - 1 - t >= 0 (`excess`), so that KL(p||p) is exactly 0.
 
-    normal       [f(lv1 - lv2) + (mu1 - mu2)^2 e^-lv2] / 2                     Kingma & Welling 2014, appendix B
+    normal       [f(lv1 - lv2) + (mu1 - mu2)^2 e^-lv2] / 2        Kingma & Welling 2014, arXiv 1312.6114, appendix B
     exponential  f(lr2 - lr1)
     Weibull      f(t) + lgamma(s) + g (s - 1),    s = k2/k1, t = k2 (ln l1 - ln l2) + lgamma(1 + s)
     gamma        a2 f(ln(r2/r1) - ln(a2/a1)) + f(ln(a2/a1))/2 + R(a2) - R(a1) - (a2 - a1) R'(a1)
     Laplace      f(ln(b1/b2)) + (b1/b2) (e^-y - 1 + y),    y = |m1 - m2| / b1
     uniform      ln[(d - c) / (b - a)] where [a, b] is inside [c, d], else inf
 
-Weibull: Bauckhage 2014, arXiv 1401.6853, its terms put together. gamma: the Bregman divergence of lgamma, with the
+Weibull: Bauckhage 2013, arXiv 1310.3713, its terms put together. gamma: the Bregman divergence of lgamma, with the
 Stirling remainder R of `special`. l, k: scale, shape; a, r: concentration, rate; m, b: location, scale.
 """
 

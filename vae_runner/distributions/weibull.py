@@ -5,8 +5,8 @@
     E x      = l G(1 + 1/k),    Var x = l^2 [G(1 + 2/k) - G(1 + 1/k)^2]
     H        = g (1 - 1/k) + ln(l/k) + 1
 
-Squires, Prugel-Bennett & Niranjan 2019, "A variational autoencoder for probabilistic non-negative matrix
-factorisation". k = 1 is the exponential distribution of rate 1/l.
+Squires, Prugel-Bennett & Niranjan 2019, arXiv 1906.05912, "A variational autoencoder for probabilistic non-negative
+matrix factorisation". k = 1 is the exponential distribution of rate 1/l.
 """
 
 import math

@@ -6,8 +6,8 @@ A term is a module that reads distributions, samples or whatever else from the s
 
 in this order, whatever the order in which it was configured; `reduce` is the batch mean of the sum over dimensions.
 
-    with_beta(4)                 beta = 4                    Higgins et al. 2017, beta-VAE
-    with_capacity(C, gamma)      |KL - C| weighted by gamma  Burgess et al. 2018, equation 8
+    with_beta(4)                 beta = 4                    Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl
+    with_capacity(C, gamma)      |KL - C| weighted by gamma  Burgess et al. 2018, arXiv 1804.03599, equation 8
     with_post_function(post)     last; several are applied in the order in which they were given
 
 t counts training steps only (`on_step_training`), in a buffer, so that device moves, `state_dict` and resuming need

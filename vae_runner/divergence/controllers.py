@@ -4,7 +4,8 @@ ControlVAE (Shao et al. 2020, arXiv 2004.05988, equations 4 to 6), with e = C(t)
 function, and C any schedule:
 
     P = Kp sigma(-e),    I = I' - Ki e,    beta = P + I + beta_min         form = position
-    beta = beta' + Kp (sigma(-e) - sigma(-e')) - Ki e                      form = velocity, of DynamicVAE (2020)
+    beta = beta' + Kp (sigma(-e) - sigma(-e')) - Ki e                      form = velocity, of DynamicVAE (Shao et al.
+                                                                       2020, arXiv 2009.06795)
 
 ' is the step before. Where beta leaves [beta_min, beta_max] it is clipped, and I stays what it was (anti-windup). The
 KL may be a mean over the last `average` steps, as DynamicVAE has it.

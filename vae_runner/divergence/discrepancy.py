@@ -2,17 +2,18 @@
 
 With z_1..z_B the batch's codes, one of each image, and p_1..p_B draws of the prior,
 
-    MMD = mean k(z_i, z_j) + mean k(p_i, p_j) - 2 mean k(z_i, p_j)                    Gretton et al. 2012
+    MMD = mean k(z_i, z_j) + mean k(p_i, p_j) - 2 mean k(z_i, p_j)                    Gretton et al. 2012, JMLR 13
     unbiased: i = j is left out of the first two means, so that it can be negative; biased: it is not, so that it cannot
 
     rbf   k(a, b) = sum over c of exp(-|a - b|^2 / (2 s)),   s = c D v
-    imq   k(a, b) = sum over c of S / (S + |a - b|^2),       S = 2 c D v              Tolstikhin et al. 2018, section 4
+    imq   k(a, b) = sum over c of S / (S + |a - b|^2),       S = 2 c D v
+                                                             Tolstikhin et al. 2018, arXiv 1711.01558, section 4
 
 where v is the prior's variance, the mean over the D dimensions, and c goes over `scales`. Zhao et al.'s code has
 s = D^2 / 2, which is c = D / 2 with a standard normal prior.
 
     term = (1 - alpha) KL + (alpha + lambda_mmd - 1) MMD    InfoVAE, Zhao et al. 2019, arXiv 1706.02262, equation 6
-           lambda_mmd MMD                                   WAE, Tolstikhin et al. 2018, arXiv 1711.01558: alpha = 1
+           lambda_mmd MMD                                   WAE, Tolstikhin et al. 2018: alpha = 1
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """KL divergences: the documented ones for a named pair, one for any pair with a closed form, one for any pair at all.
 
-The formulas stand in `vae_runner.distributions`; here they meet the state. Kingma & Welling 2014, appendix B, for the
-normal; Bauckhage 2014 for the Weibull.
+The formulas stand in `vae_runner.distributions`; here they meet the state. Kingma & Welling 2014, arXiv 1312.6114,
+appendix B, for the normal; Bauckhage 2013, arXiv 1310.3713, for the Weibull.
 """
 
 from typing import Annotated, ClassVar
@@ -100,7 +100,7 @@ class SimpleExponentialSimpleExponentialKL(_PairKL):
 
 
 class SimpleWeibullSimpleWeibullKL(_PairKL):
-    """KL between two distributions that have `l` (scale) and `k` (shape) (Bauckhage 2014)."""
+    """KL between two distributions that have `l` (scale) and `k` (shape) (Bauckhage 2013)."""
 
     def compute(self, input: SimpleWeibull, target: SimpleWeibull) -> Tensor:
         return kl_divergence(SimpleWeibull(input.l, input.k), SimpleWeibull(target.l, target.k))

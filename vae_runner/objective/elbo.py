@@ -2,7 +2,7 @@
 
     recon = E_x E_q(z|x)[-log p(x|z)],    kl = sum_d E_x KL(q(z_d|x) || p(z_d)),    -ELBO = recon + kl
 
-(Kingma & Welling 2014, equation 3; arXiv 1312.6114). A KL is that of a term that says it is this very one, which is
+(Kingma & Welling 2014, arXiv 1312.6114, equation 3). A KL is that of a term that says it is this very one, which is
 then computed once; else the closed form of the pair; else log q(z|x) - log p(z) at the sample that is decoded, whose
 mean is the KL, and for which nothing is drawn.
 """

@@ -1,6 +1,7 @@
 """What is minimised: -E_q[log p(x|z)] + the terms, nats per image; the one part that a compiler sees.
 
-The negative evidence lower bound is its value with plain KL divergences (Kingma & Welling 2014, equation 3).
+The negative evidence lower bound is its value with plain KL divergences (Kingma & Welling 2014, arXiv 1312.6114,
+equation 3).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """Which known factor of the images a latent follows, from 0 (not at all) to 1 (it is a function of it).
 
 a factor with values      |Spearman's rank correlation|, ties having their mean rank
-a factor with classes     the correlation ratio eta, eta^2 = variance between classes / variance (Fisher 1925)
+a factor with classes     the correlation ratio eta, eta^2 = variance between classes / variance (Fisher 1925,
+                          Statistical methods for research workers, Oliver & Boyd)
 one that goes in a circle (its coordinates)    the multiple correlation R of the latent with the coordinates
 """
 

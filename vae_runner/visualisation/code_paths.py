@@ -3,7 +3,8 @@
     linear       z_t = (1 - t) z_1 + t z_2
     spherical    z_t = sin((1 - t) w) / sin(w) z_1 + sin(t w) / sin(w) z_2,    w the angle between z_1 and z_2,
 
-which keeps to where a normal prior of many dimensions has its codes (Shoemake 1985; White 2016, arXiv:1609.04468).
+which keeps to where a normal prior of many dimensions has its codes (Shoemake 1985, SIGGRAPH; White 2016, arXiv
+1609.04468).
 """
 
 from collections.abc import Sequence
