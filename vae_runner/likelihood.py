@@ -7,7 +7,7 @@
 
 sigma may be fixed, learned, or the best one for the images at hand (sigma-VAE: Rybkin et al. 2021, arXiv
 2006.13202). Images have the range [0, 1], and so have mu, sigma and b. A likelihood says how many channels it needs of
-the decoder for each image channel, and what image the decoder means.
+the decoder for each image channel, and what image it means.
 
 Bits per dimension are -ELBO / (C H W ln 2) for a probability. A density's value at a pixel becomes the probability of
 one of the 256 levels when it is multiplied by a level's width, 1/256 of the range: 8 bits more. (Pixels at k/255 would
@@ -41,7 +41,12 @@ SHARPNESS = 4.0  # of soft limits: within 1e-4 of the value itself from two e-fo
 class Likelihood(nn.Module):
     """Base class. `channels_per_channel` is how many decoder channels stand for one image channel.
 
-    measure   what p(x|z) is: the probability of a `binary` image, of one with 256 `levels`, or a `density` on [0, 1]
+    Attributes:
+        measure: what p(x|z) is: a probability of a `binary` image or of one with 256 `levels`, or a `density`.
+
+    Example:
+        >>> Gaussian().bits_per_dim(0.0, dimensions=784)  # a density of 1, at levels that are 1 / 256 wide
+        8.0
     """
 
     channels_per_channel = 1
@@ -71,6 +76,10 @@ class Bernoulli(Likelihood):
     """Independent pixels in {0, 1}, or gray values in [0, 1] taken as probabilities (then it is no normalised density).
 
     The decoder puts out logits.
+
+    Example:
+        >>> Bernoulli().nll(torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 2))  # 2 ln 2
+        tensor([1.3863])
     """
 
     measure = "binary"
@@ -85,7 +94,12 @@ class Bernoulli(Likelihood):
 
 @enforced
 class Gaussian(Likelihood):
-    """Independent pixels around the decoder's output, with the same fixed `sigma` (image range: [0, 1])."""
+    """Independent pixels around the decoder's output, with the same fixed `sigma` (image range: [0, 1]).
+
+    Example:
+        >>> Gaussian(sigma=0.5).nll(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))  # 2 - ln 2 + ln(2 pi) / 2
+        tensor([2.2258])
+    """
 
     def __init__(self, sigma: Positive = 1.0) -> None:
         super().__init__()
@@ -106,6 +120,10 @@ class LearnedGaussian(Likelihood):
 
     ln sigma is the parameter, softly limited to [ln `smallest`, ln 100]. It should start above the errors of the first
     images: its gradient D (1 - mse / sigma^2) grows without end below them, and Adam remembers that for long.
+
+    Example:
+        >>> LearnedGaussian(sigma=0.5).scales()  # where its parameter starts
+        {'sigma': tensor(0.5000)}
     """
 
     def __init__(self, sigma: Positive = 0.5, smallest: Positive = 0.001) -> None:
@@ -139,7 +157,15 @@ class OptimalGaussian(Likelihood):
         v_t+1 = v_t + max(1 / (t + 1), 1 - decay) (sigma_t^2 - v_t).
 
     It moves after optimiser steps alone, and is saved with the weights. Before the first step it is 1.
-    smallest   lower limit of sigma
+
+    Args:
+        smallest: lower limit of sigma.
+
+    Example:
+        >>> likelihood = OptimalGaussian()
+        >>> likelihood.on_step_training({Y_RAW: torch.zeros(1, 1, 1, 4), Y_TRUE: torch.full((1, 1, 1, 4), 0.5)})
+        >>> likelihood.scales()
+        {'sigma': tensor(0.5000)}
     """
 
     variance: Tensor
@@ -174,7 +200,12 @@ class OptimalGaussian(Likelihood):
 
 @enforced
 class Laplace(Likelihood):
-    """Independent pixels around the decoder's output, with the same fixed `scale` b: its deviation is b sqrt(2)."""
+    """Independent pixels around the decoder's output, with the same fixed `scale` b: its deviation is b sqrt(2).
+
+    Example:
+        >>> Laplace(scale=0.5).nll(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))  # 1 / b + ln 2b
+        tensor([2.])
+    """
 
     def __init__(self, scale: Positive = 0.1) -> None:
         super().__init__()
@@ -198,11 +229,17 @@ class DiscretizedLogistic(Likelihood):
 
         ln(s(u) - s(l)) = ln s(u) + ln s(-l) + ln(1 - e^(l - u)),    the first level ln s(u), the last ln s(-l).
 
-    per        what has a b of its own: the `image`, one parameter for all its numbers (as in Kingma's); each `channel`
-               of `num_channels`, which may leave a channel to its noise for long; each `pixel`, where the decoder puts
-               out ln(b / `scale`) too, in as many channels again behind those of mu
-    scale      where b starts
-    smallest   soft lower limit of b; 0.0005 is an eighth of a level
+    Args:
+        per: what has a b of its own: the `image`, one parameter for all its numbers (as in Kingma's); each `channel` of
+            `num_channels`, which may leave a channel to its noise for long; each `pixel`, where the decoder puts out
+            ln(b / `scale`) too, in as many channels again behind those of mu.
+        scale: where b starts.
+        smallest: soft lower limit of b; 0.0005 is an eighth of a level.
+
+    Example:
+        >>> noise, levels = DiscretizedLogistic(num_channels=1), torch.arange(256).view(256, 1, 1, 1) / 255
+        >>> round((-noise.nll(torch.full_like(levels, 0.4), levels)).exp().sum().item(), 4)
+        1.0
     """
 
     measure = "levels"

@@ -18,7 +18,15 @@ ACTIVE_VARIANCE = 0.01
 
 
 class ActiveUnits:
-    """Sums the posteriors' means over batches, on their device, in float64; `read` waits for it, once."""
+    """Sums the posteriors' means over batches, on their device, in float64; `read` waits for it, once.
+
+    Example:
+        >>> from vae_runner.distributions import SimpleNormal
+        >>> units = ActiveUnits()
+        >>> units.add([SimpleNormal(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.0)])  # the second says nothing of x
+        >>> units.read()
+        {'active_units': 1, 'mean_variance_dims': [1.0, 0.0]}
+    """
 
     def __init__(self) -> None:
         self._count = 0

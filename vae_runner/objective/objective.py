@@ -26,6 +26,16 @@ class Objective(nn.Module):
 
     A name stands before the names of the term's metrics, `tc/divergence`, unless it is ''; those of the spaces' are
     space0, space1, ... where there are several.
+
+    Example:
+        >>> from vae_runner import architectures, divergence, latent_space, likelihood, state
+        >>> shape, x = (1, 8, 8), torch.rand(7, 1, 8, 8)
+        >>> ends = architectures.MLPEncoder(shape, (16,)), architectures.MLPDecoder(3, shape, (16,))
+        >>> model = VAE(ends[0], [latent_space.NormalSpace(3)], ends[1], likelihood.Bernoulli())
+        >>> term = divergence.beta_kl(state.posterior_key(), state.prior_key(), beta=4.0)
+        >>> figures = Objective(model, [term])(x, target=x)[METRICS]
+        >>> bool(torch.isclose(figures["loss"], figures["recon"] + 4 * figures["kl"]))
+        True
     """
 
     divergences: Sequence[DivergenceBase]
