@@ -18,7 +18,13 @@ WORTH_TELLING = 0.3
 
 
 class Follows(NamedTuple):
-    """The factor that a latent follows, and how closely, in [0, 1]."""
+    """The factor that a latent follows, and how closely, in [0, 1].
+
+    Example:
+        >>> size = torch.linspace(0, 1, 8)
+        >>> followed(torch.stack([-size, 0 * size], 1), {"size": size})
+        [Follows(factor='size', strength=1.0), None]
+    """
 
     factor: str
     strength: float
@@ -39,8 +45,8 @@ def followed(codes: Tensor, factors: Mapping[str, Tensor], least: float = WORTH_
 
 
 def association(code: Tensor, factor: Tensor) -> float:
-    """How closely the code (B,) follows a factor: classes (B,) int, values (B,), or coordinates (B, K). In [0, 1]; nan
-    where one of them does not vary or is not finite.
+    """Returns how closely the code (B,) follows a factor: classes (B,) int, values (B,), or coordinates (B, K). In [0,
+    1]; nan where one of them does not vary or is not finite.
     """
     code = code.double()
     if not code.isfinite().all() or not _varies(code) or not _varies(factor):
