@@ -11,7 +11,7 @@ import torch
 
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 ROOMS = [  # those that a program of one's own imports from
-    *("state", "schedule", "distributions", "likelihood", "learned_prior", "corruption", "auto_encoder"),
+    *("state", "schedule", "distributions", "divergence", "likelihood", "learned_prior", "corruption", "auto_encoder"),
     *("evaluation", "objective", "visualisation"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -47,6 +47,13 @@ class ControlledKL(WeightedParts):
     """beta KL of one latent space, beta moved by a controller so that the KL holds the set point C(t), nats.
 
     Logged: `beta`, as it is in this step, beside the set point.
+
+    Example:
+        >>> term = ControlledKL(StateKey("q"), StateKey("p"), set_point=18.0, ki=0.01, beta_min=0.0)
+        >>> before = term.beta.item()
+        >>> term.move(torch.tensor(30.0))  # a KL above its set point
+        >>> term.beta.item() > before
+        True
     """
 
     is_kl = True
@@ -125,10 +132,17 @@ class ReconstructionConstraint(WeightedParts):
 
     What is trained is KL + lambda (error - kappa): the reconstruction that every loss starts with is taken off again.
 
-    constraint   nll: -log p(x|z), nats; mse: the squared error of the decoded image, which no width of noise moves
-    unit         of kappa: image, the sum over an image; value, for each number of an image
-
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
+
+    Args:
+        constraint: nll: -log p(x|z), nats; mse: the squared error of the decoded image, which no width of noise moves.
+        unit: of kappa: image, the sum over an image; value, for each number of an image.
+
+    Example:
+        >>> term = ReconstructionConstraint((StateKey("q"),), (StateKey("p"),), kappa=90.0, rate=0.01)
+        >>> term.move(torch.tensor(10.0))  # the error is 10 nats too large
+        >>> round(term.multiplier.item(), 4)  # e^(0.01 10)
+        1.1052
     """
 
     replaces_recon = True

@@ -72,8 +72,17 @@ class InfoMMD(WeightedParts):
     """(1 - alpha) KL + (alpha + lambda_mmd - 1) MMD over the dimensions of all latent spaces.
 
     alpha = 0 keeps the KL whole, alpha = 1 leaves it out, alpha < 0 weights it more. `scales` None: of rbf 1, of imq
-    0.1 to 10. Logged: `mmd`, before its weight. Raises `ValueError` for a batch of one image, which has no pairs, and
-    for alpha and lambda_mmd by which more MMD is better.
+    0.1 to 10. Logged: `mmd`, before its weight.
+
+    Raises:
+        ValueError: for a batch of one image, which has no pairs, and for alpha and lambda_mmd by which more MMD is
+            better.
+
+    Example:
+        >>> z, p = torch.randn(500, 2), torch.distributions.Normal(torch.zeros(2), 1.0)
+        >>> term = InfoMMD((StateKey("q"),), (StateKey("p"),), (StateKey("z"),), batch_size=500, estimator="biased")
+        >>> [round(term.discrepancy(z + shift, [p]).item(), 1) for shift in (0.0, 3.0)]  # of codes like the prior, 0
+        [0.0, 0.9]
     """
 
     def __init__(

@@ -35,7 +35,16 @@ class FreeBits(WeightedParts):
     """beta times the KL of one latent space, of which `floor` nats in each group are free.
 
     `groups` are the numbers of latents in each group, in order; None: each latent is its own. Logged: `free`, the part
-    of the groups that are at or below the floor. Raises `ValueError` where the groups do not add up to the latents.
+    of the groups that are at or below the floor.
+
+    Raises:
+        ValueError: where the groups do not add up to the latents.
+
+    Example:
+        >>> term = FreeBits(StateKey("q"), StateKey("p"), dims=2, floor=0.5, beta=1.0)
+        >>> q, p = (torch.distributions.Normal(torch.tensor(mu), 1.0) for mu in ([[0.0, 2.0]], [0.0, 0.0]))
+        >>> term.compute_parts(q, p)  # 0 nats count as 0.5, and 2 as 2
+        (tensor(2.5000), {'free': tensor(0.5000)})
     """
 
     kl_weight = "beta"

@@ -17,11 +17,12 @@ Reduction = Literal["sum_mean", "sum_sum"]
 def plain_kl(
     input_key: StateKey, target_key: StateKey, samples: Samples = None, reduction: Reduction = "sum_mean"
 ) -> DivergenceBase:
-    """The evidence lower bound's own KL term (Kingma & Welling 2014, arXiv 1312.6114).
+    """Returns the evidence lower bound's own KL term (Kingma & Welling 2014, arXiv 1312.6114).
 
-    samples     None: the closed form, `NotImplementedError` where the pair has none; a number: the Monte-Carlo
-                estimate from so many samples
-    reduction   sum_mean: the mean over the batch; sum_sum: the sum over it, which grows with the batch size
+    Args:
+        samples: None: the closed form, `NotImplementedError` where the pair has none; a number: the Monte-Carlo
+            estimate from so many samples.
+        reduction: sum_mean: the mean over the batch; sum_sum: the sum over it, which grows with the batch size.
     """
     made = ClosedFormKL(input_key, target_key) if samples is None else MonteCarloKL(input_key, target_key, samples)
     return made if reduction == "sum_mean" else made.with_sum_sum_reduction()
