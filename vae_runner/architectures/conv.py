@@ -34,7 +34,14 @@ KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 @enforced
 class ConvEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, `hidden[-1]`)."""
+    """Images (B, C, H, W) to features (B, `hidden[-1]`).
+
+    Example:
+        >>> import torch
+        >>> encoder = ConvEncoder((1, 64, 64))  # four layers of 32 channels, two of 256
+        >>> encoder(torch.rand(2, 1, 64, 64)).shape, encoder.num_features
+        (torch.Size([2, 256]), 256)
+    """
 
     def __init__(
         self,
@@ -63,7 +70,14 @@ class ConvEncoder(nn.Module):
 
 @enforced
 class ConvDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its lists are in the order of use."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its lists are in the order of use.
+
+    Example:
+        >>> import torch
+        >>> decoder = ConvDecoder(10, (3, 45, 30), channels=[8, 8])  # sizes need not be powers of two
+        >>> decoder(torch.zeros(2, 10)).shape
+        torch.Size([2, 3, 45, 30])
+    """
 
     def __init__(
         self,
@@ -91,5 +105,5 @@ class ConvDecoder(nn.Module):
 
 
 def published_channels(image_shape: ImageShape) -> Sequence[int]:
-    """The channels of each of the encoder's layers for images of that shape, from the image on."""
+    """Returns the channels of each of the encoder's layers for images of that shape, from the image on."""
     return [32 if layer < 4 else 64 for layer in range(halvings(image_shape))]

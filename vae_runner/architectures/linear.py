@@ -19,9 +19,15 @@ __all__ = ["LinearDecoder"]
 class LinearDecoder(nn.Module):
     """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape).
 
-    non_negative   keep all weights (and the bias) at 0 or above: they start in [0, 1 / latent_dim), so that for z of
-                   mean 1 the first images are gray, and `constrain`, called after each optimiser step, sets what has
-                   fallen below to 0
+    Args:
+        non_negative: keep all weights (and the bias) at 0 or above: they start in [0, 1 / latent_dim), so that for z of
+            mean 1 the first images are gray, and `constrain`, called after each optimiser step, sets what has fallen
+            below to 0.
+
+    Example:
+        >>> decoder = LinearDecoder(latent_dim=3, image_shape=(1, 8, 8))
+        >>> decoder(torch.ones(2, 3)).shape, bool((decoder(torch.ones(2, 3)) >= 0).all())
+        (torch.Size([2, 1, 8, 8]), True)
     """
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, bias: bool = False, non_negative: bool = True) -> None:

@@ -17,7 +17,13 @@ __all__ = ["MLPDecoder", "MLPEncoder"]
 
 @enforced
 class MLPEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, `hidden[-1]`)."""
+    """Images (B, C, H, W) to features (B, `hidden[-1]`).
+
+    Example:
+        >>> import torch
+        >>> MLPEncoder((1, 8, 8), hidden=(32, 16))(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 16])
+    """
 
     def __init__(
         self,
@@ -37,7 +43,13 @@ class MLPEncoder(nn.Module):
 
 @enforced
 class MLPDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape)."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape).
+
+    Example:
+        >>> import torch
+        >>> MLPDecoder(3, (1, 8, 8), hidden=(16, 32))(torch.zeros(2, 3)).shape
+        torch.Size([2, 1, 8, 8])
+    """
 
     def __init__(
         self,

@@ -39,7 +39,13 @@ GROUPS = 8  # of channels that are normalised together, where the channels can b
 class ResNetEncoder(nn.Module):
     """Images (B, C, H, W) to features (B, channels x height x width of the last level).
 
-    blocks   residual blocks on each level
+    Args:
+        blocks: residual blocks on each level.
+
+    Example:
+        >>> encoder = ResNetEncoder((3, 32, 32), width=4)
+        >>> encoder(torch.rand(2, 3, 32, 32)).shape, encoder.num_features  # 4 x 2^3 channels of 4 x 4
+        (torch.Size([2, 512]), 512)
     """
 
     def __init__(self, image_shape: ImageShape, width: Count = 16, max_width: Count = 256, blocks: Blocks = 1) -> None:
@@ -59,7 +65,12 @@ class ResNetEncoder(nn.Module):
 
 @enforced
 class ResNetDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its levels are the encoder's."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its levels are the encoder's.
+
+    Example:
+        >>> ResNetDecoder(10, (3, 32, 32), width=4)(torch.zeros(2, 10)).shape
+        torch.Size([2, 3, 32, 32])
+    """
 
     def __init__(
         self,
@@ -133,12 +144,12 @@ def interpolation(old: int, new: int) -> Tensor:
 
 
 def level_widths(count: int, width: int, max_width: int) -> list[int]:
-    """The channels of each level, from the image on."""
+    """Returns the channels of each level, from the image on."""
     return [width, *(min(width << number, max(width, max_width)) for number in range(1, count))]
 
 
 def level(inputs: int, outputs: int, blocks: int) -> list[nn.Module]:
-    """The blocks of one level, the last of which changes the channels."""
+    """Returns the blocks of one level, the last of which changes the channels."""
     return [*(ResidualBlock(inputs, inputs) for _ in range(blocks - 1)), ResidualBlock(inputs, outputs)]
 
 
