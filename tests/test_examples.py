@@ -1,6 +1,7 @@
 """The examples in docstrings are true, and every public class of the library has one."""
 
 import ast
+import contextlib
 import doctest
 import importlib
 import inspect
@@ -12,7 +13,7 @@ import torch
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 ROOMS = [  # those that a program of one's own imports from
     *("state", "schedule", "distributions", "divergence", "likelihood", "learned_prior", "corruption", "auto_encoder"),
-    *("latent_space", "architectures"),
+    *("latent_space", "architectures", "datasets"),
     *("evaluation", "objective", "visualisation"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -30,8 +31,10 @@ def named(file: Path) -> str:
 def test_the_examples_of_a_module_are_true(file: Path, inside: Path) -> None:
     runner = doctest.DocTestRunner()
     for test in doctest.DocTestFinder().find(importlib.import_module(dotted(file))):
+        (inside / test.name).mkdir()
         torch.manual_seed(0)
-        runner.run(test)
+        with contextlib.chdir(inside / test.name):
+            runner.run(test)
     tried = runner.summarize(verbose=False)
     assert tried.attempted
     assert not tried.failed

@@ -97,9 +97,7 @@ _kls: dict[int, StateKey] = {}
 
 
 def posterior_key(space_id: int = 0) -> StateKey:
-    """Returns where a model puts q(z|x) of its latent space number `space_id`: always the same key for the same
-    number.
-    """
+    """Returns where a model puts q(z|x) of its latent space number `space_id`: one key for each number."""
     return _posteriors.setdefault(space_id, StateKey(f"posterior_{space_id}"))
 
 

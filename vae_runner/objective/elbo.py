@@ -44,9 +44,7 @@ def space_prefix(space_id: int, spaces: int) -> str:
 
 
 def shared_kl(terms: Sequence[DivergenceBase], space_id: int) -> StateKey | None:
-    """Returns where the first term that is KL(q||p) of the space leaves it; it is told to, where it has no place of its
-    own.
-    """
+    """Returns where the first term that is KL(q||p) of the space leaves it; the term is told, if it had no place."""
     for term in terms:
         ends = (term.keys.get("input"), term.keys.get("target"))
         if term.is_kl and ends == (posterior_key(space_id), prior_key(space_id)):

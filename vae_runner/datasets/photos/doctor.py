@@ -27,7 +27,12 @@ _BAR = 30  # characters
 
 @dataclass
 class Checkup:
-    """What was found. `describe` says it in lines of text."""
+    """What was found. `describe` says it in lines of text.
+
+    Example:
+        >>> Checkup(files=3, twins={"a hash": ["a.png", "b.png"], "another": ["c.png"]}).duplicates
+        [['a.png', 'b.png']]
+    """
 
     files: int
     size: int = 0  # bytes

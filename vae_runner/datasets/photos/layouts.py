@@ -42,7 +42,7 @@ def hq_photos(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def take_photos(entries: list[Entry], of_layout: Callable[[Sequence[Entry]], list[Entry]], root: Path) -> list[Entry]:
-    """Those that `of_layout` knows, or all where it knows none; a line says what is left out."""
+    """Returns those that `of_layout` knows, or all where it knows none; a line says what is left out."""
     chosen = of_layout(entries) or entries
     if len(chosen) < len(entries):
         taken = {entry.name for entry in chosen}
@@ -59,7 +59,7 @@ def compare_count(name: str, root: Path, count: int, expected: int) -> None:
 
 
 def folders_of(entries: Sequence[Entry]) -> Counter[str]:
-    """How many there are in each folder, of the first depth in which there are several; '.' is the root itself."""
+    """Returns how many there are in each folder, at the first depth that has several; '.' is the root itself."""
     folders = Counter(entry.name.rpartition("/")[0] for entry in entries)
     paths = [folder.split("/") if folder else [] for folder in folders]
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))))

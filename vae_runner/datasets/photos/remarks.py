@@ -52,12 +52,12 @@ def remarks_on_levels(depths: Sequence[Depths], levels: tuple[float, float] | No
 
 
 def is_dark(depth: Depths) -> bool:
-    """Whether the brightest value of all these files is less than half of what stands for white."""
+    """Returns whether the brightest value of all these files is less than half of what stands for white."""
     return depth.high < depth.white / 2
 
 
 def describe_levels(depth: Depths, levels: tuple[float, float] | None) -> str:
-    """How bright the files of more than 8 bits are, and what would make them brighter, where they are dark."""
+    """Returns how bright the files of more than 8 bits are, and what would make them brighter, where they are dark."""
     files = f"{depth.count:,} file{'' if depth.count == 1 else 's'} of more than 8 bits"
     held = f"{files} hold{'s' if depth.count == 1 else ''} values from {depth.low:,g} to {depth.high:,g}"
     if levels is not None:

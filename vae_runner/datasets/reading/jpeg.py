@@ -26,7 +26,13 @@ _LARGEST = 1 << 28  # bytes that are kept at once
 
 @dataclass(frozen=True)
 class PlainJPEG:
-    """The bytes of a file, and what its header says."""
+    """The bytes of a file, and what its header says.
+
+    Example:
+        >>> plain = PlainJPEG(data=b"", width=400, height=300, gray=False)
+        >>> plain.scale((64, 64))  # at a quarter of its size it is no smaller than that
+        4
+    """
 
     data: bytes
     width: int
@@ -55,7 +61,7 @@ class PlainJPEG:
 
 
 def plain_jpeg(file: BinaryIO) -> PlainJPEG | None:
-    """The JPEG in a file, read whole but not decoded; None where Pillow is to read it, for whatever reason."""
+    """Returns the JPEG in a file, read whole but not decoded; None where Pillow is to read it, for whatever reason."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size > _LARGEST or file.read(len(_START)) != _START:

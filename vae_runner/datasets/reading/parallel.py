@@ -34,8 +34,9 @@ def decode_all(
 ) -> tuple[Tensor, dict[int, UnreadableImage]]:
     """What `decode` makes of each position in range(`count`), (C, H, W) = `shape`, uint8.
 
-    Returns the pixels of the n files that can be read, (n, C, H, W) uint8 in the same order, and what is wrong with the
-    others, by their positions.
+    Returns:
+        the pixels of the n files that can be read, (n, C, H, W) uint8 in the same order, and what is wrong with the
+        others, by their positions.
     """
     _check_memory(count, shape)
     pixels = torch.empty((count, *shape), dtype=torch.uint8)
@@ -89,7 +90,7 @@ def sha256(pixels: Tensor) -> str:
 
 
 def memory_bytes() -> int:
-    """What this process can have: the machine's memory, or the limit of its container."""
+    """Returns what this process can have: the machine's memory, or the limit of its container."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(physical, int(_CGROUP_LIMIT.read_text()))

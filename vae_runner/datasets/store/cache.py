@@ -30,7 +30,7 @@ logger = logging.getLogger("vae_runner")
 
 
 def cache_dir(given: str | Path | None = None) -> Path:
-    """The folder for cached files: the one `given`, else vae_runner in $XDG_CACHE_HOME (~/.cache where not set)."""
+    """Returns the folder for cached files: `given`, else vae_runner in $XDG_CACHE_HOME (~/.cache if not set)."""
     if given is not None:
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vae_runner"

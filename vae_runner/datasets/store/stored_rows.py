@@ -47,7 +47,15 @@ logger = logging.getLogger("vae_runner")
 
 
 class StoredRows(HostRows):
-    """The rows of a finished store; `bad` has what is wrong with those that could not be read."""
+    """The rows of a finished store; `bad` has what is wrong with those that could not be read.
+
+    Example:
+        >>> from vae_runner.datasets.store.preparation import open_store
+        >>> decode = lambda position: np.full((1, 2, 2), position, np.uint8)
+        >>> rows = open_store(Path("cache"), "a", (1, 2, 2), 3, decode, "levels", lambda: "unchanged")
+        >>> rows.gather(torch.tensor([2, 0]))[:, 0, 0, 0], sorted(file.name for file in rows.path.iterdir())
+        (tensor([2, 0], dtype=torch.uint8), ['index.json', 'pixels.u8'])
+    """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> None:
         index = read_json(path / INDEX)
@@ -164,7 +172,7 @@ class StoredRows(HostRows):
 
 
 def decode_block(block: int, count: int, shape: tuple[int, int, int], decode: Decode) -> tuple[NDArray[np.uint8], Bad]:
-    """The rows of a block, zeros where a file cannot be read, and what is wrong with those files."""
+    """Returns the rows of a block, zeros where a file cannot be read, and what is wrong with those files."""
     positions = range(block * BLOCK, min((block + 1) * BLOCK, count))
     rows, bad = np.zeros((len(positions), *shape), dtype=np.uint8), {}
     for row, position in enumerate(positions):
