@@ -157,7 +157,7 @@ def as_tuple(sample: Sample) -> tuple[Tensor, ...]:
 
 
 def as_sample(parts: Iterable[Tensor]) -> Sample:
-    """One tensor for each space as the sample that `encode` returns: the tensor itself where there is one space."""
+    """Returns one tensor for each space as the sample that `encode` returns: of one space the tensor itself."""
     parts = tuple(parts)
     return parts[0] if len(parts) == 1 else parts
 

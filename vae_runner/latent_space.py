@@ -59,7 +59,7 @@ Prior = Distribution | LearnedPrior
 
 
 def limited(raw: Tensor, low: float, high: float) -> Tensor:
-    """`raw` inside (low, high), low < 0 < high: high tanh(r / high) above 0, likewise below; twice differentiable."""
+    """Returns `raw` in (low, high), low < 0 < high: high tanh(r / high) above 0, so too below; twice differentiable."""
     bound = torch.where(raw > 0, high, -low)
     return bound * torch.tanh(raw / bound)
 

@@ -36,7 +36,7 @@ def activation(name: Nonlinearity) -> nn.Module:
 
 
 def fully_connected(widths: Sequence[int], nonlinearity: Nonlinearity) -> list[nn.Module]:
-    """Linear layers from each width to the next, each with the activation behind it."""
+    """Returns linear layers from each width to the next, each with the activation behind it."""
     return [
         layer
         for inputs, outputs in pairwise(widths)
@@ -45,7 +45,7 @@ def fully_connected(widths: Sequence[int], nonlinearity: Nonlinearity) -> list[n
 
 
 def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, int]]:
-    """(height, width) of the image and behind each layer.
+    """Returns (height, width) of the image and behind each layer.
 
     Raises:
         ValueError: where nothing would be left of it.

@@ -154,12 +154,12 @@ def level(inputs: int, outputs: int, blocks: int) -> list[nn.Module]:
 
 
 def norm(channels: int) -> nn.Module:
-    """Group norm over equal groups, as many of them as `channels` can be divided into, up to 8."""
+    """Returns a group norm over equal groups, as many of them as `channels` can be divided into, up to 8."""
     return nn.GroupNorm(math.gcd(channels, GROUPS), channels)
 
 
 def straight(layer: nn.Linear | nn.Conv2d) -> nn.Module:
-    """The layer with weights that keep a signal's size where no rectifier follows; returns it."""
+    """Draw weights that keep a signal's size where no rectifier follows; returns the layer."""
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
     nn.init.zeros_(layer.bias)
     return layer

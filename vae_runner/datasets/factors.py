@@ -101,7 +101,7 @@ class FactorGrid:
         return math.prod(self.sizes)
 
     def index_of(self, classes: Tensor) -> Tensor:
-        """The index of each combination of classes (..., F), integers in the order of `names`. Returns (...) int64.
+        """Returns the index (...), int64, of each combination of classes (..., F), integers in the order of `names`.
 
         Raises:
             ValueError: for what is no combination.
@@ -143,7 +143,7 @@ class FactorGrid:
         generator: torch.Generator | None = None,
         among: Tensor | None = None,
     ) -> Tensor:
-        """For each index (B,) one of a combination that differs from it in exactly `differ` factors, (B,) int64.
+        """Returns for each index (B,) that of a combination that differs in exactly `differ` factors, (B,) int64.
 
         Which factors these are, and to which of their other classes they change, is drawn with equal chances from
         `generator`. Two classes may look the same, as the first and the last of one that wraps around.

@@ -159,7 +159,7 @@ def MMD(
     scales: Scales = None,
     estimator: Estimator = "unbiased",
 ) -> InfoMMD:
-    """lambda_mmd MMD alone: the Wasserstein auto-encoder's term (Tolstikhin et al. 2018); the rest as in `InfoMMD`."""
+    """Returns lambda_mmd MMD alone: the term of the WAE (Tolstikhin et al. 2018); the rest is as in `InfoMMD`."""
     keys = (input_keys, target_keys, sample_keys, batch_size)
     return InfoMMD(*keys, 1.0, lambda_mmd, kernel, scales, estimator)
 

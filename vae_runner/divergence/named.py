@@ -35,7 +35,7 @@ def beta_kl(
     samples: Samples = None,
     reduction: Reduction = "sum_mean",
 ) -> DivergenceBase:
-    """beta KL (Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl), beta a number or a schedule; else as `plain_kl`."""
+    """Returns beta KL (Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl); the rest is as in `plain_kl`."""
     return plain_kl(input_key, target_key, samples, reduction).with_beta(beta)
 
 
@@ -47,5 +47,5 @@ def capacity_kl(
     samples: Samples = None,
     reduction: Reduction = "sum_mean",
 ) -> DivergenceBase:
-    """gamma |KL - C(t)|, C in nats (Burgess et al. 2018, arXiv 1804.03599); the rest as in `plain_kl`."""
+    """Returns gamma |KL - C(t)|, C in nats (Burgess et al. 2018, arXiv 1804.03599); the rest as in `plain_kl`."""
     return plain_kl(input_key, target_key, samples, reduction).with_capacity(capacity, gamma)

@@ -34,7 +34,7 @@ class Follows(NamedTuple):
 
 
 def followed(codes: Tensor, factors: Mapping[str, Tensor], least: float = WORTH_TELLING) -> list[Follows | None]:
-    """For each dimension of the codes (B, D), the factor that it follows most closely; None where below `least`."""
+    """Returns the factor that each dimension of the codes (B, D) follows most closely; None below `least`."""
     known = {name: factor.detach().cpu() for name, factor in factors.items()}
     found = []
     for code in codes.detach().double().cpu().T:

@@ -80,7 +80,7 @@ class Row(NamedTuple):
         return f"{space}z{self.dim}" if self.vectors is None else f"{space}classes"
 
     def record(self) -> dict[str, Any]:
-        """For the file beside a picture."""
+        """Returns what the file beside a picture says."""
         return {"space": self.space, "dim": self.dim, "kl_nats": self.kl_nats, "values": self.values.tolist()}
 
 
@@ -273,7 +273,7 @@ class LinSpaceWalker(LatentWalker):
 
 
 def as_labels(values: Tensor) -> list[str]:
-    """Two decimals, or as many as tell the values apart."""
+    """Returns two decimals, or as many as tell the values apart."""
     span = float(values.max() - values.min())
     decimals = max(2, 1 - math.floor(math.log10(span))) if span > 0 else 2
     return [f"{round(value, decimals) + 0.0:+.{decimals}f}" for value in values.tolist()]

@@ -74,7 +74,7 @@ def quantile(prior: Distribution, probability: Tensor, argument: str) -> Tensor:
 
 
 def centre(prior: Distribution) -> Tensor:
-    """0 where it lies in the interior of the support, else, and where the prior is learned, its mean, (D,)."""
+    """Returns 0 where it lies inside the support, else, and where the prior is learned, its mean, (D,)."""
     mean = prior.mean
     if is_learned(prior):
         return mean
@@ -84,7 +84,7 @@ def centre(prior: Distribution) -> Tensor:
 
 
 def kl_per_dimension(posterior: Distribution, prior: Distribution) -> Tensor:
-    """KL(q(z_d|x) || p(z_d)), the mean over the images of q's batch shape (B, D): (D,), nats, on the CPU.
+    """Returns KL(q(z_d|x) || p(z_d)), the mean over the images of q's batch shape (B, D): (D,), nats, on the CPU.
 
     Where the pair has no closed form, it is estimated from samples, always the same.
     """

@@ -48,7 +48,7 @@ class LatentRow(NamedTuple):
     is_dead: bool
 
     def label(self, several_spaces: bool) -> tuple[str, str, str]:
-        """Its name, its KL, and its factor."""
+        """Returns its name, its KL, and its factor."""
         return (
             self.row.name(several_spaces),
             f"{self.row.kl_nats:.2f} nats",

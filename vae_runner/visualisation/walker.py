@@ -161,7 +161,7 @@ class LatentWalker(Picture):
 
 
 def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
-    """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them.
+    """Returns q(z|x) of the images under `key`, for each latent space: the state's own where it has them.
 
     Raises:
         UserError: where the model has none.
@@ -226,5 +226,5 @@ def titled(text: str, state: State) -> str:
 
 
 def as_lists(codes: Sequence[Tensor]) -> list[list[list[float]]]:
-    """Codes as plain lists, [space][sample][dimension], for the file beside a picture."""
+    """Returns codes as plain lists, [space][sample][dimension], for the file beside a picture."""
     return [part.tolist() for part in codes]

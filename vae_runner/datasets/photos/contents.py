@@ -115,7 +115,7 @@ class Contents:
         return hashlib.sha256(names + b"\0\0" + numbers.tobytes()).hexdigest()
 
     def depths(self, entries: Sequence[Entry]) -> list[Depths]:
-        """Of the files of more than 8 bits that were decoded, now or at an earlier start; by their white."""
+        """Returns what is known of the files of more than 8 bits that were ever decoded; by their white."""
         groups: defaultdict[float, list[Depth]] = defaultdict(list)
         for entry in entries:
             if (depth := self._depth.get(entry.name, FLAT)) is not FLAT:

@@ -51,7 +51,7 @@ class Checkup:
         return [sorted(names) for names in self.twins.values() if len(names) > 1]
 
     def describe(self, data: SimpleImageFolder) -> Iterator[str]:
-        """The lines for people."""
+        """Yields the lines for people."""
         side = data.recipe.image_size
         yield f"images      {self.files:,} files under {printable(data.root)}, {self.size / 1e6:,.1f} MB"
         if len(folders_of(data.entries)) > 1:

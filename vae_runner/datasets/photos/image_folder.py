@@ -143,7 +143,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         }
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64, each in [0, N), cropped and resized.
+        """Gather the images at `indices` (B,) int64, each in [0, N), cropped and resized.
 
         Returns:
             (B, *image_shape) float32 in [0, 1], on the device of the data. The first call reads all files.

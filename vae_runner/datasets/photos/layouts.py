@@ -27,12 +27,12 @@ logger = logging.getLogger("vae_runner")
 
 
 def aligned_photos(entries: Sequence[Entry]) -> list[Entry]:
-    """Of CelebA, the aligned photos, as JPEGs or else as PNGs; none where no folder has their name."""
+    """Returns the aligned photos of CelebA, JPEGs or else PNGs; none where no folder has their name."""
     return _below(entries, "img_align_celeba") or _below(entries, "img_align_celeba_png")
 
 
 def hq_photos(entries: Sequence[Entry]) -> list[Entry]:
-    """Of CelebA-HQ, the photos, in one size; none where all are masks."""
+    """Returns the photos of CelebA-HQ, in one size; none where all are masks."""
     photos = _below(entries, "celeba-hq-img") or _where(entries, lambda part: not _MASKS.fullmatch(part), all)
     sizes = {int(found[1]) for part in _parts_of(photos) if (found := _SIZED.fullmatch(part))}
     if len(sizes) < 2:
@@ -70,7 +70,7 @@ def folders_of(entries: Sequence[Entry]) -> Counter[str]:
 
 
 def describe_folders(entries: Sequence[Entry]) -> str:
-    """'a 12, b 3', the largest ones."""
+    """Returns 'a 12, b 3', the largest ones."""
     heads = folders_of(entries)
     named = [f"{printable(head)} {count:,}" for head, count in heads.most_common(_SHOWN)]
     return ", ".join(named) + (f" and {len(heads) - _SHOWN:,} more folders" if len(heads) > _SHOWN else "")

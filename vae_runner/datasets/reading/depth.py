@@ -60,7 +60,7 @@ _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if np.little_endian else "L"}
 def eight_bits(
     values: NDArray, white: float, levels: tuple[float, float] | None = None, look: Look | None = None
 ) -> NDArray[np.uint8]:
-    """`values`, of which 0 is black and `white` is white unless there are `levels`, as 0 to 255, rounded.
+    """Returns `values`, of which 0 is black and `white` white unless there are `levels`, as 0 to 255, rounded.
 
     Raises:
         ValueError: where they are not finite, or lie outside [0, white] and there are no levels.
@@ -102,7 +102,7 @@ def from_gray(
 def from_colours(
     values: NDArray[np.uint16], levels: tuple[float, float] | None = None, look: Look | None = None
 ) -> Image.Image:
-    """What `deep_colours` returns as an image in mode "RGB" or "RGBA"; opacity has no levels."""
+    """Returns what `deep_colours` returns as an image in mode "RGB" or "RGBA"; opacity has no levels."""
     colours = values.shape[-1] - (values.shape[-1] % 2 == 0)  # without opacity
     pixels = eight_bits(values[..., :colours], _WHITE, levels, look)
     pixels = pixels.repeat(3, -1) if colours == 1 else pixels

@@ -40,14 +40,14 @@ class PlainJPEG:
     gray: bool
 
     def scale(self, least: tuple[int, int] | None) -> int:
-        """8, 4, 2 or 1: by how much it can shrink to be no smaller than `least` (width, height)."""
+        """Returns 8, 4, 2 or 1: by how much it can shrink to be no smaller than `least` (width, height)."""
         if least is None:
             return 1
         most = min(self.width // least[0], self.height // least[1])
         return next((scale for scale in _SCALES if scale <= most), 1)
 
     def decode(self, scale: int, gray: bool) -> NDArray[np.uint8] | None:
-        """Its pixels at 1/`scale` of its size: (H, W, 3), or (H, W) where it, or what is wanted, is gray.
+        """Returns its pixels at 1/`scale` of its size: (H, W, 3), or (H, W) where it, or what is wanted, is gray.
 
         None where Pillow is to judge.
         """

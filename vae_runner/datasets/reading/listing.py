@@ -86,12 +86,12 @@ def make_dataset(dir: str | Path, extensions: Sequence[str]) -> list[Path]:
 
 
 def list_files(dir: str | Path, extensions: Sequence[str]) -> list[Entry]:
-    """`make_dataset`, as entries."""
+    """Returns `make_dataset`, as entries."""
     return list_folder(dir, extensions).entries
 
 
 def list_folder(dir: str | Path, extensions: Sequence[str]) -> Listing:
-    """`make_dataset`, with what is left out."""
+    """Returns `make_dataset`, with what is left out."""
     folder = Path(dir).expanduser()
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
@@ -114,7 +114,7 @@ def count_other(others: Counter[str], name: str) -> None:
 
 
 def describe_others(others: Counter[str], before: str = "") -> str:
-    """`before` and '12 .heic, 3 .txt', the most frequent ones; nothing where there are none."""
+    """Returns `before` and '12 .heic, 3 .txt', the most frequent ones; nothing where there are none."""
     named = [f"{count:,} {ending}" for ending, count in others.most_common(_SHOWN)]
     if rest := len(others) - len(named):
         named.append(f"{rest} more endings")
@@ -142,7 +142,7 @@ def digest_of(entries: Sequence[Entry]) -> str:
 
 
 def normal_endings(extensions: Sequence[str]) -> tuple[str, ...]:
-    """'.jpg' for each of 'jpg', '.jpg' and '.JPG'."""
+    """Returns '.jpg' for each of 'jpg', '.jpg' and '.JPG'."""
     given = [extensions] if isinstance(extensions, str) else extensions
     endings = tuple(dict.fromkeys("." + ending.lower().removeprefix(".") for ending in given))
     if not endings or "." in endings:

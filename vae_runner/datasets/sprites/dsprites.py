@@ -165,7 +165,7 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return image, image
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64, each in [0, 737280), untransformed.
+        """Gather the images at `indices` (B,) int64, each in [0, 737280), untransformed.
 
         Returns:
             (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`.
@@ -178,7 +178,7 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self
 
     def fingerprint(self) -> str:
-        """SHA-256 of the packed images, in hex: the same for the same images, wherever they came from."""
+        """Returns the SHA-256 of the packed images, in hex: the same for the same images from wherever."""
         return self.provenance["sha256"]
 
     def showcase(self) -> list[int]:
@@ -210,7 +210,7 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self[int(index)][0] if index.ndim == 0 else self.gather(torch.from_numpy(index))
 
     def index_of(self, codes: ArrayLike) -> NDArray[np.int64]:
-        """The index of each code: integer classes (..., 6) in the order of `latents_names`. Returns (...), int64.
+        """Returns the index (...), int64, of each code: integer classes (..., 6) in the order of `latents_names`.
 
         Raises:
             IndexError: naming the latent where a class is outside its range.

@@ -39,11 +39,11 @@ class Rows(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> "Rows":
-        """Rows that answer on that device."""
+        """Returns rows that answer on that device."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """64 hex digits that tell one content from another."""
+        """Returns 64 hex digits that tell one content from another."""
 
     def expect(self, positions: Tensor) -> None:  # noqa: B027 - only rows that are decoded on demand care
         """These will be gathered soon."""

@@ -82,7 +82,7 @@ class StoredRows(HostRows):
             os.utime(path / INDEX)  # its time is that of the last use
 
     def leave_out_bad(self) -> "StoredRows":
-        """Without the rows of files that could not be read; returns self."""
+        """Leave out the rows of files that could not be read; returns self."""
         self._keep = np.array([position for position in range(self._total) if position not in self.bad])
         self.count = len(self._keep)
         return self
@@ -107,7 +107,7 @@ class StoredRows(HostRows):
             self._fetch(self._keep[positions.cpu().numpy()])
 
     def to(self, device: torch.device | str) -> Rows:
-        """On a GPU with room for them, the rows are kept there."""
+        """Returns the rows themselves, or on a GPU with room for them those that are kept there."""
         super().to(device)
         if not fits(self.count * math.prod(self.shape), self.device):
             return self
@@ -117,7 +117,7 @@ class StoredRows(HostRows):
         return MemoryRows(pixels)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the SHA-256s of all blocks."""
+        """Returns the SHA-256 of the SHA-256s of all blocks."""
         return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
 
     def _fill(self, pixels: NDArray[np.uint8], places: NDArray[np.int64], flags: int = 0) -> int:
