@@ -67,8 +67,15 @@ def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
 class AdversarialTC(WeightedParts):
     """beta KL + gamma TC over the dimensions of all latent spaces, TC by a discriminator that is trained beside.
 
-    The discriminator has settings of the optimiser of its own, `lr` and `betas` (None: the optimiser's). Logged: `tc`,
-    nats; `d_loss`, nats (ln 2 where nothing is to be told apart), and `d_accuracy`.
+    Logged: `tc`, nats; `d_loss`, nats (ln 2 where nothing is to be told apart), and `d_accuracy`.
+
+    Args:
+        input_keys, target_keys, sample_keys, dims, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        gamma, beta: the weights of TC and of the KL, numbers or schedules; beta 0 leaves the KL out.
+        layers, units: of the discriminator.
+        lr, betas: its own settings of the optimiser; betas None: the optimiser's.
+        permuted: `second_half` of the batch, as published; `same_batch`: the codes that are trained themselves.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
 
     Raises:
         ValueError: where there is but one latent, or where the batch is too small to be permuted.

@@ -48,6 +48,16 @@ class ControlledKL(WeightedParts):
 
     Logged: `beta`, as it is in this step, beside the set point.
 
+    Args:
+        input_key, target_key: facts of the run, see `vae_runner.objective.facts`.
+        set_point: C(t), nats, a number or a schedule.
+        kp, ki: the answers to the error now, and to the errors summed up.
+        beta_min, beta_max: limits of beta.
+        start: beta at the first step; None: `beta_min`.
+        form: position, or velocity, which moves beta from where it is.
+        average: steps over which the KL is averaged.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
     Example:
         >>> term = ControlledKL(StateKey("q"), StateKey("p"), set_point=18.0, ki=0.01, beta_min=0.0)
         >>> before = term.beta.item()
@@ -135,8 +145,14 @@ class ReconstructionConstraint(WeightedParts):
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
 
     Args:
+        input_keys, target_keys: facts of the run, see `vae_runner.objective.facts`.
+        kappa: what the error may be, a number or a schedule.
         constraint: nll: -log p(x|z), nats; mse: the squared error of the decoded image, which no width of noise moves.
         unit: of kappa: image, the sum over an image; value, for each number of an image.
+        rate: the multiplier grows by it times what is beyond kappa; that is to be well below 1 at first.
+        decay: of the constraint's moving average.
+        start, smallest, largest: the multiplier at the first step, and its limits.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
 
     Example:
         >>> term = ReconstructionConstraint((StateKey("q"),), (StateKey("p"),), kappa=90.0, rate=0.01)

@@ -71,8 +71,16 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
 class InfoMMD(WeightedParts):
     """(1 - alpha) KL + (alpha + lambda_mmd - 1) MMD over the dimensions of all latent spaces.
 
-    alpha = 0 keeps the KL whole, alpha = 1 leaves it out, alpha < 0 weights it more. `scales` None: of rbf 1, of imq
-    0.1 to 10. Logged: `mmd`, before its weight.
+    Logged: `mmd`, before its weight.
+
+    Args:
+        input_keys, target_keys, sample_keys, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        alpha: 0 keeps the KL whole, 1 leaves it out, below 0 it weighs more; may be a schedule.
+        lambda_mmd: may be a schedule.
+        kernel: rbf or imq.
+        scales: c of the kernels that are summed; None: of rbf 1, of imq 0.1 to 10.
+        estimator: unbiased, which may be negative, or biased.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
 
     Raises:
         ValueError: for a batch of one image, which has no pairs, and for alpha and lambda_mmd by which more MMD is

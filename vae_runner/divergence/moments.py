@@ -43,6 +43,12 @@ class DIP(WeightedParts):
 
     Logged: `dip_od`, `dip_d`, the two sums before their weights.
 
+    Args:
+        input_keys, target_keys, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        of: the covariance of the posteriors' `means`, dip_i, or of the `codes`, dip_ii.
+        lambda_od, lambda_d, beta: the weights, numbers or schedules; beta 0 leaves the KL out.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
     Raises:
         ValueError: for a batch of one image, which has no covariance.
 

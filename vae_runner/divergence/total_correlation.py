@@ -95,6 +95,11 @@ class TotalCorrelation(WeightedParts):
 
     Any family that has `log_prob` will do. Logged: `mi`, `tc`, `dwkl`, nats.
 
+    Args:
+        input_keys, target_keys, sample_keys, dims, num_images, batch_size: facts of the run, see `objective.facts`.
+        alpha, beta, gamma: the weights, numbers or schedules.
+        estimator: mss, minibatch stratified, or mws, minibatch weighted.
+
     Raises:
         ValueError: where there is but one latent, which has no total correlation, or where the batch is less than 2 or
             more than the training set.

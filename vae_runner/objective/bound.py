@@ -50,6 +50,7 @@ class ImportanceBound(WeightedParts):
     Logged: `bound` and `ess`, means over the batch.
 
     Args:
+        input_keys, target_keys, sample_keys: facts of the run, see `vae_runner.objective.facts`.
         samples: K, for each image. The first is the one that is decoded anyway; `dreg` draws all K anew.
         estimator: of the gradient: iwae, or dreg, which takes the way through z alone.
         chunk: samples of an image that are decoded at once, the others later, and again on the way back: so many times
