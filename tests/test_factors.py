@@ -1,6 +1,5 @@
 """The factor contract: an index and its factors determine each other, and partners differ in as many as were asked."""
 
-import doctest
 import itertools
 import math
 
@@ -9,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_runner.datasets import factors
 from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 from vae_runner.errors import UserError
 
@@ -217,8 +215,3 @@ def test_every_pair_of_factors_can_be_the_one_that_changes() -> None:
     changed = differing(torch.zeros(2000, dtype=torch.int64), GRID.partners(torch.zeros(2000).long(), 2, seeded(7)))
     pairs = {tuple(row.nonzero()[:, 0].tolist()) for row in changed}
     assert pairs == set(itertools.combinations([1, 2, 3, 4], 2))
-
-
-def test_the_example_of_the_documentation_holds() -> None:
-    failures, tried = doctest.testmod(factors)
-    assert (failures, tried) == (0, 2)

@@ -1,6 +1,6 @@
 """Auto-encoders: the documented base class, and the variational auto-encoder that the runner trains.
 
-A VAE (Kingma & Welling 2014) is an encoder, one or several latent spaces, a decoder and a likelihood:
+A VAE (Kingma & Welling 2014, arXiv 1312.6114) is an encoder, one or several latent spaces, a decoder and a likelihood:
 
     q(z_i|x) = space_i(head(encoder(x))),    z_i ~ q(z_i|x),    p(x|z) = likelihood(decoder(z_1, z_2, ...))
 """
@@ -30,6 +30,15 @@ class AutoEncoderBase(nn.Module):
 
     Pictures start from `codes` and draw from `priors`; a model that has `posteriors(x)` besides, as `VAE` has, is shown
     with its KLs.
+
+    Example:
+        >>> class Same(AutoEncoderBase):  # of which the code is the image
+        ...     def encode(self, x, state=None):
+        ...         return x.flatten(1)
+        ...     def decode(self, sample, state=None):
+        ...         return sample.view(-1, 1, 2, 2)
+        >>> Same(latent_dims=4)(torch.ones(3, 1, 2, 2)).shape
+        torch.Size([3, 1, 2, 2])
     """
 
     def __init__(self, latent_dims: int | Sequence[int]) -> None:
@@ -75,6 +84,14 @@ class VAE(AutoEncoderBase):
 
     The encoder maps images to (B, `encoder.num_features`); one linear head maps these to the parameters of all spaces;
     the decoder maps (B, sum of dims) to the likelihood's raw parameters.
+
+    Example:
+        >>> from vae_runner import architectures, latent_space, likelihood
+        >>> shape, spaces = (1, 8, 8), [latent_space.NormalSpace(dims=3), latent_space.GammaSpace(dims=2)]
+        >>> ends = architectures.MLPEncoder(shape, (16,)), architectures.MLPDecoder(5, shape, (16,))
+        >>> vae = VAE(ends[0], spaces, ends[1], likelihood.Bernoulli())
+        >>> [tuple(code.shape) for code in vae.codes(torch.rand(7, *shape))]
+        [(7, 3), (7, 2)]
     """
 
     spaces: Sequence[LatentSpace]
@@ -135,12 +152,12 @@ class VAE(AutoEncoderBase):
 
 
 def as_tuple(sample: Sample) -> tuple[Tensor, ...]:
-    """A sample of one space or of several as a tuple, one tensor for each space."""
+    """Returns a sample of one space or of several as a tuple, one tensor for each space."""
     return (sample,) if isinstance(sample, Tensor) else tuple(sample)
 
 
 def as_sample(parts: Iterable[Tensor]) -> Sample:
-    """One tensor for each space as the sample that `encode` returns: the tensor itself where there is one space."""
+    """Returns one tensor for each space as the sample that `encode` returns: of one space the tensor itself."""
     parts = tuple(parts)
     return parts[0] if len(parts) == 1 else parts
 

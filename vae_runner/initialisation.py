@@ -1,4 +1,4 @@
-"""Where weights start: He et al. 2015, equation 10, uniform, with zero biases.
+"""Where weights start: He et al. 2015, arXiv 1502.01852, equation 10, uniform, with zero biases.
 
 torch's own default draws weights of a third of Glorot's variance, and the signal dies on the way through eight layers:
 the model sits on its collapsed plateau (566 nats on dSprites) for 500 steps and more. He's keep the signal's size

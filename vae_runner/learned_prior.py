@@ -22,7 +22,19 @@ Count = Annotated[int, positive, Limit("must be at most 100,000", lambda value: 
 
 
 class LearnedPrior(nn.Module):
-    """Base class: `made_for` makes the parameters when it is known for how many latents."""
+    """Base class: `made_for` makes the parameters when it is known for how many latents.
+
+    Example:
+        >>> class Scaled(LearnedPrior):
+        ...     def made_for(self, dims, image_shape=None):
+        ...         self.logvar = self.logvar if image_shape else nn.Parameter(torch.zeros(dims))
+        ...     def distribution(self, of_pseudo_inputs=None):
+        ...         return SimpleNormal(0.0, self.logvar)
+        >>> prior = Scaled()
+        >>> prior.made_for(dims=3)
+        >>> prior.distribution().stddev.tolist()
+        [1.0, 1.0, 1.0]
+    """
 
     def made_for(self, dims: int, image_shape: tuple[int, int, int] | None = None) -> None:
         """Make the parameters, for so many latents; an `image_shape` comes later, in a second call."""
@@ -39,7 +51,14 @@ class LearnedPrior(nn.Module):
 
 @enforced
 class MixturePrior(LearnedPrior):
-    """`components` normals, diagonal, that start equal in weight and N(mu_k, 1), mu_k drawn with deviation `spread`."""
+    """`components` normals, diagonal, that start equal in weight and N(mu_k, 1), mu_k drawn with deviation `spread`.
+
+    Example:
+        >>> prior = MixturePrior(components=3)
+        >>> prior.made_for(dims=2)
+        >>> prior.distribution().sample((5,)).shape, [tuple(p.shape) for p in prior.parameters()]
+        (torch.Size([5, 2]), [(3,), (3, 2), (3, 2)])
+    """
 
     def __init__(self, components: Count = 10, spread: Annotated[float, non_negative] = 1.0) -> None:
         super().__init__()
@@ -60,6 +79,12 @@ class VampPrior(LearnedPrior):
     """The mean of the posteriors of `components` learned images, which stay in [0, 1]: each step encodes them too.
 
     They start as noise, mean 1/2.
+
+    Example:
+        >>> prior = VampPrior(components=3)
+        >>> prior.made_for(dims=2, image_shape=(1, 8, 8))
+        >>> prior.images().shape  # their posteriors make the prior, see `VAE.priors`
+        torch.Size([3, 1, 8, 8])
     """
 
     logits: Tensor

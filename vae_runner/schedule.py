@@ -3,10 +3,11 @@
 With s = clip((t - delay) / steps, 0, 1), the fraction of the way that step t has gone, and k the steepness:
 
     Linear        start + (end - start) s
-    Cosine        start + (end - start) (1 - cos(pi s)) / 2            Loshchilov & Hutter 2017, equation 5
-    Sigmoid       start + (end - start) (1 + tanh(k (s - 1/2) / 2) / tanh(k / 4)) / 2      Bowman et al. 2016
+    Cosine        start + (end - start) (1 - cos(pi s)) / 2            Loshchilov & Hutter 2017, arXiv 1608.03983
+    Sigmoid       start + (end - start) (1 + tanh(k (s - 1/2) / 2) / tanh(k / 4)) / 2
+                                                                   Bowman et al. 2016, arXiv 1511.06349
     Exponential   start (end / start)^s: the same factor at every step
-    Cyclic        one of the first three, anew every `period` steps    Fu et al. 2019, cyclical annealing
+    Cyclic        one of the first three, anew every `period` steps    Fu et al. 2019, arXiv 1903.10145
     Steps         values at given steps, kept until the next or joined by straight lines
     Chain         one schedule until a step, then another, whose steps count from there
 
@@ -37,21 +38,34 @@ STEEPNESS = 12.0  # Fu et al.'s: the logistic function from -6 to 6
 
 
 class Schedule(ABC):
-    """Base class: override `__call__`."""
+    """Base class: override `__call__`.
+
+    Example:
+        >>> class Halving(Schedule):
+        ...     def __call__(self, step):
+        ...         return 0.5 ** step.float()
+        >>> Halving()(torch.arange(3))
+        tensor([1.0000, 0.5000, 0.2500])
+    """
 
     @abstractmethod
     def __call__(self, step: Tensor) -> Tensor:
-        """The coefficient at each of the (integer) steps, in torch's default float type."""
+        """Returns the coefficient at each of the (integer) steps, in torch's default float type."""
 
     def extremes(self) -> tuple[float, ...]:
-        """Values between which the coefficient stays, so that a range can be checked; () where it is not known."""
+        """Returns values between which the coefficient stays, to check its range; () where it is not known."""
         return ()
 
 
 @enforced
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same value at every step."""
+    """The same value at every step.
+
+    Example:
+        >>> Constant(4.0)(torch.tensor([0, 1000]))
+        tensor([4., 4.])
+    """
 
     value: Finite = 1.0
 
@@ -80,7 +94,12 @@ class _FromTo(Schedule):
 @enforced
 @dataclass(frozen=True)
 class Linear(_FromTo):
-    """From `start` to `end` (either may be the larger) in `steps` steps, after `delay` steps at `start`."""
+    """From `start` to `end` (either may be the larger) in `steps` steps, after `delay` steps at `start`.
+
+    Example:
+        >>> Linear(start=0.0, end=1.0, steps=4, delay=2)(torch.tensor([0, 2, 4, 6, 8]))
+        tensor([0.0000, 0.0000, 0.5000, 1.0000, 1.0000])
+    """
 
     steps: Count
     delay: Delay = 0
@@ -92,7 +111,12 @@ class Linear(_FromTo):
 @enforced
 @dataclass(frozen=True)
 class Cosine(_FromTo):
-    """Half a cosine from `start` to `end` in `steps` steps, after `delay` steps at `start`."""
+    """Half a cosine from `start` to `end` in `steps` steps, after `delay` steps at `start`.
+
+    Example:
+        >>> Cosine(start=1.0, end=0.0, steps=4)(torch.arange(5))
+        tensor([1.0000, 0.8536, 0.5000, 0.1464, 0.0000])
+    """
 
     steps: Count
     delay: Delay = 0
@@ -107,6 +131,10 @@ class Sigmoid(_FromTo):
     """The logistic function from -steepness / 2 to steepness / 2, stretched so that it goes from `start` to `end`.
 
     In `steps` steps, after `delay` steps at `start`; half of the way is gone in the middle.
+
+    Example:
+        >>> Sigmoid(start=0.0, end=1.0, steps=4)(torch.arange(5))
+        tensor([0.0000, 0.0452, 0.5000, 0.9548, 1.0000])
     """
 
     steps: Count
@@ -120,7 +148,12 @@ class Sigmoid(_FromTo):
 @enforced
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """From `start` to `end`, both positive, by the same factor at each of `steps` steps, after `delay` at `start`."""
+    """From `start` to `end`, both positive, by the same factor at each of `steps` steps, after `delay` at `start`.
+
+    Example:
+        >>> Exponential(start=1.0, end=16.0, steps=4)(torch.arange(5))
+        tensor([ 1.,  2.,  4.,  8., 16.])
+    """
 
     start: Annotated[float, positive]
     end: Annotated[float, positive]
@@ -140,6 +173,10 @@ class Cyclic(_FromTo):
     """Every `period` steps anew: from `start` to `end` over the first `rising` of the period, then at `end`.
 
     `shape` is the way of the rise, each as the schedule of that name; `delay` steps at `start` come before the first.
+
+    Example:
+        >>> Cyclic(start=0.0, end=1.0, period=4, rising=0.5)(torch.arange(9))
+        tensor([0.0000, 0.5000, 1.0000, 1.0000, 0.0000, 0.5000, 1.0000, 1.0000, 0.0000])
     """
 
     period: Count
@@ -157,8 +194,14 @@ class Cyclic(_FromTo):
 class Steps(Schedule):
     """`values[i]` at step `steps[i]`, the first of them before it, the last one for ever after.
 
-    `between` two steps the value is kept (`constant`), or goes to the next in a straight line (`linear`). Raises
-    `ValueError` where the lists are not of one length, or the steps do not rise.
+    `between` two steps the value is kept (`constant`), or goes to the next in a straight line (`linear`).
+
+    Raises:
+        ValueError: where the lists are not of one length, or the steps do not rise.
+
+    Example:
+        >>> Steps(values=[0.0, 1.0], steps=[0, 4], between="linear")(torch.tensor([0, 2, 4, 9]))
+        tensor([0.0000, 0.5000, 1.0000, 1.0000])
     """
 
     values: Sequence[Finite]
@@ -195,7 +238,12 @@ class Steps(Schedule):
 @enforced
 @dataclass(frozen=True)
 class Chain(Schedule):
-    """`first` until step `at`, from there on `then`, which counts its steps from `at`; either may be a chain again."""
+    """`first` until step `at`, from there on `then`, which counts its steps from `at`; either may be a chain again.
+
+    Example:
+        >>> Chain(first=0.0, then=Linear(0.0, 1.0, steps=2), at=3)(torch.arange(6))
+        tensor([0.0000, 0.0000, 0.0000, 0.0000, 0.5000, 1.0000])
+    """
 
     first: Finite | Schedule
     then: Finite | Schedule
@@ -214,7 +262,12 @@ class Chain(Schedule):
 
 @dataclass(frozen=True)
 class Scaled(Schedule):
-    """`factor` times another schedule."""
+    """`factor` times another schedule.
+
+    Example:
+        >>> Scaled(Linear(0.0, 1.0, steps=2), factor=10.0)(torch.arange(3))
+        tensor([ 0.,  5., 10.])
+    """
 
     schedule: Schedule
     factor: float
@@ -227,7 +280,7 @@ class Scaled(Schedule):
 
 
 def as_schedule(value: "float | Schedule") -> Schedule:
-    """A number as the schedule that stays at it."""
+    """Returns a number as the schedule that stays at it."""
     return value if isinstance(value, Schedule) else Constant(float(value))
 
 

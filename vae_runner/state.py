@@ -39,6 +39,11 @@ class StateKey:
 
     A copy of a part that holds a key, as `copy.deepcopy` makes it, holds the same key; so does what was pickled, with
     the keys of this module. Pickling any other raises `TypeError`, for what is read again would be another key.
+
+    Example:
+        >>> state = {X: "images", StateKey("x"): "of another key"}
+        >>> state[X], len(state)
+        ('images', 2)
     """
 
     __slots__ = ("name",)
@@ -62,7 +67,7 @@ State = MutableMapping[StateKey, Any]
 
 
 def state_key(name: str) -> StateKey:
-    """A new key; `name` is for people."""
+    """Returns a new key; `name` is for people."""
     return StateKey(name)
 
 
@@ -92,22 +97,22 @@ _kls: dict[int, StateKey] = {}
 
 
 def posterior_key(space_id: int = 0) -> StateKey:
-    """Where a model puts q(z|x) of its latent space number `space_id`: always the same key for the same number."""
+    """Returns where a model puts q(z|x) of its latent space number `space_id`: one key for each number."""
     return _posteriors.setdefault(space_id, StateKey(f"posterior_{space_id}"))
 
 
 def prior_key(space_id: int = 0) -> StateKey:
-    """Where a model puts p(z) of its latent space number `space_id`."""
+    """Returns where a model puts p(z) of its latent space number `space_id`."""
     return _priors.setdefault(space_id, StateKey(f"prior_{space_id}"))
 
 
 def sample_key(space_id: int = 0) -> StateKey:
-    """Where a model puts z (B, D) of its latent space number `space_id`: the very sample that is decoded."""
+    """Returns where a model puts z (B, D) of its latent space number `space_id`: the very sample that is decoded."""
     return _samples.setdefault(space_id, StateKey(f"sample_{space_id}"))
 
 
 def kl_key(space_id: int = 0) -> StateKey:
-    """Where a term that is KL(q||p) of a latent space leaves it for who measures: (B, D), nats."""
+    """Returns where a term that is KL(q||p) of a latent space leaves it for who measures: (B, D), nats."""
     return _kls.setdefault(space_id, StateKey(f"kl_{space_id}"))
 
 

@@ -1,8 +1,8 @@
 """Convolutional encoder and its mirrored decoder: 4x4 kernels, stride 2, padding 1, then fully connected layers.
 
-Burgess et al. 2018, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images; 252,052 parameters
-in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017, table 1, CelebA:
-32, 32, 64, 64 channels and one layer of 256.
+Burgess et al. 2018, arXiv 1804.03599, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images;
+252,052 parameters in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017,
+ICLR, OpenReview Sy2fzU9gl, table 1, CelebA: 32, 32, 64, 64 channels and one layer of 256.
 
 A layer maps n pixels to floor(n / 2). So a size need not be a power of two: the mirror adds a row where n is odd.
 Where no channels are given, there are as many layers as lead to 4 pixels (up to 7 where the size is no power of two):
@@ -34,7 +34,14 @@ KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 @enforced
 class ConvEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, `hidden[-1]`)."""
+    """Images (B, C, H, W) to features (B, `hidden[-1]`).
+
+    Example:
+        >>> import torch
+        >>> encoder = ConvEncoder((1, 64, 64))  # four layers of 32 channels, two of 256
+        >>> encoder(torch.rand(2, 1, 64, 64)).shape, encoder.num_features
+        (torch.Size([2, 256]), 256)
+    """
 
     def __init__(
         self,
@@ -63,7 +70,14 @@ class ConvEncoder(nn.Module):
 
 @enforced
 class ConvDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its lists are in the order of use."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its lists are in the order of use.
+
+    Example:
+        >>> import torch
+        >>> decoder = ConvDecoder(10, (3, 45, 30), channels=[8, 8])  # sizes need not be powers of two
+        >>> decoder(torch.zeros(2, 10)).shape
+        torch.Size([2, 3, 45, 30])
+    """
 
     def __init__(
         self,
@@ -91,5 +105,5 @@ class ConvDecoder(nn.Module):
 
 
 def published_channels(image_shape: ImageShape) -> Sequence[int]:
-    """The channels of each of the encoder's layers for images of that shape, from the image on."""
+    """Returns the channels of each of the encoder's layers for images of that shape, from the image on."""
     return [32 if layer < 4 else 64 for layer in range(halvings(image_shape))]

@@ -1,6 +1,7 @@
 """Fully connected encoder and decoder.
 
-Higgins et al. 2017, table 1, dSprites: 4096 - 1200 - 1200 with ReLU; latents - 1200 - 1200 - 1200 - 4096 with tanh.
+Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl, table 1, dSprites: 4096 - 1200 - 1200 with ReLU; latents - 1200 -
+1200 - 1200 - 4096 with tanh.
 """
 
 import math
@@ -16,7 +17,13 @@ __all__ = ["MLPDecoder", "MLPEncoder"]
 
 @enforced
 class MLPEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, `hidden[-1]`)."""
+    """Images (B, C, H, W) to features (B, `hidden[-1]`).
+
+    Example:
+        >>> import torch
+        >>> MLPEncoder((1, 8, 8), hidden=(32, 16))(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 16])
+    """
 
     def __init__(
         self,
@@ -36,7 +43,13 @@ class MLPEncoder(nn.Module):
 
 @enforced
 class MLPDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape)."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters, (B, *image_shape).
+
+    Example:
+        >>> import torch
+        >>> MLPDecoder(3, (1, 8, 8), hidden=(16, 32))(torch.zeros(2, 3)).shape
+        torch.Size([2, 1, 8, 8])
+    """
 
     def __init__(
         self,

@@ -31,12 +31,12 @@ _NONLINEARITIES: dict[str, type[nn.Module]] = {
 
 
 def activation(name: Nonlinearity) -> nn.Module:
-    """The activation of that name."""
+    """Returns the activation of that name."""
     return _NONLINEARITIES[name]()
 
 
 def fully_connected(widths: Sequence[int], nonlinearity: Nonlinearity) -> list[nn.Module]:
-    """Linear layers from each width to the next, each with the activation behind it."""
+    """Returns linear layers from each width to the next, each with the activation behind it."""
     return [
         layer
         for inputs, outputs in pairwise(widths)
@@ -45,7 +45,11 @@ def fully_connected(widths: Sequence[int], nonlinearity: Nonlinearity) -> list[n
 
 
 def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, int]]:
-    """(height, width) of the image and behind each layer. Raises `ValueError` where nothing would be left of it."""
+    """Returns (height, width) of the image and behind each layer.
+
+    Raises:
+        ValueError: where nothing would be left of it.
+    """
     _, height, width = image_shape
     sizes = [(height >> layer, width >> layer) for layer in range(num_layers + 1)]
     if 0 in sizes[-1]:
@@ -57,6 +61,6 @@ def halved_sizes(image_shape: ImageShape, num_layers: int) -> list[tuple[int, in
 
 
 def halvings(image_shape: ImageShape) -> int:
-    """How often images of that shape are halved until their smaller side is 4 to 7 pixels, at least once."""
+    """Returns how often images of that shape are halved until their smaller side is 4 to 7 pixels, at least once."""
     _, height, width = image_shape
     return max(min(height, width).bit_length() - 3, 1)

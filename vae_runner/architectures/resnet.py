@@ -1,17 +1,18 @@
-"""Residual encoder and decoder for photos (He et al. 2016, "Identity mappings in deep residual networks").
+"""Residual encoder and decoder for photos (He et al. 2016, arXiv 1603.05027).
 
     block     y = shortcut(x) + conv(silu(norm(conv(silu(norm(x))))))
     encoder   conv 4x4, stride 2, then on every level blocks, and a mean over 2x2 pixels: sides n/2, n/4, ... 4
     decoder   linear, then on every level blocks, and twice the size by linear interpolation: sides 4, ... n/2, n
 
 Both end with norm and silu, the decoder with a conv behind them. Other kernels are 3x3, norms are group norms (Wu & He
-2018), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of the image and
-double with each halving, up to `max_width`. A size n is halved to floor(n / 2), as in `conv`. The encoder has no blocks
-at the size of the image: they would cost as much as all others together, and seeing detail takes less than drawing it.
+2018, arXiv 1803.08494), shortcuts 1x1 where the channels change, else nothing. The channels are `width` at the size of
+the image and double with each halving, up to `max_width`. A size n is halved to floor(n / 2), as in `conv`. The encoder
+has no blocks at the size of the image: they would cost as much as all others together, and seeing detail takes less
+than drawing it.
 
-Signals start as they should go on. The last convolution of each block starts at zero (Goyal et al. 2017, section 5.1),
-so that every block starts as its shortcut; the shortcuts, and the convolution that the image goes through, keep the
-size of a signal without a rectifier, weights of variance 1 / inputs; all others follow He.
+Signals start as they should go on. The last convolution of each block starts at zero (Goyal et al. 2017, arXiv
+1706.02677, section 5.1), so that every block starts as its shortcut; the shortcuts, and the convolution that the image
+goes through, keep the size of a signal without a rectifier, weights of variance 1 / inputs; all others follow He.
 """
 
 import math
@@ -38,7 +39,13 @@ GROUPS = 8  # of channels that are normalised together, where the channels can b
 class ResNetEncoder(nn.Module):
     """Images (B, C, H, W) to features (B, channels x height x width of the last level).
 
-    blocks   residual blocks on each level
+    Args:
+        blocks: residual blocks on each level.
+
+    Example:
+        >>> encoder = ResNetEncoder((3, 32, 32), width=4)
+        >>> encoder(torch.rand(2, 3, 32, 32)).shape, encoder.num_features  # 4 x 2^3 channels of 4 x 4
+        (torch.Size([2, 512]), 512)
     """
 
     def __init__(self, image_shape: ImageShape, width: Count = 16, max_width: Count = 256, blocks: Blocks = 1) -> None:
@@ -58,7 +65,12 @@ class ResNetEncoder(nn.Module):
 
 @enforced
 class ResNetDecoder(nn.Module):
-    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its levels are the encoder's."""
+    """Latents (B, `latent_dim`) to the likelihood's parameters (B, *image_shape); its levels are the encoder's.
+
+    Example:
+        >>> ResNetDecoder(10, (3, 32, 32), width=4)(torch.zeros(2, 10)).shape
+        torch.Size([2, 3, 32, 32])
+    """
 
     def __init__(
         self,
@@ -132,22 +144,22 @@ def interpolation(old: int, new: int) -> Tensor:
 
 
 def level_widths(count: int, width: int, max_width: int) -> list[int]:
-    """The channels of each level, from the image on."""
+    """Returns the channels of each level, from the image on."""
     return [width, *(min(width << number, max(width, max_width)) for number in range(1, count))]
 
 
 def level(inputs: int, outputs: int, blocks: int) -> list[nn.Module]:
-    """The blocks of one level, the last of which changes the channels."""
+    """Returns the blocks of one level, the last of which changes the channels."""
     return [*(ResidualBlock(inputs, inputs) for _ in range(blocks - 1)), ResidualBlock(inputs, outputs)]
 
 
 def norm(channels: int) -> nn.Module:
-    """Group norm over equal groups, as many of them as `channels` can be divided into, up to 8."""
+    """Returns a group norm over equal groups, as many of them as `channels` can be divided into, up to 8."""
     return nn.GroupNorm(math.gcd(channels, GROUPS), channels)
 
 
 def straight(layer: nn.Linear | nn.Conv2d) -> nn.Module:
-    """The layer with weights that keep a signal's size where no rectifier follows; returns it."""
+    """Draw weights that keep a signal's size where no rectifier follows; returns the layer."""
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
     nn.init.zeros_(layer.bias)
     return layer

@@ -19,7 +19,22 @@ _SHOWN = 4  # images of the showcase
 
 
 class ImageData(Protocol):
-    """A data set to train on, beside torchvision's `[index]` and `len`. What is not abstract has a default."""
+    """A data set to train on, beside torchvision's `[index]` and `len`. What is not abstract has a default.
+
+    Example:
+        >>> class Gray(ImageData):  # a hundred images, each brighter than the one before
+        ...     image_shape, provenance = (1, 4, 4), {"source": "made"}
+        ...     def __len__(self):
+        ...         return 100
+        ...     def gather(self, indices):
+        ...         return (indices / 100).view(-1, 1, 1, 1).expand(-1, *self.image_shape)
+        ...     def to(self, device):
+        ...         return self
+        ...     def fingerprint(self):
+        ...         return "gray"
+        >>> Gray().showcase(), Gray().grid
+        ([0, 33, 66, 99], None)
+    """
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -44,7 +59,7 @@ class ImageData(Protocol):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A hash that tells whether two runs saw the same images."""
+        """Returns a hash that tells whether two runs saw the same images."""
 
     @property
     def on_host(self) -> bool:
@@ -62,15 +77,15 @@ class ImageData(Protocol):
         return None
 
     def showcase(self) -> list[int]:
-        """Indices of a few images that show what there is, for pictures: four, from the first to the last."""
+        """Returns indices of a few images that show what there is, for pictures: four, from the first to the last."""
         return spread(len(self), _SHOWN)
 
     def own_split(self) -> tuple[Tensor, Tensor] | None:
-        """The indices of the training and of the validation images, where the set brings a split of its own."""
+        """Returns the indices of the training and of the validation images, where the set brings a split of its own."""
         return None
 
     def limited(self, count: int, seed: int) -> "ImageData":
-        """The set with `count` of its images, chosen by `seed`, where it can leave the others unread; else itself."""
+        """Returns the set with `count` images, chosen by `seed`, where it can leave others unread; else itself."""
         return self
 
     def expect(self, indices: Tensor) -> None:
@@ -78,8 +93,8 @@ class ImageData(Protocol):
         return
 
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
-        """What is known of the images at the `indices` (B,), as pictures compare it with codes: for each factor that
-        varies its classes (B,) int64, its values (B,), or the coordinates (B, K) of one that goes in a circle.
+        """Returns what is known of the images at the `indices` (B,), as pictures compare it with codes: for each factor
+        that varies its classes (B,) int64, its values (B,), or the coordinates (B, K) of one that goes in a circle.
         """
         return {}
 
@@ -90,5 +105,5 @@ class ImageData(Protocol):
 
 
 def spread(size: int, count: int) -> list[int]:
-    """At most `count` indices of range(`size`), from the first to the last."""
+    """Returns at most `count` indices of range(`size`), from the first to the last."""
     return sorted({round(step * (size - 1) / (count - 1)) for step in range(count)}) if size else []

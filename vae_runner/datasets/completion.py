@@ -36,9 +36,10 @@ HASHED = 256  # images that tell one set from another
 
 
 def completed(data: Any) -> Any:
-    """The data set itself where it has all that the engine needs, else with what stands for the rest of it.
+    """Returns the data set itself where it has all that the engine needs, else with what stands for the rest of it.
 
-    Raises `UserError` with a line for all that it lacks, and one for each thing of another kind than it must be.
+    Raises:
+        UserError: with a line for all that it lacks, and one for each thing of another kind than it must be.
     """
     ours = [kind for kind in type(data).__mro__ if kind.__module__.partition(".")[0] == "vae_runner"]
     if set(ours) - {FactoredImages}:
@@ -54,6 +55,16 @@ class CompletedImages(ImageData):
     """A data set with `gather` and a length; what else it has counts, and what it lacks is made up for.
 
     All other attributes are those of the data set itself.
+
+    Example:
+        >>> class Gray:  # a hundred images, each brighter than the one before
+        ...     def __len__(self):
+        ...         return 100
+        ...     def gather(self, indices):
+        ...         return (indices / 100).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+        >>> data = CompletedImages(Gray())
+        >>> data.image_shape, data.showcase(), data.provenance["source"]
+        ((1, 4, 4), [0, 33, 66, 99], 'Gray')
     """
 
     def __init__(self, data: Any) -> None:
@@ -154,7 +165,19 @@ class CompletedImages(ImageData):
 
 
 class CompletedGrid(CompletedImages, FactoredImages, ImageData):  # in which order the members are looked for
-    """One that knows the `grid` that its images are of, and makes up for what else there is to know of factors."""
+    """One that knows the `grid` that its images are of, and makes up for what else there is to know of factors.
+
+    Example:
+        >>> from vae_runner.datasets.factors import Factor
+        >>> class Gray:
+        ...     grid = FactorGrid([Factor("brightness", (0.0, 0.5, 1.0))])
+        ...     def __len__(self):
+        ...         return 3
+        ...     def gather(self, indices):
+        ...         return (indices / 2).view(-1, 1, 1, 1)
+        >>> CompletedGrid(Gray()).factors(torch.tensor([2]))
+        {'brightness': tensor([1.], dtype=torch.float64)}
+    """
 
     @property
     def grid(self) -> FactorGrid:  # type: ignore[override]

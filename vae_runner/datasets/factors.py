@@ -7,8 +7,8 @@ fastest. With sizes s_1 ... s_F the image of the classes c_1 ... c_F has the ind
 
 so that an index and its classes determine each other, and no label takes memory.
 
-Pairs for weak supervision (Locatello et al. 2020, "Weakly-supervised disentanglement without compromises",
-https://arxiv.org/abs/2002.02886) differ in k factors and share all others, k fixed or drawn anew for each pair.
+Pairs for weak supervision (Locatello et al. 2020, arXiv 2002.02886, "Weakly-supervised disentanglement without
+compromises") differ in k factors and share all others, k fixed or drawn anew for each pair.
 """
 
 import math
@@ -40,7 +40,16 @@ class Factor:
             not wrap around. A hue is a category and wraps around.
         labels: the names of the classes, where they have any.
 
-    Raises `ValueError` where these contradict each other.
+    Raises:
+        ValueError: where these contradict each other.
+
+    Example:
+        >>> Factor("shape", (0, 1), is_category=True, labels=("square", "heart")).size
+        2
+        >>> Factor("size", (2, 1))
+        Traceback (most recent call last):
+            ...
+        ValueError: the values of the factor size must be finite and rise, got (2, 1)
     """
 
     name: str
@@ -92,9 +101,11 @@ class FactorGrid:
         return math.prod(self.sizes)
 
     def index_of(self, classes: Tensor) -> Tensor:
-        """The index of each combination of classes (..., F), integers in the order of `names`. Returns (...) int64.
+        """Returns the index (...), int64, of each combination of classes (..., F), integers in the order of `names`.
 
-        Raises `ValueError` for what is no combination, `IndexError` naming the factor where a class is out of range.
+        Raises:
+            ValueError: for what is no combination.
+            IndexError: naming the factor where a class is out of range.
         """
         if classes.shape[-1:] != (len(self.names),) or classes.is_floating_point() or classes.dtype == torch.bool:
             names, given = ", ".join(self.names), tuple(classes.shape)
@@ -108,18 +119,19 @@ class FactorGrid:
         return self._index(classes.long())
 
     def classes_of(self, indices: Tensor) -> Tensor:
-        """The class of each factor at the `indices` (...), each in [0, len): (..., F) int64."""
+        """Returns the class of each factor at the `indices` (...), each in [0, len): (..., F) int64."""
         strides, sizes = (torch.tensor(numbers, device=indices.device) for numbers in (self.strides, self.sizes))
         return indices[..., None].div(strides, rounding_mode="floor") % sizes
 
     def values_of(self, indices: Tensor) -> Tensor:
-        """The value of each factor at the `indices` (...), each in [0, len): (..., F) float64."""
+        """Returns the value of each factor at the `indices` (...), each in [0, len): (..., F) float64."""
         columns = zip(self.factors, self.classes_of(indices).unbind(-1), strict=True)
         return torch.stack([_values(factor, classes) for factor, classes in columns], -1)
 
     def quantities(self, indices: Tensor) -> dict[str, Tensor]:
-        """What pictures compare codes with: for each factor that varies, at the `indices` (B,), its classes (B,) int64
-        where it is a category, its values (B,) float64, or the cosine and sine (B, 2) of one that wraps around.
+        """Returns what pictures compare codes with: for each factor that varies, at the `indices` (B,), its classes
+        (B,) int64 where it is a category, its values (B,) float64, or the cosine and sine (B, 2) of one that wraps
+        around.
         """
         classes = self.classes_of(indices)
         return {self.names[place]: _quantity(self.factors[place], classes[:, place]) for place in self.varying}
@@ -131,7 +143,7 @@ class FactorGrid:
         generator: torch.Generator | None = None,
         among: Tensor | None = None,
     ) -> Tensor:
-        """For each index (B,) one of a combination that differs from it in exactly `differ` factors, (B,) int64.
+        """Returns for each index (B,) that of a combination that differs in exactly `differ` factors, (B,) int64.
 
         Which factors these are, and to which of their other classes they change, is drawn with equal chances from
         `generator`. Two classes may look the same, as the first and the last of one that wraps around.
@@ -143,7 +155,8 @@ class FactorGrid:
             among: (len,) bool: the indices that partners may have, such as those of the training set; the others are
                 drawn again. None: all.
 
-        Raises `UserError` where there are no such partners.
+        Raises:
+            UserError: where there are no such partners.
         """
         self._check_differ(differ)
         found = self._proposed(indices, differ, generator)
@@ -206,6 +219,14 @@ class FactoredImages(ABC):
         grid: the factors and all their combinations.
         listed: the index in the grid of each image of the set, (N,) int64, where these are a list, with some of the
             combinations left out or in another order; None: the set has all images, in the order of the grid.
+
+    Example:
+        >>> class Gray(FactoredImages):
+        ...     grid = FactorGrid([Factor("brightness", (0.0, 0.5, 1.0))])
+        ...     def gather(self, indices):
+        ...         return (indices / 2).view(-1, 1, 1, 1)
+        >>> Gray().factors(torch.tensor([2])), Gray().images(torch.tensor([1])).item()
+        ({'brightness': tensor([1.], dtype=torch.float64)}, 0.5)
     """
 
     grid: FactorGrid
@@ -213,16 +234,17 @@ class FactoredImages(ABC):
 
     @abstractmethod
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at the `indices` (B,) of the set: (B, C, H, W) float32 in [0, 1]."""
+        """Returns the images at the `indices` (B,) of the set: (B, C, H, W) float32 in [0, 1]."""
 
     def grid_indices(self, indices: Tensor) -> Tensor:
-        """The index in the complete grid of each image, by its index in the set (B,)."""
+        """Returns the index in the complete grid of each image, by its index in the set (B,)."""
         return indices if self.listed is None else self.listed.to(indices.device)[indices]
 
     def positions(self, grid_indices: Tensor) -> Tensor:
-        """The index in the set of the image of each combination, by its index in the complete grid (B,).
+        """Returns the index in the set of the image of each combination, by its index in the complete grid (B,).
 
-        Raises `IndexError` naming a combination of which the set has no image.
+        Raises:
+            IndexError: naming a combination of which the set has no image.
         """
         if self.listed is None:
             return grid_indices
@@ -235,11 +257,11 @@ class FactoredImages(ABC):
         return order[found].to(grid_indices.device)
 
     def images(self, grid_indices: Tensor) -> Tensor:
-        """The images of combinations, by their indices in the complete grid (B,): as `gather`."""
+        """Returns the images of combinations, by their indices in the complete grid (B,): as `gather`."""
         return self.gather(self.positions(grid_indices))
 
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
-        """What is known of the images at the `indices` (B,) of the set, see `FactorGrid.quantities`; on the host."""
+        """Returns what is known of the images at the `indices` (B,) of the set, see `FactorGrid.quantities`."""
         return self.grid.quantities(self.grid_indices(indices.cpu()))
 
     @property

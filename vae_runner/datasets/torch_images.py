@@ -54,7 +54,14 @@ class TorchImages(ImageData):
         workers: processes that read the images, as those of torch's `DataLoader`; 0: this one.
         cache_dir: where images are put that do not fit into half of the memory; ~/.cache/vae_runner by default.
 
-    Raises `UserError` in one line where an image cannot be read, or is none.
+    Raises:
+        UserError: in one line where an image cannot be read, or is none.
+
+    Example:
+        >>> dataset = [(np.full((8, 8), level, np.uint8), "a label") for level in (0, 51, 255)]
+        >>> images = TorchImages(dataset).gather(torch.tensor([1, 2]))
+        >>> images.shape, images.unique()
+        (torch.Size([2, 1, 8, 8]), tensor([0.2000, 1.0000]))
     """
 
     def __init__(
@@ -91,7 +98,7 @@ class TorchImages(ImageData):
         return {"source": type(self.dataset).__name__, "class": self._read.name, "count": len(self), "values": values}
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64: (B, C, H, W) float32 in [0, 1]. The first call reads all images."""
+        """Returns the images at `indices` (B,) int64: (B, C, H, W) float32 in [0, 1]. The first call reads all."""
         images = self._placed().gather(indices)
         return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
 
@@ -106,14 +113,14 @@ class TorchImages(ImageData):
         return isinstance(self._placed(), HostRows)
 
     def limited(self, count: int, seed: int) -> "TorchImages":
-        """The set of `count` of the images, chosen by `seed`; no other is read."""
+        """Returns the set of `count` of the images, chosen by `seed`; no other is read."""
         few = TorchImages(self.dataset, self._read.item, self._read.seed, self.workers, self.cache_dir)
         if count < len(self):
             few._chosen = permutation(len(self), seed)[:count].sort().values.tolist()
         return few
 
     def fingerprint(self) -> str:
-        """A hash of all pixels."""
+        """Returns a hash of all pixels."""
         return sha256(self._kept())
 
     def _placed(self) -> Rows:

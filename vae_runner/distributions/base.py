@@ -2,7 +2,9 @@
 
 A reparameterised distribution draws noise that knows nothing of the parameters, and moves it:
 
-    x = g(eps; theta),    d E f(x) / d theta = E f'(x) dg / d theta        Kingma & Welling 2014, section 2.4
+    x = g(eps; theta),    d E f(x) / d theta = E f'(x) dg / d theta
+
+Kingma & Welling 2014, arXiv 1312.6114, section 2.4.
 """
 
 from typing import Any
@@ -51,6 +53,15 @@ class SimpleDistribution(Distribution):
     `parameter_names`, and implements `rsample` and `log_prob`.
     What a family cannot offer raises `NotImplementedError`. Where `log_prob` is not differentiable with respect to
     the parameters or the value, the subclass says so.
+
+    Example:
+        >>> class At(SimpleDistribution):
+        ...     parameter_names = ("x",)
+        ...     def __init__(self, x):
+        ...         self.x = x
+        ...         super().__init__(x.shape)
+        >>> At(torch.zeros(1)).expand([3]).x
+        tensor([0., 0., 0.])
     """
 
     has_rsample = True
@@ -66,7 +77,7 @@ class SimpleDistribution(Distribution):
         super().__init__(batch_shape, event_shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Shape, _instance: Any = None) -> "SimpleDistribution":
-        """The same distribution with its parameters expanded (not copied) to `batch_shape`."""
+        """Returns the same distribution with its parameters expanded (not copied) to `batch_shape`."""
         names = self._names()
         if not names:
             raise NotImplementedError(f"{type(self).__name__}: set parameter_names for expand")

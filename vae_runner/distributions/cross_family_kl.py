@@ -89,6 +89,7 @@ def _to_weibull(entropy: Tensor, mean_log: Tensor, gap: Tensor, log_scale: Tenso
 
 
 def normal_laplace(mu: Tensor, logvar: Tensor, loc: Tensor, log_scale: Tensor) -> Tensor:
+    """Returns KL(normal || Laplace), nats, in the parameters' shape."""
     stddev, apart = (logvar / 2).exp(), mu - loc
     standardised = apart * (-logvar / 2).exp()
     near = stddev * math.sqrt(2 / math.pi) * (-standardised.square() / 2).exp()
@@ -97,6 +98,7 @@ def normal_laplace(mu: Tensor, logvar: Tensor, loc: Tensor, log_scale: Tensor) -
 
 
 def laplace_normal(loc: Tensor, log_scale: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Returns KL(Laplace || normal), nats, in the parameters' shape."""
     return _to_normal(1 + math.log(2) + log_scale, loc, math.log(2) + 2 * log_scale, mu, logvar)
 
 
@@ -104,20 +106,24 @@ def laplace_normal(loc: Tensor, log_scale: Tensor, mu: Tensor, logvar: Tensor) -
 
 
 def exponential_normal(lograte: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Returns KL(exponential || normal), nats, in the parameters' shape."""
     return _to_normal(1 - lograte, (-lograte).exp(), -2 * lograte, mu, logvar)
 
 
 def exponential_laplace(lograte: Tensor, loc: Tensor, log_scale: Tensor) -> Tensor:
+    """Returns KL(exponential || Laplace), nats, in the parameters' shape."""
     nearest = loc.clamp(min=0)
     inside = capped_exp(-lograte) + nearest * (1 - 2 * mean_decay(times_exp(nearest, lograte)))
     return _to_laplace(1 - lograte, inside + (nearest - loc), log_scale)
 
 
 def exponential_gamma(lograte: Tensor, a: Tensor, log_rate: Tensor) -> Tensor:
+    """Returns KL(exponential || gamma), nats, in the parameters' shape."""
     return _to_gamma(1 - lograte, -lograte, torch.full_like(lograte, EULER_GAMMA), a, log_rate)
 
 
 def exponential_weibull(lograte: Tensor, log_scale: Tensor, k: Tensor) -> Tensor:
+    """Returns KL(exponential || Weibull), nats, in the parameters' shape."""
     return weibull_weibull(-lograte, torch.ones_like(lograte), log_scale, k)
 
 
@@ -125,15 +131,18 @@ def exponential_weibull(lograte: Tensor, log_scale: Tensor, k: Tensor) -> Tensor
 
 
 def gamma_normal(a: Tensor, log_rate: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Returns KL(gamma || normal), nats, in the parameters' shape."""
     log_mean = a.log() - log_rate
     return _to_normal(gamma_entropy(a, log_rate), log_mean.exp(), log_mean - log_rate, mu, logvar)
 
 
 def gamma_exponential(a: Tensor, log_rate: Tensor, lograte: Tensor) -> Tensor:
+    """Returns KL(gamma || exponential), nats, in the parameters' shape."""
     return _to_exponential(gamma_entropy(a, log_rate), a.log() - log_rate, lograte)
 
 
 def gamma_weibull(a: Tensor, log_rate: Tensor, log_scale: Tensor, k: Tensor) -> Tensor:
+    """Returns KL(gamma || Weibull), nats, in the parameters' shape."""
     log_mean_unit = a.log() - 0.5 / a + stirling_slope(a)  # psi(a)
     gap = log_rising(a, k) - k * log_mean_unit
     return _to_weibull(gamma_entropy(a, log_rate), log_mean_unit - log_rate, gap, log_scale, k)
@@ -143,15 +152,18 @@ def gamma_weibull(a: Tensor, log_rate: Tensor, log_scale: Tensor, k: Tensor) -> 
 
 
 def weibull_normal(log_scale: Tensor, k: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Returns KL(Weibull || normal), nats, in the parameters' shape."""
     mean, log_variance = weibull_log_mean(log_scale, k).exp(), weibull_log_variance(log_scale, k)
     return _to_normal(weibull_entropy(log_scale, k), mean, log_variance, mu, logvar)
 
 
 def weibull_exponential(log_scale: Tensor, k: Tensor, lograte: Tensor) -> Tensor:
+    """Returns KL(Weibull || exponential), nats, in the parameters' shape."""
     return weibull_weibull(log_scale, k, -lograte, torch.ones_like(lograte))
 
 
 def weibull_gamma(log_scale: Tensor, k: Tensor, a: Tensor, log_rate: Tensor) -> Tensor:
+    """Returns KL(Weibull || gamma), nats, in the parameters' shape."""
     log_mean_unit = torch.lgamma(1 + 1 / k)
     gap = log_mean_unit + EULER_GAMMA / k
     return _to_gamma(weibull_entropy(log_scale, k), log_scale + log_mean_unit, gap, a, log_rate)
@@ -161,23 +173,27 @@ def weibull_gamma(log_scale: Tensor, k: Tensor, a: Tensor, log_rate: Tensor) -> 
 
 
 def uniform_normal(low: Tensor, high: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Returns KL(uniform || normal), nats, in the parameters' shape."""
     entropy = (high - low).log()
     return _to_normal(entropy, (low + high) / 2, 2 * entropy - math.log(12), mu, logvar)
 
 
 def uniform_laplace(low: Tensor, high: Tensor, loc: Tensor, log_scale: Tensor) -> Tensor:
+    """Returns KL(uniform || Laplace), nats, in the parameters' shape."""
     nearest = loc.clamp(low, high)
     inside = ((high - nearest).square() + (nearest - low).square()) / (2 * (high - low))
     return _to_laplace((high - low).log(), inside + (loc - nearest).abs(), log_scale)
 
 
 def uniform_exponential(low: Tensor, high: Tensor, lograte: Tensor) -> Tensor:
+    """Returns KL(uniform || exponential), nats, in the parameters' shape."""
     inside, low, high = _positive_part(low, high)
     kl = _to_exponential((high - low).log(), ((low + high) / 2).log(), lograte)
     return torch.where(inside, kl, math.inf)
 
 
 def uniform_gamma(low: Tensor, high: Tensor, a: Tensor, log_rate: Tensor) -> Tensor:
+    """Returns KL(uniform || gamma), nats, in the parameters' shape."""
     inside, low, high = _positive_part(low, high)
     log_mean = ((low + high) / 2).log()
     gap = log_mean - high.log() - _uniform_mean_log(low, high)
@@ -185,6 +201,7 @@ def uniform_gamma(low: Tensor, high: Tensor, a: Tensor, log_rate: Tensor) -> Ten
 
 
 def uniform_weibull(low: Tensor, high: Tensor, log_scale: Tensor, k: Tensor) -> Tensor:
+    """Returns KL(uniform || Weibull), nats, in the parameters' shape."""
     inside, low, high = _positive_part(low, high)
     mean_log = _uniform_mean_log(low, high)
     powers = torch.where(low > 0, -torch.expm1((k + 1) * _log_low(low, high)), 1.0)  # 1 - (low/high)^(k+1)

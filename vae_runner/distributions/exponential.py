@@ -17,7 +17,15 @@ __all__ = ["SimpleExponential"]
 
 
 class SimpleExponential(SimpleDistribution):
-    """Exponential distribution with log rate `lograte` (a tensor or a number)."""
+    """Exponential distribution with log rate `lograte` (a tensor or a number).
+
+    Example:
+        >>> q = SimpleExponential(lograte=torch.tensor([0.0, math.log(4)]))
+        >>> q.mean, q.log_prob(0.0)
+        (tensor([1.0000, 0.2500]), tensor([0.0000, 1.3863]))
+        >>> q.log_prob(-1.0)
+        tensor([-inf, -inf])
+    """
 
     arg_constraints = {"lograte": constraints.real}  # noqa: RUF012 - torch's own declaration
     support = constraints.nonnegative

@@ -22,6 +22,7 @@ __all__ = ["Gamma", "gamma_entropy"]
 
 
 def gamma_entropy(concentration: Tensor, log_rate: Tensor) -> Tensor:
+    """Returns the differential entropy, nats, of a concentration and a log rate."""
     a = concentration
     return (1 + LOG_TWO_PI + a.log() - 1 / a) / 2 - log_rate + stirling(a) + (1 - a) * stirling_slope(a)
 
@@ -31,6 +32,13 @@ class Gamma(TorchGamma):
 
     `rsample`, `cdf` and `icdf` have gradients to both parameters, of the first order only. Samples are finite and
     positive.
+
+    Example:
+        >>> q = Gamma(concentration=3.0, rate=torch.tensor([1.0, 2.0]))
+        >>> q.mean, q.variance  # a/r, a/r^2
+        (tensor([3.0000, 1.5000]), tensor([3.0000, 0.7500]))
+        >>> q.cdf(q.icdf(0.25))
+        tensor([0.2500, 0.2500])
     """
 
     parameter_names = ("concentration", "rate")
@@ -39,7 +47,7 @@ class Gamma(TorchGamma):
         super().__init__(*as_parameters(concentration, rate), validate_args=validate_args)
 
     def expand(self, batch_shape: Shape, _instance: Any = None) -> "Gamma":
-        """The same distribution with its parameters expanded (not copied) to `batch_shape`."""
+        """Returns the same distribution with its parameters expanded (not copied) to `batch_shape`."""
         new = self._get_checked_instance(type(self), _instance)
         return super().expand(batch_shape, new)
 

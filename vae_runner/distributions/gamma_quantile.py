@@ -6,16 +6,15 @@ converge from every bound of the right side:
 
     u <= 1/2:  ln P,       from below:  x >= (u G(a + 1))^(1/a)  and  x >= a - sqrt(2 a L),   L = -ln u
     u >  1/2:  ln(1 - P),  from above:  x <= a + sqrt(2 a L) + L,                            L = -ln(1 - u)
-                                        (Boucheron, Lugosi & Massart 2013, section 2.4)
+            (Boucheron, Lugosi & Massart 2013, Concentration inequalities, Oxford University Press, section 2.4)
 
 A sample is x(u; a) for its own, unknown u, so its reparameterised gradient is dx/da at fixed u,
 
     dx/da = -(dP/da) / p(x) =  -x int_0^inf e^(-a w - x (e^-w - 1)) (c - w) dw      used where x <= a,
                             =   x int_0^inf e^( a w - x (e^w  - 1)) (c + w) dw      used where x > a,
 
-with c = ln x - psi(a) (Figurnov, Mohamed & Mnih 2018, "Implicit reparameterization gradients"). Their integrands only
-fall, so the double exponential rule w = e^(t - e^-t) gives them nearly exactly, where torch's own gradient is known to
-four digits.
+with c = ln x - psi(a) (Figurnov, Mohamed & Mnih 2018, arXiv 1805.08498). Their integrands only fall, so the double
+exponential rule w = e^(t - e^-t) gives them nearly exactly, where torch's own gradient is known to four digits.
 """
 
 import math

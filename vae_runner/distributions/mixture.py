@@ -26,6 +26,14 @@ class Mixture(SimpleDistribution):
     """The mixture of `components`, batch shape (K, D), whose weights have these log odds `logits`, (K,).
 
     Batch shape (D,), or what `expand` says. Draws have no gradient: which component one is of is a choice.
+
+    Example:
+        >>> from vae_runner.distributions.normal import SimpleNormal
+        >>> p = Mixture(torch.zeros(2), SimpleNormal(torch.tensor([[-3.0], [3.0]]), 0.0))  # K = 2 of D = 1
+        >>> p.mean, p.variance  # 1 within, 3^2 between
+        (tensor([0.]), tensor([10.]))
+        >>> p.sample((5,)).shape
+        torch.Size([5, 1])
     """
 
     has_rsample = False

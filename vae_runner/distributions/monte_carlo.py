@@ -1,6 +1,6 @@
 """The KL divergence of any two distributions, by sampling.
 
-KL(p||q) = E_p [ln p(x) - ln q(x)]  ~  mean over S draws x_s ~ p    Kingma & Welling 2014, equation 6
+KL(p||q) = E_p [ln p(x) - ln q(x)]  ~  mean over S draws x_s ~ p    Kingma & Welling 2014, arXiv 1312.6114, equation 6
 """
 
 import math

@@ -33,6 +33,13 @@ class OneHot(SimpleDistribution):
 
     Batch shape (..., K): what is told of single numbers, the mean, the variance, the parts of log p and of a KL, is
     told of each class, and those of a vector sum to log p and to the KL.
+
+    Example:
+        >>> q = OneHot(torch.tensor([0.25, 0.75]).log())
+        >>> q.mean, q.mode
+        (tensor([0.2500, 0.7500]), tensor([0., 1.]))
+        >>> q.entropy().sum()  # nats
+        tensor(0.5623)
     """
 
     arg_constraints = {"logits": constraints.real}  # noqa: RUF012 - torch's own declaration
@@ -85,6 +92,12 @@ class OneHot(SimpleDistribution):
 class RelaxedOneHot(OneHot):
     """As `OneHot`, with draws that have a gradient: points between the classes at a `temperature`, or, where they go
     `straight_through`, classes with the gradient of such points.
+
+    Example:
+        >>> q = RelaxedOneHot(torch.zeros(3), temperature=0.5)
+        >>> soft, hard = q.rsample(), RelaxedOneHot(torch.zeros(3), 0.5, straight_through=True).rsample()
+        >>> round(soft.sum().item(), 4), sorted(hard.tolist())
+        (1.0, [0.0, 0.0, 1.0])
     """
 
     def __init__(

@@ -161,7 +161,7 @@ for _p, _q in TABLE:  # after all: each registration makes torch forget
 
 
 def has_closed_form_kl(p: Distribution, q: Distribution) -> bool:
-    """Whether `kl_divergence(p, q)` exists; it is tried, so ask once, not at every step."""
+    """Returns whether `kl_divergence(p, q)` exists; it is tried, so ask once, not at every step."""
     try:
         kl_divergence(p, q)
     except NotImplementedError:

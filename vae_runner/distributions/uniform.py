@@ -27,6 +27,13 @@ class SimpleUniform(SimpleDistribution):
     `high - low` has to be finite too: beyond, samples and quantiles may be NaN.
 
     `log_prob` is only piecewise differentiable: its gradient with respect to the value is 0.
+
+    Example:
+        >>> q = SimpleUniform(low=0.0, high=torch.tensor([1.0, 4.0]))
+        >>> q.entropy()  # ln(b - a)
+        tensor([0.0000, 1.3863])
+        >>> q.log_prob(1.0)
+        tensor([   -inf, -1.3863])
     """
 
     arg_constraints = {  # noqa: RUF012 - torch's own declaration

@@ -5,8 +5,8 @@
     E x      = l G(1 + 1/k),    Var x = l^2 [G(1 + 2/k) - G(1 + 1/k)^2]
     H        = g (1 - 1/k) + ln(l/k) + 1
 
-Squires, Prugel-Bennett & Niranjan 2019, "A variational autoencoder for probabilistic non-negative matrix
-factorisation". k = 1 is the exponential distribution of rate 1/l.
+Squires, Prugel-Bennett & Niranjan 2019, arXiv 1906.05912, "A variational autoencoder for probabilistic non-negative
+matrix factorisation". k = 1 is the exponential distribution of rate 1/l.
 """
 
 import math
@@ -22,6 +22,7 @@ __all__ = ["SimpleWeibull", "weibull_entropy", "weibull_log_mean", "weibull_log_
 
 
 def weibull_log_mean(log_scale: Tensor, k: Tensor) -> Tensor:
+    """Returns ln E x = ln l + ln G(1 + 1/k), in the parameters' shape."""
     return log_scale + torch.lgamma(1 + 1 / k)
 
 
@@ -32,11 +33,20 @@ def weibull_log_variance(log_scale: Tensor, k: Tensor) -> Tensor:
 
 
 def weibull_entropy(log_scale: Tensor, k: Tensor) -> Tensor:
+    """Returns the differential entropy, nats, of a log scale and a shape."""
     return EULER_GAMMA * (1 - 1 / k) + log_scale - k.log() + 1
 
 
 class SimpleWeibull(SimpleDistribution):
-    """Weibull distribution with scale `l` and shape `k` (tensors or numbers, broadcast together)."""
+    """Weibull distribution with scale `l` and shape `k` (tensors or numbers, broadcast together).
+
+    Example:
+        >>> q = SimpleWeibull(l=2.0, k=torch.tensor([1.0, 2.0]))  # k = 1: an exponential of mean l
+        >>> q.mean  # 2 G(3/2) = sqrt(pi)
+        tensor([2.0000, 1.7725])
+        >>> q.cdf(2.0)  # 1 - 1/e, whatever k
+        tensor([0.6321, 0.6321])
+    """
 
     arg_constraints = {"l": constraints.positive, "k": constraints.positive}  # noqa: RUF012 - torch's own declaration
     support = constraints.nonnegative

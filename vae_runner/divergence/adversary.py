@@ -53,7 +53,7 @@ def discriminator_loss(joint: Tensor, of_permuted: Tensor) -> Tensor:
 
 
 def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
-    """A network from codes (B, dims) to two logits (B, 2), with so many layers of leaky units."""
+    """Returns a network from codes (B, dims) to two logits (B, 2), with so many layers of leaky units."""
     widths = [dims, *[units] * layers]
     inner = [
         part
@@ -67,9 +67,24 @@ def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
 class AdversarialTC(WeightedParts):
     """beta KL + gamma TC over the dimensions of all latent spaces, TC by a discriminator that is trained beside.
 
-    The discriminator has settings of the optimiser of its own, `lr` and `betas` (None: the optimiser's). Logged: `tc`,
-    nats; `d_loss`, nats (ln 2 where nothing is to be told apart), and `d_accuracy`. Raises `ValueError` where there is
-    but one latent, or where the batch is too small to be permuted.
+    Logged: `tc`, nats; `d_loss`, nats (ln 2 where nothing is to be told apart), and `d_accuracy`.
+
+    Args:
+        input_keys, target_keys, sample_keys, dims, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        gamma, beta: the weights of TC and of the KL, numbers or schedules; beta 0 leaves the KL out.
+        layers, units: of the discriminator.
+        lr, betas: its own settings of the optimiser; betas None: the optimiser's.
+        permuted: `second_half` of the batch, as published; `same_batch`: the codes that are trained themselves.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Raises:
+        ValueError: where there is but one latent, or where the batch is too small to be permuted.
+
+    Example:
+        >>> keys = (StateKey("q"),), (StateKey("p"),), (StateKey("z"),)
+        >>> term = AdversarialTC(*keys, dims=10, batch_size=64, layers=2, units=16)
+        >>> term.is_player, term.parameter_groups()[0]["lr"]
+        (True, 0.0001)
     """
 
     kl_weight = "beta"

@@ -6,8 +6,8 @@ A term is a module that reads distributions, samples or whatever else from the s
 
 in this order, whatever the order in which it was configured; `reduce` is the batch mean of the sum over dimensions.
 
-    with_beta(4)                 beta = 4                    Higgins et al. 2017, beta-VAE
-    with_capacity(C, gamma)      |KL - C| weighted by gamma  Burgess et al. 2018, equation 8
+    with_beta(4)                 beta = 4                    Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl
+    with_capacity(C, gamma)      |KL - C| weighted by gamma  Burgess et al. 2018, arXiv 1804.03599, equation 8
     with_post_function(post)     last; several are applied in the order in which they were given
 
 t counts training steps only (`on_step_training`), in a buffer, so that device moves, `state_dict` and resuming need
@@ -54,12 +54,22 @@ class DivergenceBase(nn.Module):
     `state_key` is given, what `compute` returns is stored there. `name` stands before the names of its metrics.
     In a step, all of a term's arithmetic is in float32, whatever the networks' precision.
 
-    is_kl   whether `compute(input, target)` is KL(input || target) of each dimension, (B, D), exactly or estimated:
+    Attributes:
+        is_kl: whether `compute(input, target)` is KL(input || target) of each dimension, (B, D), exactly or estimated:
             where these are q and p, it is not computed a second time to be measured. A class that overrides `compute`
             says so anew.
-    replaces_recon   whether it takes off the reconstruction that every loss starts with, for one of its own: one term
-            can
-    is_of_numbers    whether its latents have to be numbers of their own, and not a class's
+        replaces_recon: whether it takes off the reconstruction that every loss starts with, for one of its own: one
+            term can.
+        is_of_numbers: whether its latents have to be numbers of their own, and not a class's.
+
+    Example:
+        >>> class Centred(DivergenceBase):  # the codes' squared mean, of each latent
+        ...     def compute(self, codes):
+        ...         return codes.mean(0).square()
+        >>> z = StateKey("z")
+        >>> term = Centred({"codes": z}).with_beta(10.0).with_sum_sum_reduction()
+        >>> term.loss({z: torch.ones(4, 2), METRICS: {}})  # 10 (1 + 1)
+        tensor(20.)
     """
 
     is_kl: ClassVar[bool] = False
@@ -106,7 +116,7 @@ class DivergenceBase(nn.Module):
         return {one for key in self.keys.values() for one in (key if isinstance(key, tuple) else (key,))}
 
     def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
-        """Raise `ValueError` where it cannot be of latent spaces with such q and p; asked once, before training."""
+        """Raises `ValueError` where it cannot be of latent spaces with such q and p; asked once, before training."""
 
     def loss(self, state: State) -> Tensor:
         """Returns the weighted, scheduled term (), nats; its parts go to the state's metrics, where it has them.
@@ -137,7 +147,11 @@ class DivergenceBase(nn.Module):
         return []
 
     def own_groups(self) -> list[dict[str, Any]]:
-        """Returns `parameter_groups`, their weights as lists. Raises `ValueError` for weights that are not its own."""
+        """Returns `parameter_groups`, their weights as lists.
+
+        Raises:
+            ValueError: for weights that are not its own.
+        """
         groups = [{**group, "params": list(group["params"])} for group in self.parameter_groups()]
         own = set(map(id, self.parameters()))
         if not own.issuperset(id(weights) for group in groups for weights in group["params"]):
@@ -166,7 +180,8 @@ class DivergenceBase(nn.Module):
     def record(self, state: State, **figures: Tensor) -> None:
         """Log figures of this step, () each, under their names with the term's before them, where a log is kept.
 
-        Raises `ValueError` for a name that the runner's own figures have.
+        Raises:
+            ValueError: for a name that the runner's own figures have.
         """
         if METRICS in state:
             state[METRICS].update({self._full(name): value.detach() for name, value in figures.items()})

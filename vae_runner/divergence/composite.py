@@ -26,9 +26,19 @@ class WeightedParts(DivergenceBase):
     The weights are the term's own, so that `with_beta` would be one too many, and of what a capacity is to be kept away
     from none of them says: both raise `ValueError`.
 
-    kl_weight   the name of the weight of the KL, where that is a part
-    needs_kl    whether KL(q||p) is a part of it; with a weight of 0 at every step it need not even exist
-    samples     of the KL's Monte-Carlo estimate; None: its closed form
+    Attributes:
+        kl_weight: the name of the weight of the KL, where that is a part.
+        needs_kl: whether KL(q||p) is a part of it; with a weight of 0 at every step it need not even exist.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Example:
+        >>> from vae_runner.state import METRICS
+        >>> class Spread(WeightedParts):
+        ...     def compute_parts(self, codes):
+        ...         return self.weight("lambda_spread") * codes.square().mean(), {}
+        >>> z = StateKey("z")
+        >>> Spread({"codes": z}, {"lambda_spread": 3.0}).loss({z: torch.ones(4, 2), METRICS: {}})
+        tensor(3.)
     """
 
     kl_weight: ClassVar[str | None] = None

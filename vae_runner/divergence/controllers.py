@@ -4,7 +4,8 @@ ControlVAE (Shao et al. 2020, arXiv 2004.05988, equations 4 to 6), with e = C(t)
 function, and C any schedule:
 
     P = Kp sigma(-e),    I = I' - Ki e,    beta = P + I + beta_min         form = position
-    beta = beta' + Kp (sigma(-e) - sigma(-e')) - Ki e                      form = velocity, of DynamicVAE (2020)
+    beta = beta' + Kp (sigma(-e) - sigma(-e')) - Ki e                      form = velocity, of DynamicVAE (Shao et al.
+                                                                       2020, arXiv 2009.06795)
 
 ' is the step before. Where beta leaves [beta_min, beta_max] it is clipped, and I stays what it was (anti-windup). The
 KL may be a mean over the last `average` steps, as DynamicVAE has it.
@@ -46,6 +47,23 @@ class ControlledKL(WeightedParts):
     """beta KL of one latent space, beta moved by a controller so that the KL holds the set point C(t), nats.
 
     Logged: `beta`, as it is in this step, beside the set point.
+
+    Args:
+        input_key, target_key: facts of the run, see `vae_runner.objective.facts`.
+        set_point: C(t), nats, a number or a schedule.
+        kp, ki: the answers to the error now, and to the errors summed up.
+        beta_min, beta_max: limits of beta.
+        start: beta at the first step; None: `beta_min`.
+        form: position, or velocity, which moves beta from where it is.
+        average: steps over which the KL is averaged.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Example:
+        >>> term = ControlledKL(StateKey("q"), StateKey("p"), set_point=18.0, ki=0.01, beta_min=0.0)
+        >>> before = term.beta.item()
+        >>> term.move(torch.tensor(30.0))  # a KL above its set point
+        >>> term.beta.item() > before
+        True
     """
 
     is_kl = True
@@ -124,10 +142,23 @@ class ReconstructionConstraint(WeightedParts):
 
     What is trained is KL + lambda (error - kappa): the reconstruction that every loss starts with is taken off again.
 
-    constraint   nll: -log p(x|z), nats; mse: the squared error of the decoded image, which no width of noise moves
-    unit         of kappa: image, the sum over an image; value, for each number of an image
-
     Logged: `lambda`, and `constraint`, the moving average of error - kappa per image.
+
+    Args:
+        input_keys, target_keys: facts of the run, see `vae_runner.objective.facts`.
+        kappa: what the error may be, a number or a schedule.
+        constraint: nll: -log p(x|z), nats; mse: the squared error of the decoded image, which no width of noise moves.
+        unit: of kappa: image, the sum over an image; value, for each number of an image.
+        rate: the multiplier grows by it times what is beyond kappa; that is to be well below 1 at first.
+        decay: of the constraint's moving average.
+        start, smallest, largest: the multiplier at the first step, and its limits.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Example:
+        >>> term = ReconstructionConstraint((StateKey("q"),), (StateKey("p"),), kappa=90.0, rate=0.01)
+        >>> term.move(torch.tensor(10.0))  # the error is 10 nats too large
+        >>> round(term.multiplier.item(), 4)  # e^(0.01 10)
+        1.1052
     """
 
     replaces_recon = True

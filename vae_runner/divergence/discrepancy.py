@@ -2,17 +2,18 @@
 
 With z_1..z_B the batch's codes, one of each image, and p_1..p_B draws of the prior,
 
-    MMD = mean k(z_i, z_j) + mean k(p_i, p_j) - 2 mean k(z_i, p_j)                    Gretton et al. 2012
+    MMD = mean k(z_i, z_j) + mean k(p_i, p_j) - 2 mean k(z_i, p_j)                    Gretton et al. 2012, JMLR 13
     unbiased: i = j is left out of the first two means, so that it can be negative; biased: it is not, so that it cannot
 
     rbf   k(a, b) = sum over c of exp(-|a - b|^2 / (2 s)),   s = c D v
-    imq   k(a, b) = sum over c of S / (S + |a - b|^2),       S = 2 c D v              Tolstikhin et al. 2018, section 4
+    imq   k(a, b) = sum over c of S / (S + |a - b|^2),       S = 2 c D v
+                                                             Tolstikhin et al. 2018, arXiv 1711.01558, section 4
 
 where v is the prior's variance, the mean over the D dimensions, and c goes over `scales`. Zhao et al.'s code has
 s = D^2 / 2, which is c = D / 2 with a standard normal prior.
 
     term = (1 - alpha) KL + (alpha + lambda_mmd - 1) MMD    InfoVAE, Zhao et al. 2019, arXiv 1706.02262, equation 6
-           lambda_mmd MMD                                   WAE, Tolstikhin et al. 2018, arXiv 1711.01558: alpha = 1
+           lambda_mmd MMD                                   WAE, Tolstikhin et al. 2018: alpha = 1
 """
 
 from collections.abc import Sequence
@@ -70,9 +71,26 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
 class InfoMMD(WeightedParts):
     """(1 - alpha) KL + (alpha + lambda_mmd - 1) MMD over the dimensions of all latent spaces.
 
-    alpha = 0 keeps the KL whole, alpha = 1 leaves it out, alpha < 0 weights it more. `scales` None: of rbf 1, of imq
-    0.1 to 10. Logged: `mmd`, before its weight. Raises `ValueError` for a batch of one image, which has no pairs, and
-    for alpha and lambda_mmd by which more MMD is better.
+    Logged: `mmd`, before its weight.
+
+    Args:
+        input_keys, target_keys, sample_keys, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        alpha: 0 keeps the KL whole, 1 leaves it out, below 0 it weighs more; may be a schedule.
+        lambda_mmd: may be a schedule.
+        kernel: rbf or imq.
+        scales: c of the kernels that are summed; None: of rbf 1, of imq 0.1 to 10.
+        estimator: unbiased, which may be negative, or biased.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Raises:
+        ValueError: for a batch of one image, which has no pairs, and for alpha and lambda_mmd by which more MMD is
+            better.
+
+    Example:
+        >>> z, p = torch.randn(500, 2), torch.distributions.Normal(torch.zeros(2), 1.0)
+        >>> term = InfoMMD((StateKey("q"),), (StateKey("p"),), (StateKey("z"),), batch_size=500, estimator="biased")
+        >>> [round(term.discrepancy(z + shift, [p]).item(), 1) for shift in (0.0, 3.0)]  # of codes like the prior, 0
+        [0.0, 0.9]
     """
 
     def __init__(
@@ -149,7 +167,7 @@ def MMD(
     scales: Scales = None,
     estimator: Estimator = "unbiased",
 ) -> InfoMMD:
-    """lambda_mmd MMD alone: the Wasserstein auto-encoder's term (Tolstikhin et al. 2018); the rest as in `InfoMMD`."""
+    """Returns lambda_mmd MMD alone: the term of the WAE (Tolstikhin et al. 2018); the rest is as in `InfoMMD`."""
     keys = (input_keys, target_keys, sample_keys, batch_size)
     return InfoMMD(*keys, 1.0, lambda_mmd, kernel, scales, estimator)
 

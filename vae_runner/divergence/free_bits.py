@@ -34,8 +34,24 @@ def floored(kl: Tensor, floor: Tensor, per_image: bool = False) -> Tensor:
 class FreeBits(WeightedParts):
     """beta times the KL of one latent space, of which `floor` nats in each group are free.
 
-    `groups` are the numbers of latents in each group, in order; None: each latent is its own. Logged: `free`, the part
-    of the groups that are at or below the floor. Raises `ValueError` where the groups do not add up to the latents.
+    Logged: `free`, the part of the groups that are at or below the floor.
+
+    Args:
+        input_key, target_key, dims: facts of the run, see `vae_runner.objective.facts`.
+        floor: nats of each group that are free, a number or a schedule.
+        beta: the weight, a number or a schedule.
+        per: whether the floor is under the mean of the `batch`, or under each `image`'s KL.
+        groups: the numbers of latents in each group, in order; None: each latent is its own.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Raises:
+        ValueError: where the groups do not add up to the latents.
+
+    Example:
+        >>> term = FreeBits(StateKey("q"), StateKey("p"), dims=2, floor=0.5, beta=1.0)
+        >>> q, p = (torch.distributions.Normal(torch.tensor(mu), 1.0) for mu in ([[0.0, 2.0]], [0.0, 0.0]))
+        >>> term.compute_parts(q, p)  # 0 nats count as 0.5, and 2 as 2
+        (tensor(2.5000), {'free': tensor(0.5000)})
     """
 
     kl_weight = "beta"

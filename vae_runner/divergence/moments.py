@@ -41,8 +41,23 @@ def squared_deviations(covariance: Tensor) -> tuple[Tensor, Tensor]:
 class DIP(WeightedParts):
     """beta KL + lambda_od sum of C_ij^2 + lambda_d sum of (C_ii - 1)^2, over the dimensions of all latent spaces.
 
-    Logged: `dip_od`, `dip_d`, the two sums before their weights. Raises `ValueError` for a batch of one image, which
-    has no covariance.
+    Logged: `dip_od`, `dip_d`, the two sums before their weights.
+
+    Args:
+        input_keys, target_keys, batch_size: facts of the run, see `vae_runner.objective.facts`.
+        of: the covariance of the posteriors' `means`, dip_i, or of the `codes`, dip_ii.
+        lambda_od, lambda_d, beta: the weights, numbers or schedules; beta 0 leaves the KL out.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Raises:
+        ValueError: for a batch of one image, which has no covariance.
+
+    Example:
+        >>> mu = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])  # two latents that say the same
+        >>> q = torch.distributions.Normal(mu, 1.0)
+        >>> term = DIP((StateKey("q"),), (StateKey("p"),), 2, of="means", lambda_od=1.0, lambda_d=1.0, beta=0.0)
+        >>> term.compute_parts((q,), (q,))
+        (tensor(2.), {'dip_od': tensor(2.), 'dip_d': tensor(0.)})
     """
 
     kl_weight = "beta"

@@ -17,11 +17,12 @@ Reduction = Literal["sum_mean", "sum_sum"]
 def plain_kl(
     input_key: StateKey, target_key: StateKey, samples: Samples = None, reduction: Reduction = "sum_mean"
 ) -> DivergenceBase:
-    """The evidence lower bound's own KL term (Kingma & Welling 2014).
+    """Returns the evidence lower bound's own KL term (Kingma & Welling 2014, arXiv 1312.6114).
 
-    samples     None: the closed form, `NotImplementedError` where the pair has none; a number: the Monte-Carlo
-                estimate from so many samples
-    reduction   sum_mean: the mean over the batch; sum_sum: the sum over it, which grows with the batch size
+    Args:
+        samples: None: the closed form, `NotImplementedError` where the pair has none; a number: the Monte-Carlo
+            estimate from so many samples.
+        reduction: sum_mean: the mean over the batch; sum_sum: the sum over it, which grows with the batch size.
     """
     made = ClosedFormKL(input_key, target_key) if samples is None else MonteCarloKL(input_key, target_key, samples)
     return made if reduction == "sum_mean" else made.with_sum_sum_reduction()
@@ -34,7 +35,7 @@ def beta_kl(
     samples: Samples = None,
     reduction: Reduction = "sum_mean",
 ) -> DivergenceBase:
-    """beta KL (Higgins et al. 2017); `beta` may be a schedule; the rest as in `plain_kl`."""
+    """Returns beta KL (Higgins et al. 2017, ICLR, OpenReview Sy2fzU9gl); the rest is as in `plain_kl`."""
     return plain_kl(input_key, target_key, samples, reduction).with_beta(beta)
 
 
@@ -46,5 +47,5 @@ def capacity_kl(
     samples: Samples = None,
     reduction: Reduction = "sum_mean",
 ) -> DivergenceBase:
-    """gamma |KL - C(t)|, C in nats (Burgess et al. 2018); the rest as in `plain_kl`."""
+    """Returns gamma |KL - C(t)|, C in nats (Burgess et al. 2018, arXiv 1804.03599); the rest as in `plain_kl`."""
     return plain_kl(input_key, target_key, samples, reduction).with_capacity(capacity, gamma)

@@ -38,7 +38,15 @@ Weight = Annotated[float, non_negative] | Schedule
 
 
 class Decomposition(NamedTuple):
-    """What the KL to the prior is made of, (), nats, and the estimates log q(z_i) and log prod_d q(z_i,d), (B,)."""
+    """What the KL to the prior is made of, (), nats, and the estimates log q(z_i) and log prod_d q(z_i,d), (B,).
+
+    Example:
+        >>> posterior, z = torch.distributions.Normal(torch.zeros(3, 2), 1.0), torch.randn(3, 2)  # nothing of x
+        >>> log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+        >>> parts = decompose(pairwise_log_prob(posterior, z), mss_weights(3, 3, z), log_prior)
+        >>> [round(abs(part.item()), 4) for part in parts[:3]]
+        [0.0, 0.0, 0.0]
+    """
 
     mi: Tensor
     tc: Tensor
@@ -85,8 +93,22 @@ def decompose(pairs: Tensor, weights: Tensor, log_prior: Tensor) -> Decompositio
 class TotalCorrelation(WeightedParts):
     """alpha I(x; z) + beta TC + gamma DWKL over the dimensions of all latent spaces, estimated within the batch.
 
-    Any family that has `log_prob` will do. Logged: `mi`, `tc`, `dwkl`, nats. Raises `ValueError` where there is but one
-    latent, which has no total correlation, or where the batch is less than 2 or more than the training set.
+    Any family that has `log_prob` will do. Logged: `mi`, `tc`, `dwkl`, nats.
+
+    Args:
+        input_keys, target_keys, sample_keys, dims, num_images, batch_size: facts of the run, see `objective.facts`.
+        alpha, beta, gamma: the weights, numbers or schedules.
+        estimator: mss, minibatch stratified, or mws, minibatch weighted.
+
+    Raises:
+        ValueError: where there is but one latent, which has no total correlation, or where the batch is less than 2 or
+            more than the training set.
+
+    Example:
+        >>> keys = (StateKey("q"),), (StateKey("p"),), (StateKey("z"),)
+        >>> term = TotalCorrelation(*keys, dims=10, num_images=1000, batch_size=64, beta=6.0)
+        >>> {name: weight.item() for name, weight in term.scheduled().items()}
+        {'alpha': 1.0, 'beta': 6.0, 'gamma': 1.0}
     """
 
     is_of_numbers = True

@@ -1,8 +1,8 @@
 """Every colour there is: of paper and ink, of curves, of values, and of the pages.
 
-Curves and classes: Okabe & Ito 2008, which people with any colour vision can tell apart. Values: viridis, which rises
-evenly in lightness. Angles: twilight, which ends as it starts (both from matplotlib, CC0). Those of the pages are
-properties of the style sheet, which names no colour itself, in a light and a dark set.
+Curves and classes: Okabe & Ito 2008, "Color universal design", which people with any colour vision can tell apart.
+Values: viridis, which rises evenly in lightness. Angles: twilight, which ends as it starts (both from matplotlib, CC0).
+Those of the pages are properties of the style sheet, which names no colour itself, in a light and a dark set.
 """
 
 from collections.abc import Mapping, Sequence

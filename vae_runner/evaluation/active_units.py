@@ -1,9 +1,9 @@
-"""Which latents say anything about the images: active units (Burda et al. 2016, section 5.2).
+"""Which latents say anything about the images: active units.
 
     A_d = Var_x( E_q(z_d|x)[z_d] ),    d is active where A_d > 0.01
 
-over the images x of a set. Of a latent that the decoder has learned to ignore, the posterior is the prior for every
-image: its mean does not move, and its KL is 0.
+over the images x of a set (Burda et al. 2016, arXiv 1509.00519, section 5.2). Of a latent that the decoder has learned
+to ignore, the posterior is the prior for every image: its mean does not move, and its KL is 0.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,15 @@ ACTIVE_VARIANCE = 0.01
 
 
 class ActiveUnits:
-    """Sums the posteriors' means over batches, on their device, in float64; `read` waits for it, once."""
+    """Sums the posteriors' means over batches, on their device, in float64; `read` waits for it, once.
+
+    Example:
+        >>> from vae_runner.distributions import SimpleNormal
+        >>> units = ActiveUnits()
+        >>> units.add([SimpleNormal(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.0)])  # the second says nothing of x
+        >>> units.read()
+        {'active_units': 1, 'mean_variance_dims': [1.0, 0.0]}
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -33,7 +41,7 @@ class ActiveUnits:
         before_squares = self._squares or [torch.zeros_like(mean[0]) for mean in means]
         moved = [mean.mean(0) - before for mean, before in zip(means, before_mean, strict=True)]
         self._mean = [before + step * count / total for before, step in zip(before_mean, moved, strict=True)]
-        self._squares = [  # Chan et al. 1983
+        self._squares = [  # Chan, Golub & LeVeque 1983, The American Statistician 37
             before + (mean - mean.mean(0)).square().sum(0) + step.square() * self._count * count / total
             for before, mean, step in zip(before_squares, means, moved, strict=True)
         ]

@@ -16,6 +16,13 @@ class Means:
     """Weighted means of named tensors. `add` never makes the host wait for the device; `read` does, once.
 
     Sums are kept in float64, so that the mean does not depend on how many steps are summed.
+
+    Example:
+        >>> means = Means()
+        >>> means.add({"loss": torch.tensor(1.0)}, weight=3)  # a batch of three
+        >>> means.add({"loss": torch.tensor(5.0)})
+        >>> means.read()
+        {'loss': 2.0}
     """
 
     def __init__(self) -> None:

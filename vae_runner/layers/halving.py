@@ -2,7 +2,7 @@
 
 With y = conv(x, w), the gradient by x is the transposed convolution, which doubles an image, and the gradient by w is
 bilinear in x and dL/dy; so a layer that halves and one that doubles are made of the same three, with the parts
-exchanged (Dumoulin & Visin 2016, section 4):
+exchanged (Dumoulin & Visin 2016, arXiv 1603.07285, section 4):
 
     halved(x, w)[o, i, j] = sum_ckl x[c, 2i - 1 + k, 2j - 1 + l] w[o, c, k, l]
     doubled(y, w)         = d <y, halved(x, w)> / dx

@@ -47,12 +47,21 @@ class ImportanceBound(WeightedParts):
     """-log (1/K) sum_k w_k instead of -ELBO, over all latent spaces: the reconstruction that every loss starts with is
     taken off again. What is measured is the same as for any term.
 
-    samples     K, for each image. The first is the one that is decoded anyway; `dreg` draws all K anew
-    estimator   of the gradient: iwae, or dreg, which takes the way through z alone
-    chunk       samples of an image that are decoded at once, the others later, and again on the way back: so many times
-                the memory of one; None: all
-
     Logged: `bound` and `ess`, means over the batch.
+
+    Args:
+        input_keys, target_keys, sample_keys: facts of the run, see `vae_runner.objective.facts`.
+        samples: K, for each image. The first is the one that is decoded anyway; `dreg` draws all K anew.
+        estimator: of the gradient: iwae, or dreg, which takes the way through z alone.
+        chunk: samples of an image that are decoded at once, the others later, and again on the way back: so many times
+            the memory of one; None: all.
+
+    Example:
+        >>> term = ImportanceBound((StateKey("q"),), (StateKey("p"),), (StateKey("z"),), samples=50)
+        >>> term.replaces_recon, term.is_kl
+        (True, False)
+        >>> importance_bound(torch.tensor([[-90.0], [-90.0 + math.log(3)]]))  # of mean weight e^-90 (1 + 3) / 2
+        tensor([-89.3069])
     """
 
     replaces_recon = True

@@ -2,7 +2,7 @@
 
     recon = E_x E_q(z|x)[-log p(x|z)],    kl = sum_d E_x KL(q(z_d|x) || p(z_d)),    -ELBO = recon + kl
 
-(Kingma & Welling 2014, equation 3; arXiv 1312.6114). A KL is that of a term that says it is this very one, which is
+(Kingma & Welling 2014, arXiv 1312.6114, equation 3). A KL is that of a term that says it is this very one, which is
 then computed once; else the closed form of the pair; else log q(z|x) - log p(z) at the sample that is decoded, whose
 mean is the KL, and for which nothing is drawn.
 """
@@ -39,12 +39,12 @@ def measure(state: State, shared: Sequence[StateKey | None], closed: Sequence[bo
 
 
 def space_prefix(space_id: int, spaces: int) -> str:
-    """What stands before the names of a latent space's figures."""
+    """Returns what stands before the names of a latent space's figures."""
     return f"space{space_id}/" if spaces > 1 else ""
 
 
 def shared_kl(terms: Sequence[DivergenceBase], space_id: int) -> StateKey | None:
-    """Where the first term that is KL(q||p) of the space leaves it; it is told to, where it has no place of its own."""
+    """Returns where the first term that is KL(q||p) of the space leaves it; the term is told, if it had no place."""
     for term in terms:
         ends = (term.keys.get("input"), term.keys.get("target"))
         if term.is_kl and ends == (posterior_key(space_id), prior_key(space_id)):
@@ -61,7 +61,17 @@ def _kl(state: State, space_id: int, is_closed: bool) -> Tensor:
 
 
 class Evidence:
-    """The figures of a whole set of images, summed up over its batches on their device; `read` waits for it, once."""
+    """The figures of a whole set of images, summed up over its batches on their device; `read` waits for it, once.
+
+    Example:
+        >>> from vae_runner.distributions import SimpleNormal
+        >>> from vae_runner.likelihood import Bernoulli
+        >>> figures = {"recon": torch.tensor(90.0), "kl": torch.tensor(10.0)}
+        >>> evidence = Evidence(Bernoulli(), spaces=1)
+        >>> evidence.add({METRICS: figures, posterior_key(): SimpleNormal(torch.zeros(8, 2), 0.0)}, images=8)
+        >>> evidence.read(image_shape=(1, 8, 8))["neg_elbo"]
+        100.0
+    """
 
     def __init__(self, likelihood: Likelihood, spaces: int) -> None:
         self.likelihood, self.spaces = likelihood, spaces

@@ -24,7 +24,13 @@ FACTS = frozenset(KEYS) | OF_ALL | {"dims", "num_images", "batch_size"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run; `dims` of each latent space."""
+    """What is known of a run; `dims` of each latent space.
+
+    Example:
+        >>> facts = Facts(dims=(3, 2), num_images=1000, batch_size=50)
+        >>> facts.of_space(1)["dims"], facts.of_all()["dims"]
+        (2, 5)
+    """
 
     dims: tuple[int, ...]
     num_images: int
@@ -45,7 +51,7 @@ class Facts:
 
 
 def is_over_all(arguments: Collection[str]) -> bool:
-    """Whether a term with these arguments is over all latent spaces."""
+    """Returns whether a term with these arguments is over all latent spaces."""
     return not OF_ALL.isdisjoint(arguments)
 
 

@@ -1,6 +1,7 @@
 """What is minimised: -E_q[log p(x|z)] + the terms, nats per image; the one part that a compiler sees.
 
-The negative evidence lower bound is its value with plain KL divergences (Kingma & Welling 2014, equation 3).
+The negative evidence lower bound is its value with plain KL divergences (Kingma & Welling 2014, arXiv 1312.6114,
+equation 3).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,16 @@ class Objective(nn.Module):
 
     A name stands before the names of the term's metrics, `tc/divergence`, unless it is ''; those of the spaces' are
     space0, space1, ... where there are several.
+
+    Example:
+        >>> from vae_runner import architectures, divergence, latent_space, likelihood, state
+        >>> shape, x = (1, 8, 8), torch.rand(7, 1, 8, 8)
+        >>> ends = architectures.MLPEncoder(shape, (16,)), architectures.MLPDecoder(3, shape, (16,))
+        >>> model = VAE(ends[0], [latent_space.NormalSpace(3)], ends[1], likelihood.Bernoulli())
+        >>> term = divergence.beta_kl(state.posterior_key(), state.prior_key(), beta=4.0)
+        >>> figures = Objective(model, [term])(x, target=x)[METRICS]
+        >>> bool(torch.isclose(figures["loss"], figures["recon"] + 4 * figures["kl"]))
+        True
     """
 
     divergences: Sequence[DivergenceBase]

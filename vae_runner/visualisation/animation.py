@@ -40,11 +40,17 @@ class Animation(Picture):
     """`animations/traversal`: all live latents at once, each from `lin_start` to `lin_end` and back; and
     `animations/training`: the history of a picture, from its first step to the newest.
 
-    format     gif, webp, apng, none, or auto: GIF for gray images, WebP for colour
-    lin_start, lin_end, walk, start, image, dead_below, phase    as of `Traversal`
-    steps      frames one way
-    of         the picture whose history is shown; None: none
-    milliseconds    of a frame
+    Args:
+        format: gif, webp, apng, none, or auto: GIF for gray images, WebP for colour.
+        lin_start, lin_end, walk, start, image, dead_below, phase: as of `Traversal`.
+        steps: frames one way.
+        of: the picture whose history is shown; None: none.
+        milliseconds: of a frame.
+
+    Example:
+        >>> animation = Animation(steps=15, dead_below=0.1)
+        >>> animation.traversal.lin_steps, animation.traversal.dead  # latents below 0.1 nats are not shown
+        (15, 'hide')
     """
 
     history: ClassVar[bool] = False

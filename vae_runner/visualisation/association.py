@@ -1,7 +1,8 @@
 """Which known factor of the images a latent follows, from 0 (not at all) to 1 (it is a function of it).
 
 a factor with values      |Spearman's rank correlation|, ties having their mean rank
-a factor with classes     the correlation ratio eta, eta^2 = variance between classes / variance (Fisher 1925)
+a factor with classes     the correlation ratio eta, eta^2 = variance between classes / variance (Fisher 1925,
+                          Statistical methods for research workers, Oliver & Boyd)
 one that goes in a circle (its coordinates)    the multiple correlation R of the latent with the coordinates
 """
 
@@ -17,7 +18,13 @@ WORTH_TELLING = 0.3
 
 
 class Follows(NamedTuple):
-    """The factor that a latent follows, and how closely, in [0, 1]."""
+    """The factor that a latent follows, and how closely, in [0, 1].
+
+    Example:
+        >>> size = torch.linspace(0, 1, 8)
+        >>> followed(torch.stack([-size, 0 * size], 1), {"size": size})
+        [Follows(factor='size', strength=1.0), None]
+    """
 
     factor: str
     strength: float
@@ -27,7 +34,7 @@ class Follows(NamedTuple):
 
 
 def followed(codes: Tensor, factors: Mapping[str, Tensor], least: float = WORTH_TELLING) -> list[Follows | None]:
-    """For each dimension of the codes (B, D), the factor that it follows most closely; None where below `least`."""
+    """Returns the factor that each dimension of the codes (B, D) follows most closely; None below `least`."""
     known = {name: factor.detach().cpu() for name, factor in factors.items()}
     found = []
     for code in codes.detach().double().cpu().T:
@@ -38,8 +45,8 @@ def followed(codes: Tensor, factors: Mapping[str, Tensor], least: float = WORTH_
 
 
 def association(code: Tensor, factor: Tensor) -> float:
-    """How closely the code (B,) follows a factor: classes (B,) int, values (B,), or coordinates (B, K). In [0, 1]; nan
-    where one of them does not vary or is not finite.
+    """Returns how closely the code (B,) follows a factor: classes (B,) int, values (B,), or coordinates (B, K). In [0,
+    1]; nan where one of them does not vary or is not finite.
     """
     code = code.double()
     if not code.isfinite().all() or not _varies(code) or not _varies(factor):

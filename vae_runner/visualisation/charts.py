@@ -27,7 +27,13 @@ __all__ = ["Chart", "KLBars", "LatentScatter"]
 
 @dataclass
 class Chart:
-    """A canvas to be written as SVG and PNG, and what the JSON file beside says."""
+    """A canvas to be written as SVG and PNG, and what the JSON file beside says.
+
+    Example:
+        >>> chart = Chart(bars([Bar(2.0, "z0", 0, "", False)], ["space0"], "KL", "nats"), {"nats": [2.0]})
+        >>> sorted(chart.encode().files)
+        ['.png', '.svg']
+    """
 
     canvas: Canvas
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +61,17 @@ class Latent(NamedTuple):
 class KLBars(Picture):
     """The KL of each latent dimension as bars, the largest first, space by space.
 
-    dead_below   nats below which a bar is gray
+    Args:
+        dead_below: nats below which a bar is gray.
+
+    Example:
+        >>> from vae_runner.auto_encoder import AutoEncoderBase
+        >>> from vae_runner.state import POSTERIORS
+        >>> q = torch.distributions.Normal(torch.tensor([[0.0, 2.0], [0.0, -2.0]]), 1.0)
+        >>> state = {MODEL: AutoEncoderBase(latent_dims=2), POSTERIORS: (q,), STEP: 100}
+        >>> chart = KLBars().drawings(Scene(100, 200, "run", lambda phase: state, dict))[0]
+        >>> [(row["dim"], row["kl_nats"]) for row in chart.details["rows"]]  # the second is mu^2 / 2
+        [(1, 2.0), (0, 0.0)]
     """
 
     def __init__(self, dead_below: Annotated[float, non_negative] = 0.05, phase: Phase = "validation") -> None:
@@ -80,10 +96,20 @@ class KLBars(Picture):
 class LatentScatter(Picture):
     """The posteriors' means of the images in two latents, coloured by a factor of the data.
 
-    dims       two dimensions of the space; None: those with the largest KL
-    colour     name of the factor; None: the one that either of the two follows most closely; without known factors, and
-               where none is followed, all dots are of one colour
-    space_id   the latent space of both; None: any, where `dims` is None, else the first
+    Args:
+        dims: two dimensions of the space; None: those with the largest KL.
+        colour: name of the factor; None: the one that either of the two follows most closely; without known factors,
+            and where none is followed, all dots are of one colour.
+        space_id: the latent space of both; None: any, where `dims` is None, else the first.
+
+    Example:
+        >>> from vae_runner.auto_encoder import AutoEncoderBase
+        >>> from vae_runner.state import POSTERIORS
+        >>> q = torch.distributions.Normal(torch.tensor([[0.0, 2.0], [1.0, -2.0]]), 1.0)
+        >>> state = {MODEL: AutoEncoderBase(latent_dims=2), POSTERIORS: (q,), STEP: 100}
+        >>> chart = LatentScatter(dims=[0, 1]).drawings(Scene(100, 200, "run", lambda phase: state, dict))[0]
+        >>> chart.details["codes"]
+        [[0.0, 2.0], [1.0, -2.0]]
     """
 
     def __init__(

@@ -3,7 +3,7 @@
     linear       z_t = (1 - t) z_1 + t z_2
     spherical    z_t = sin((1 - t) w) / sin(w) z_1 + sin(t w) / sin(w) z_2,    w the angle between z_1 and z_2,
 
-which keeps to where a normal prior of many dimensions has its codes (Shoemake 1985; White 2016, arXiv:1609.04468).
+which stays where a normal prior of many dimensions lies (Shoemake 1985, SIGGRAPH; White 2016, arXiv 1609.04468).
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,7 @@ Codes = Tensor | Annotated[list, some_codes] | Annotated[tuple, some_codes] | No
 class PathWalker(LatentWalker):
     """Base class: rows of `num_steps` images, the first and the last exactly what the codes of `ends` decode to.
 
-    A row is decoded one step at a time for all rows together, for what a network makes of a code can differ in its last
-    bit with the size of the batch.
+    Rows are decoded together, one step at a time: the last bit of an image can differ with the size of its batch.
     """
 
     def __init__(
@@ -100,11 +99,18 @@ class PathWalker(LatentWalker):
 class CodePathWalker(PathWalker):
     """Each row goes from a code of `p1` to that of `p2`.
 
-    num_steps    images in a row, both ends included
-    p1, p2       codes (B, D), or one (D,); for several spaces that vary, a list of these with one for each. One code
-                 serves for all of the other end. None: the 5 % quantile of the prior in each dimension, for p2 the 95 %
-    space_id     the space that varies, the others hold the codes of the batch's images; None: all of them
-    interpolation    linear, or spherical around 0, where the priors cover the whole line
+    Args:
+        num_steps: images in a row, both ends included.
+        p1, p2: codes (B, D), or one (D,); for several spaces that vary, a list of these with one for each. One code
+            serves for all of the other end. None: the 5 % quantile of the prior in each dimension, for p2 the 95 %.
+        space_id: the space that varies, the others hold the codes of the batch's images; None: all of them.
+        interpolation: linear, or spherical around 0, where the priors cover the whole line.
+
+    Example:
+        >>> model = AutoEncoderBase(latent_dims=1)
+        >>> model.decode = lambda code: code.view(-1, 1, 1, 1)  # one pixel, as bright as its code
+        >>> CodePathWalker(3, p1=torch.zeros(1), p2=torch.ones(1))({MODEL: model}).images.flatten()
+        tensor([0.0000, 0.5000, 1.0000])
     """
 
     def __init__(
@@ -164,16 +170,18 @@ class CodePathWalker(PathWalker):
 
 @enforced
 class ImagePathWalker(PathWalker):
-    """Each row goes from the code of an image of `im1` to that of `im2` (a VAE's: the posterior's means).
+    """Each row goes from the code of an image of `im1` to that of `im2` (a VAE's: the posterior's means). In the grid,
+    the images themselves stand at both ends of the row.
 
-    In the grid, the images themselves stand at both ends of the row.
+    Args:
+        num_steps: decoded images in a row, both ends included.
+        im1, im2: images (B, C, H, W), or one (C, H, W); in a config an index in the data set, the name of a file, or a
+            list of these. One serves for all of the other end. None: those that the set shows, for im2 the next ones.
+        space_id, interpolation: as of `CodePathWalker`, but that the other spaces stay at the code of im1.
 
-    num_steps    decoded images in a row, both ends included
-    im1, im2     images (B, C, H, W), or one (C, H, W). In a config, where `prepare` looks them up: an index in the data
-                 set or the name of a file, or a list of these. One image serves for all of the other end. None: the
-                 images that the data set shows of itself, for im2 the next of each (the first after the last)
-    space_id     the space that varies, the others stay at the code of im1; None: all of them
-    interpolation    linear, or spherical around 0, where the priors cover the whole line
+    Example:
+        >>> walker = ImagePathWalker(9, im1=[0, 2], im2=[1, 3])  # indices in the data set
+        >>> walker.grid_size(AutoEncoderBase(latent_dims=10), batch=64)  # with the two images at the ends
     """
 
     def __init__(

@@ -36,7 +36,13 @@ class ScheduleChart(Picture):
     From 0, so that a small change looks small; several that are far apart, as the betas of two spaces may be, on a
     logarithmic scale.
 
-    points   at how many steps each is shown
+    Args:
+        points: at how many steps each is shown.
+
+    Example:
+        >>> scene = Scene(0, 1001, Path("run"), state=dict, schedules=lambda steps: {"beta": steps / 1000})
+        >>> ScheduleChart(points=3).drawings(scene)[0].details
+        {'steps': [0, 500, 1000], 'schedules': {'beta': [0.0, 0.5, 1.0]}}
     """
 
     at_start: ClassVar[bool] = True
@@ -67,7 +73,15 @@ class LossCurves(Picture):
     """Loss, reconstruction, KL with the capacity, beta, and the terms where these are several with names, over the
     steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image.
 
-    points   of a curve at most
+    Args:
+        points: of a curve at most.
+
+    Example:
+        >>> with Path(METRICS).open("w") as log:
+        ...     print('{"step": 1, "split": "train", "loss": 90.0}', file=log)
+        >>> [chart] = LossCurves().drawings(Scene(1, 100, Path(), state=dict, schedules=dict))
+        >>> sorted(chart.encode().files)
+        ['.png', '.svg']
     """
 
     history: ClassVar[bool] = False

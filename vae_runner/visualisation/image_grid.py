@@ -17,6 +17,13 @@ __all__ = ["Grid", "draw"]
 class Grid(PlainGrid):
     """Images (N, C, H, W) in [0, 1], C 1 or 3, in rows of `row_size`, and what is written beside them, as in
     `drawing.grid.Grid`: `title`, `caption`, `row_labels`, `column_labels`, `tile_captions`, `headings`, ...
+
+    Example:
+        >>> import torch
+        >>> grid = Grid(torch.zeros(6, 1, 8, 8), row_size=3, title="black", tile_captions=list("abcdef"))
+        >>> grid.save("black.png")
+        >>> grid.values().shape
+        (6, 1, 8, 8)
     """
 
     images: Tensor
@@ -25,7 +32,7 @@ class Grid(PlainGrid):
         return self.images.detach().float().cpu().numpy()  # from here without torch: a thread of its own draws
 
     def detached(self) -> "Grid":
-        """The same with its images on the CPU."""
+        """Returns the same with its images on the CPU."""
         return dataclasses.replace(self, images=self.images.detach().float().cpu())
 
     def save(self, file: Any) -> None:

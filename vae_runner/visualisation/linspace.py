@@ -48,6 +48,11 @@ Dims = Annotated[Sequence[int], Limit("must name a dimension, or be null for all
 class Row(NamedTuple):
     """A walked dimension, its KL in nats (None: of a model without posteriors), and its values (steps,). Or a space of
     classes: the first of those that it goes through, the space's KL, the classes, and their `vectors` (steps, D).
+
+    Example:
+        >>> row = Row(space=0, dim=3, kl_nats=1.5, values=torch.linspace(-1, 1, 3))
+        >>> row.name(several_spaces=False), row.labels()
+        ('z3', ['-1.00', '+0.00', '+1.00'])
     """
 
     space: int
@@ -64,18 +69,18 @@ class Row(NamedTuple):
             codes[:] = self.vectors
 
     def labels(self) -> list[str]:
-        """What stands at each step."""
+        """Returns what stands at each step."""
         if self.vectors is None:
             return as_labels(self.values)
         return [f"class {int(value)}" for value in self.values.tolist()]
 
     def name(self, several_spaces: bool) -> str:
-        """What its latent, or its classes, are called."""
+        """Returns what its latent, or its classes, are called."""
         space = f"space{self.space} " if several_spaces else ""
         return f"{space}z{self.dim}" if self.vectors is None else f"{space}classes"
 
     def record(self) -> dict[str, Any]:
-        """For the file beside a picture."""
+        """Returns what the file beside a picture says."""
         return {"space": self.space, "dim": self.dim, "kl_nats": self.kl_nats, "values": self.values.tolist()}
 
 
@@ -83,16 +88,25 @@ class Row(NamedTuple):
 class LinSpaceWalker(LatentWalker):
     """One row for each walked dimension: it goes from `lin_start` to `lin_end` in `lin_steps` steps.
 
-    dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
-                   of a space of classes, those that its row goes through, one vector after the other
-    zero_init      dimensions that are not walked are 0, or the prior's mean where 0 is not in the interior of its
-                   support; else they are what the encoder gives (a VAE's: the posterior's mean)
-    same_image     walk every dimension from the first image; else the one of row i from image i (again from the first
-                   where there are fewer images than rows)
-    walk           "linear": through the numbers themselves; "quantile": through the prior's quantiles, the numbers
-                   being standard scores (see `priors`; for N(0, 1) this is the same); "auto": linear where the prior
-                   covers the whole line, else quantile. A linear walk has to stay inside the prior's support.
-    space_id       the space whose dimensions are walked; None: those of all spaces
+    Args:
+        dims_to_walk: list of dimensions, of each space that varies; None: all, the one with the largest KL first. Of a
+            space of classes: those that its row goes through, one vector after the other.
+        zero_init: dimensions that are not walked are 0, or the prior's mean where 0 is not in the interior of its
+            support; else they are what the encoder gives (a VAE's: the posterior's mean).
+        same_image: walk every dimension from the first image; else the one of row i from image i (again from the first
+            where there are fewer images than rows).
+        walk: "linear": through the numbers themselves; "quantile": through the prior's quantiles, the numbers being
+            standard scores (see `priors`; for N(0, 1) this is the same); "auto": linear where the prior covers the
+            whole line, else quantile. A linear walk has to stay inside the prior's support.
+        space_id: the space whose dimensions are walked; None: those of all spaces.
+
+    Example:
+        >>> from vae_runner.state import X
+        >>> model = AutoEncoderBase(latent_dims=1)
+        >>> model.decode = lambda code: code.view(-1, 1, 1, 1)  # one pixel, as bright as its code
+        >>> walker = LinSpaceWalker(0, 1, lin_steps=5, zero_init=True)
+        >>> walker({MODEL: model, X: torch.zeros(1, 1, 1, 1)}).images.flatten()
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
 
     def __init__(
@@ -259,7 +273,7 @@ class LinSpaceWalker(LatentWalker):
 
 
 def as_labels(values: Tensor) -> list[str]:
-    """Two decimals, or as many as tell the values apart."""
+    """Returns two decimals, or as many as tell the values apart."""
     span = float(values.max() - values.min())
     decimals = max(2, 1 - math.floor(math.log10(span))) if span > 0 else 2
     return [f"{round(value, decimals) + 0.0:+.{decimals}f}" for value in values.tolist()]

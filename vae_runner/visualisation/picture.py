@@ -27,10 +27,16 @@ Phase = Literal["train", "validation"]
 class Scene:
     """What a picture sees of a run.
 
-    step, total_steps    optimiser steps done, and those of the whole run
-    folder               the run's folder, with its logs and its history of grids
-    state                the state of the model's forward pass on the images that pictures of a split are made of
-    schedules            maps steps (N,) to the value of each schedule there, (N,)
+    Args:
+        step, total_steps: optimiser steps done, and those of the whole run.
+        folder: the run's folder, with its logs and its history of grids.
+        state: the state of the model's forward pass on the images that pictures of a split are made of.
+        schedules: maps steps (N,) to the value of each schedule there, (N,).
+
+    Example:
+        >>> scene = Scene(step=50, total_steps=200, folder=Path("run"), state=dict, schedules=dict)
+        >>> scene.step / scene.total_steps  # of the run is done
+        0.25
     """
 
     step: int
@@ -43,16 +49,28 @@ class Scene:
 class Picture:
     """Base class: override `drawings`.
 
-    at_start    drawn before the first step rather than at every picture time
-    history     whether a copy of every step is kept
+    Attributes:
+        at_start: drawn before the first step rather than at every picture time.
+        history: whether a copy of every step is kept.
+
+    Example:
+        >>> import torch
+        >>> from vae_runner.visualisation.image_grid import Grid
+        >>> class Progress(Picture):  # a square that gets brighter
+        ...     def drawings(self, scene):
+        ...         return [Grid(torch.full((1, 1, 8, 8), scene.step / scene.total_steps), row_size=1)]
+        >>> Progress().drawings(Scene(50, 200, Path("run"), state=dict, schedules=dict))[0].images.mean()
+        tensor(0.2500)
     """
 
     at_start: ClassVar[bool] = False
     history: ClassVar[bool] = True
 
     def prepare(self, model: VAE, data: ImageData) -> None:
-        """Called once before training, with the model and the whole data set. Raises `UserError`, one line that begins
-        with the name of the argument, where the picture does not fit them.
+        """Called once before training, with the model and the whole data set.
+
+        Raises:
+            UserError: one line that begins with the name of the argument, where the picture does not fit them.
         """
 
     def drawings(self, scene: Scene) -> list[Drawing]:

@@ -31,38 +31,40 @@ SAMPLES = 64  # of each posterior, where a KL has no closed form
 
 
 def family(prior: Distribution) -> str:
-    """The prior's name, for messages."""
+    """Returns the prior's name, for messages."""
     return type(prior).__name__
 
 
 def is_learned(prior: Distribution) -> bool:
-    """Whether it lies where training has brought it."""
+    """Returns whether it lies where training has brought it."""
     return isinstance(prior, Mixture)
 
 
 def on_whole_line(prior: Distribution) -> bool:
-    """Whether every real number is a possible code, around 0, so that -1 to 1 means something."""
+    """Returns whether every real number is a possible code, around 0, so that -1 to 1 means something."""
     return prior.support is constraints.real and not is_learned(prior)
 
 
 def is_choice(prior: Distribution) -> bool:
-    """Whether a code is the vector of one of several classes, so that no number of it moves alone."""
+    """Returns whether a code is the vector of one of several classes, so that no number of it moves alone."""
     return isinstance(prior, OneHot)
 
 
 def why_not(prior: Distribution) -> str:
-    """Why a prior is not `on_whole_line`, for messages."""
+    """Returns why a prior is not `on_whole_line`, for messages."""
     return "which is learned and need not lie around 0" if is_learned(prior) else "which does not cover the whole line"
 
 
 def inside(prior: Distribution, values: Tensor) -> Tensor:
-    """Whether each value (..., D) is finite and a possible code, (..., D) bool."""
+    """Returns whether each value (..., D) is finite and a possible code, (..., D) bool."""
     return prior.support.check(values) & values.isfinite()
 
 
 def quantile(prior: Distribution, probability: Tensor, argument: str) -> Tensor:
-    """The quantiles (N, D) of the probabilities (N,), for each dimension. Raises `UserError`, about that argument of
-    the walker, where the family has no icdf.
+    """Returns the quantiles (N, D) of the probabilities (N,), for each dimension.
+
+    Raises:
+        UserError: about that argument of the walker, where the family has no icdf.
     """
     like = prior.mean
     try:
@@ -72,7 +74,7 @@ def quantile(prior: Distribution, probability: Tensor, argument: str) -> Tensor:
 
 
 def centre(prior: Distribution) -> Tensor:
-    """0 where it lies in the interior of the support, else, and where the prior is learned, its mean, (D,)."""
+    """Returns 0 where it lies inside the support, else, and where the prior is learned, its mean, (D,)."""
     mean = prior.mean
     if is_learned(prior):
         return mean
@@ -82,7 +84,7 @@ def centre(prior: Distribution) -> Tensor:
 
 
 def kl_per_dimension(posterior: Distribution, prior: Distribution) -> Tensor:
-    """KL(q(z_d|x) || p(z_d)), the mean over the images of q's batch shape (B, D): (D,), nats, on the CPU.
+    """Returns KL(q(z_d|x) || p(z_d)), the mean over the images of q's batch shape (B, D): (D,), nats, on the CPU.
 
     Where the pair has no closed form, it is estimated from samples, always the same.
     """

@@ -54,7 +54,7 @@ class Sampler(LatentWalker):
         raise NotImplementedError(f"{type(self).__name__} has no draw")
 
     def title(self, priors: Sequence[Distribution]) -> str:
-        """What the codes are, of spaces with these priors that vary."""
+        """Returns what the codes are, of spaces with these priors that vary."""
         raise NotImplementedError(f"{type(self).__name__} has no title")
 
     def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int]:
@@ -85,9 +85,17 @@ class RandomWalker(Sampler):
     """Decoded random codes of a chosen variance; those of a space whose prior does not cover the whole line, such as an
     exponential's, or is learned, are drawn from this prior instead.
 
-    var          variance (a number, or one for each dimension); refused where no space takes notice of it
-    uniform      codes uniform in [-var, var) instead of normal with variance var
-    space_id     the space that varies, the others hold the codes of the batch's images; None: all of them
+    Args:
+        var: variance (a number, or one for each dimension); refused where no space takes notice of it.
+        uniform: codes uniform in [-var, var) instead of normal with variance var.
+        space_id: the space that varies, the others hold the codes of the batch's images; None: all of them.
+
+    Example:
+        >>> model = AutoEncoderBase(latent_dims=1)
+        >>> model.decode = lambda code: code.view(-1, 1, 1, 1)  # one pixel, as bright as its code
+        >>> images = RandomWalker(var=4, num_images=10_000)({MODEL: model}).images
+        >>> round(images.std().item(), 1)
+        2.0
     """
 
     def __init__(
@@ -138,7 +146,14 @@ class RandomWalker(Sampler):
 class PriorSampler(Sampler):
     """Decoded samples of the model's own prior.
 
-    space_id     the space that varies, the others hold the codes of the batch's images; None: all of them
+    Args:
+        space_id: the space that varies, the others hold the codes of the batch's images; None: all of them.
+
+    Example:
+        >>> model, sampler = AutoEncoderBase(latent_dims=1), PriorSampler(num_images=100)
+        >>> model.decode = lambda code: code.view(-1, 1, 1, 1)  # one pixel, as bright as its code
+        >>> torch.equal(sampler({MODEL: model}).images, sampler({MODEL: model}).images)  # the same at every step
+        True
     """
 
     def __init__(

@@ -29,8 +29,10 @@ Images = Tensor | Annotated[int, non_negative] | str | Path | Annotated[Sequence
 def as_images(
     given: Tensor | Reference | Sequence[Reference], data: ImageData, device: torch.device, argument: str
 ) -> Tensor:
-    """Returns the images that are meant, (B, C, H, W). Raises `UserError`, about that argument of the walker, for one
-    that is not there, cannot be read, or has another shape.
+    """Returns the images that are meant, (B, C, H, W).
+
+    Raises:
+        UserError: about that argument of the walker, for one that is not there, cannot be read, or has another shape.
     """
     if not isinstance(given, Tensor):
         references = [given] if isinstance(given, Reference) else given
@@ -44,7 +46,11 @@ def as_images(
 
 
 def read_image(file: str | Path, image_shape: tuple[int, int, int], argument: str) -> Tensor:
-    """Returns the file's image, (C, H, W) in [0, 1]. Raises `UserError` where that cannot be."""
+    """Returns the file's image, (C, H, W) in [0, 1].
+
+    Raises:
+        UserError: where that cannot be.
+    """
     path = Path(file).expanduser()
     channels, height, width = image_shape
     if channels not in (1, 3):

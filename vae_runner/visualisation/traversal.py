@@ -35,14 +35,20 @@ WhichImages = Annotated[int, positive] | Annotated[Sequence[int], indices]
 
 
 class LatentRow(NamedTuple):
-    """A walked dimension, the factor that it follows, and whether it carries next to nothing."""
+    """A walked dimension, the factor that it follows, and whether it carries next to nothing.
+
+    Example:
+        >>> row = LatentRow(Row(0, 3, 1.5, torch.linspace(-1, 1, 3)), Follows("size", 0.9), is_dead=False)
+        >>> row.label(several_spaces=False)
+        ('z3', '1.50 nats', 'size 0.90')
+    """
 
     row: Row
     follows: Follows | None
     is_dead: bool
 
     def label(self, several_spaces: bool) -> tuple[str, str, str]:
-        """Its name, its KL, and its factor."""
+        """Returns its name, its KL, and its factor."""
         return (
             self.row.name(several_spaces),
             f"{self.row.kl_nats:.2f} nats",
@@ -59,16 +65,21 @@ class Traversal(LinSpaceWalker):
     """A panel for each chosen image: the image, its reconstruction, and one row for each latent, which goes from
     `lin_start` to `lin_end` in `lin_steps` steps while all others stay.
 
-    dims_to_walk   list of dimensions, of each space that varies; None: all, the one with the largest KL first
-    most           how many are shown at most where all are walked, the first ones; None: any number
-    walk           as of `LinSpaceWalker`; or "posterior": from one quantile of the aggregate posterior to another, each
-                   dimension's own, the numbers being standard scores (-2 is the 2.3 % quantile), in even steps
-    start          images: from the codes of the images; prior: from the prior's mean
-    images         so many of the first images of the batch, or all where there are fewer; or a list of their places in
-                   it (from the first again where the batch is smaller). The first are those that the data set shows of
-                   itself.
-    dead           what becomes of dimensions below `dead_below` nats: dim, show or hide (but for the first of all)
-    space_id       the space whose dimensions are walked; None: those of all spaces
+    Args:
+        dims_to_walk: list of dimensions, of each space that varies; None: all, the one with the largest KL first.
+        most: how many are shown at most where all are walked, the first ones; None: any number.
+        walk: as of `LinSpaceWalker`; or "posterior": from one quantile of the aggregate posterior to another, each
+            dimension's own, the numbers being standard scores (-2 is the 2.3 % quantile), in even steps.
+        start: images: from the codes of the images; prior: from the prior's mean.
+        images: so many of the first images of the batch, or all where there are fewer; or a list of their places in it
+            (from the first again where the batch is smaller). The first are those that the data set shows of itself.
+        dead: what becomes of dimensions below `dead_below` nats: dim, show or hide (but for the first of all).
+        space_id: the space whose dimensions are walked; None: those of all spaces.
+
+    Example:
+        >>> walker, model = Traversal(lin_steps=11, images=2), AutoEncoderBase(latent_dims=10)
+        >>> walker.grid_size(model, batch=64)  # ten rows for each image, which stands in front with its reconstruction
+        ('images=2', 20, 13)
     """
 
     def __init__(
@@ -132,7 +143,7 @@ class Traversal(LinSpaceWalker):
         )
 
     def latents(self, state: State) -> list[LatentRow]:
-        """The walked dimensions that are shown, in their order."""
+        """Returns the walked dimensions that are shown, in their order."""
         model = state[MODEL]
         posteriors, priors = posteriors_of(state, self.data_key), model.priors()
         follows = followed_of(state, self.data_key)
@@ -195,7 +206,7 @@ def _followed(row: Row, follows: Sequence[Follows | None]) -> Follows | None:
 
 
 def latent_name(space: int, dim: int, several_spaces: bool) -> str:
-    """What a latent is called in pictures."""
+    """Returns what a latent is called in pictures."""
     return f"space{space} z{dim}" if several_spaces else f"z{dim}"
 
 

@@ -16,7 +16,12 @@ __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 
 @enforced
 class DataViewer(LatentWalker):
-    """The first images of the batch, as the model is given them."""
+    """The first images of the batch, as the model is given them.
+
+    Example:
+        >>> DataViewer(num_images=2)({X: torch.rand(5, 1, 8, 8)}).images.shape
+        torch.Size([2, 1, 8, 8])
+    """
 
     def __init__(
         self, num_images: Count = 32, row_size: Count = 8, phase: Phase = "validation", scale: Scale = None
@@ -36,7 +41,12 @@ class DataViewer(LatentWalker):
 
 @enforced
 class ReconstructionViewer(LatentWalker):
-    """The reconstructions that are in the state, under `recon_key`."""
+    """The reconstructions that are in the state, under `recon_key`.
+
+    Example:
+        >>> ReconstructionViewer()({Y_PRED: torch.rand(5, 1, 8, 8)}).images.shape
+        torch.Size([5, 1, 8, 8])
+    """
 
     def __init__(self, row_size: Count = 8, recon_key: StateKey = Y_PRED, phase: Phase = "validation") -> None:
         super().__init__(same_image=False, row_size=row_size, phase=phase)
@@ -51,6 +61,10 @@ class ReconstructionPairs(LatentWalker):
     """Rows of input images, each over the row of its reconstructions, from the posterior's mean, with their nats.
 
     Of a denoising run, whose state has `SPOILED`: the spoiled images, what is made of them, and the clean ones.
+
+    Example:
+        >>> ReconstructionPairs(num_images=16, row_size=8).grid_size(AutoEncoderBase(latent_dims=2), batch=256)
+        ('num_images=16', 4, 8)
     """
 
     def __init__(

@@ -41,11 +41,19 @@ Scale = Annotated[int, positive] | None  # whole factor by which images are enla
 class LatentWalker(Picture):
     """Base class: `vis` says which images, the methods `for_...`, `on_...` and `to_...` what of, when and where to.
 
-    same_image   walk all latent dimensions from the same image; else each dimension has an image of its own
-    row_size     images in each row; fewer images make a narrower grid
-    space_id     the latent space that varies; None: all of them
-    phase        the split whose images the walker acts on
-    scale        whole factor by which images are enlarged; None: a readable size
+    Args:
+        same_image: walk all latent dimensions from the same image; else each dimension has an image of its own.
+        row_size: images in each row; fewer images make a narrower grid.
+        space_id: the latent space that varies; None: all of them.
+        phase: the split whose images the walker acts on.
+        scale: whole factor by which images are enlarged; None: a readable size.
+
+    Example:
+        >>> class MeanImage(LatentWalker):
+        ...     def vis(self, state):
+        ...         return state[X].mean(0, keepdim=True)
+        >>> MeanImage(same_image=True, row_size=1)({X: torch.rand(5, 1, 8, 8)}).images.shape
+        torch.Size([1, 1, 8, 8])
     """
 
     def __init__(
@@ -97,7 +105,10 @@ class LatentWalker(Picture):
 
     def prepare(self, model: AutoEncoderBase, data: ImageData) -> None:
         """Called once before training, with the model and the whole data set: `check`, and look up what is asked of the
-        data. Raises `UserError`, one line that begins with the name of the argument.
+        data.
+
+        Raises:
+            UserError: one line that begins with the name of the argument.
         """
         self.check(model)
         self.check_size(model, (min(len(data), BATCH), *data.image_shape))
@@ -112,13 +123,13 @@ class LatentWalker(Picture):
             check_size(*size, shape[-2:], self.scale)
 
     def grid_size(self, model: AutoEncoderBase, batch: int) -> tuple[str, int, int] | None:
-        """What is known of the grid before it is made of `batch` images: the setting that its size comes of, and its
-        rows and columns at most. None where nothing is known.
+        """Returns what is known of the grid before it is made of `batch` images: the setting that its size comes of,
+        and its rows and columns at most. None where nothing is known.
         """
         return None
 
     def spaces(self, model: AutoEncoderBase) -> list[int]:
-        """The numbers of the latent spaces that vary."""
+        """Returns the numbers of the latent spaces that vary."""
         return list(range(len(model.latent_dims))) if self.space_id is None else [self.space_id]
 
     def vis(self, state: State) -> Tensor:
@@ -150,9 +161,10 @@ class LatentWalker(Picture):
 
 
 def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
-    """q(z|x) of the images under `key`, for each latent space; not computed again where the state has them.
+    """Returns q(z|x) of the images under `key`, for each latent space: the state's own where it has them.
 
-    Raises `UserError` where the model has none.
+    Raises:
+        UserError: where the model has none.
     """
     known = state.get(POSTERIORS) if key is X else None
     if known is None and not has_posteriors(state[MODEL]):
@@ -161,13 +173,13 @@ def posteriors_of(state: State, key: StateKey = X) -> tuple[Distribution, ...]:
 
 
 def has_posteriors(model: AutoEncoderBase) -> bool:
-    """Whether the model has more to say of an image than its code."""
+    """Returns whether the model has more to say of an image than its code."""
     return hasattr(model, "posteriors")
 
 
 def followed_of(state: State, key: StateKey = X) -> list[list[Follows | None]]:
-    """The factor that each dimension follows over the images under `key`, [space][dimension]; found out once, where the
-    state has the posteriors.
+    """Returns the factor that each dimension follows over the images under `key`, [space][dimension]; found out once,
+    where the state has the posteriors.
     """
     is_known = key is X and POSTERIORS in state
     if is_known and FOLLOWED in state:
@@ -179,15 +191,15 @@ def followed_of(state: State, key: StateKey = X) -> list[list[Follows | None]]:
 
 
 def one_for_each(code: Tensor, count: int, same_image: bool = False) -> Tensor:
-    """The codes (count, D) that `count` rows start from, of those (B, D) of the batch: the first for all of them, or
-    number i for row i, and again from the first where there are fewer.
+    """Returns the codes (count, D) that `count` rows start from, of those (B, D) of the batch: the first for all of
+    them, or number i for row i, and again from the first where there are fewer.
     """
     return code[torch.arange(count, device=code.device) % (1 if same_image else len(code))]
 
 
 def filled(varied: Mapping[int, Tensor], state: State, key: StateKey) -> list[Tensor]:
-    """The codes (N, D) of all latent spaces: those of the spaces that vary, and in any other the code of image i under
-    `key` in row i, and again from the first where there are fewer.
+    """Returns the codes (N, D) of all latent spaces: those of the spaces that vary, and in any other the code of image
+    i under `key` in row i, and again from the first where there are fewer.
     """
     model, count = state[MODEL], len(next(iter(varied.values())))
     if len(varied) == len(model.latent_dims):  # no image is needed
@@ -197,22 +209,22 @@ def filled(varied: Mapping[int, Tensor], state: State, key: StateKey) -> list[Te
 
 
 def decoded(model: AutoEncoderBase, codes: Sequence[Tensor]) -> Tensor:
-    """The images (N, C, H, W) of the codes (N, D) of each latent space, decoded `AT_ONCE` at a time."""
+    """Returns the images (N, C, H, W) of the codes (N, D) of each latent space, decoded `AT_ONCE` at a time."""
     parts = [model.decode(as_sample(part)) for part in zip(*(code.split(AT_ONCE) for code in codes), strict=True)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def in_rows(count: int, row_size: int) -> tuple[int, int]:
-    """The rows and the columns of a grid of so many images."""
+    """Returns the rows and the columns of a grid of so many images."""
     columns = min(row_size, count)
     return -(-count // columns), columns
 
 
 def titled(text: str, state: State) -> str:
-    """A picture's title: what it is, and the step where the state knows it."""
+    """Returns a picture's title: what it is, and the step where the state knows it."""
     return f"{text}, step {state[STEP]:,}" if STEP in state else text
 
 
 def as_lists(codes: Sequence[Tensor]) -> list[list[list[float]]]:
-    """Codes as plain lists, [space][sample][dimension], for the file beside a picture."""
+    """Returns codes as plain lists, [space][sample][dimension], for the file beside a picture."""
     return [part.tolist() for part in codes]

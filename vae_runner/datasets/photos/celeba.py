@@ -41,6 +41,9 @@ logger = logging.getLogger("vae_runner")
 class CelebA(SimpleImageFolder):
     """The aligned CelebA images, as `SimpleImageFolder` has them.
 
+    A count of images other than the published one is logged as a warning. The other arguments are those of
+    `SimpleImageFolder`.
+
     Args:
         root: the folder that img_align_celeba.zip was unpacked into, at any depth; or the zip; or the folder it is in.
         split: "train", "valid" or "test" as in list_eval_partition.txt or .csv, see `partition`; "official": train and
@@ -48,8 +51,14 @@ class CelebA(SimpleImageFolder):
             with a warning, does "official".
         crop: 148, 140 and 108 are usual; None: as `fit` says.
 
-    A count of images other than the published one is logged as a warning. The other arguments are those of
-    `SimpleImageFolder`.
+    Example:
+        >>> from PIL import Image
+        >>> Path("faces").mkdir()
+        >>> for name in ("000001.jpg", "000002.jpg"):
+        ...     Image.new("RGB", (178, 218), "white").save(f"faces/{name}")
+        >>> faces = CelebA("faces", image_size=32, crop=148, cache_dir="cache")
+        >>> len(faces), faces[0][0].size, faces.gather(torch.tensor([0])).shape
+        (2, (178, 218), torch.Size([1, 3, 32, 32]))
     """
 
     @takes_settings(crop=148)
@@ -74,7 +83,7 @@ class CelebA(SimpleImageFolder):
         return super().provenance | {"split": self.split}
 
     def own_split(self) -> tuple[Tensor, Tensor] | None:
-        """The indices of the official training and validation images, where `split` is "official"; else None."""
+        """Returns the indices of the official training and validation images, where `split` is "official"."""
         if self.split != "official" or not self._part_of:
             return None
         self._settle()

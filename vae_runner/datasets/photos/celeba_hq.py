@@ -30,13 +30,20 @@ COUNT = 30_000  # images, as published
 class CelebA_HQ(SimpleImageFolder):
     """The CelebA-HQ images, as `SimpleImageFolder` has them.
 
+    A count of images other than the published one is logged as a warning. The other arguments are those of
+    `SimpleImageFolder`.
+
     Args:
         root: the folder of the images, or a zip of them.
         as_npy: each image is an .npy file, see `npy_loader`; with `levels`, integers and floats of any range too; else
             a standard image format.
 
-    A count of images other than the published one is logged as a warning. The other arguments are those of
-    `SimpleImageFolder`.
+    Example:
+        >>> Path("faces").mkdir()
+        >>> np.save("faces/00001.npy", np.zeros((1, 3, 64, 64), np.uint8))
+        >>> faces = CelebA_HQ("faces", as_npy=True, image_size=32, cache_dir="cache")
+        >>> faces[0][0].size, faces.image_shape
+        ((64, 64), (3, 32, 32))
     """
 
     @takes_settings()
@@ -54,10 +61,13 @@ class CelebA_HQ(SimpleImageFolder):
 
     @staticmethod
     def npy_loader(path: str | Path) -> Image.Image:
-        """The image of an .npy file: (1, C, H, W), (C, H, W), (H, W, C) or (H, W), uint8 or float in [0, 1].
+        """Returns the image of an .npy file: (1, C, H, W), (C, H, W), (H, W, C) or (H, W), uint8 or float in [0, 1].
 
         C is 1 or 3; where the first and the last axis could both be channels, it is the first. Pickled objects are not
-        loaded. Raises `UserError` in one line where the file is anything else.
+        loaded.
+
+        Raises:
+            UserError: in one line where the file is anything else.
         """
         with readable(path):
             return _npy_image(path)

@@ -42,7 +42,12 @@ logger = logging.getLogger("vae_runner")
 
 
 class Depths(NamedTuple):
-    """How many files of more than 8 bits take `white` for white, and their darkest and brightest values."""
+    """How many files of more than 8 bits take `white` for white, and their darkest and brightest values.
+
+    Example:
+        >>> Depths(count=2, low=0.0, high=4095.0, white=65535.0).high  # 12 bits in 16
+        4095.0
+    """
 
     count: int
     low: float
@@ -51,7 +56,16 @@ class Depths(NamedTuple):
 
 
 class Contents:
-    """What is known of the files of `source`, and kept in the folder `cache`."""
+    """What is known of the files of `source`, and kept in the folder `cache`.
+
+    Example:
+        >>> from vae_runner.datasets.reading.source import FolderSource
+        >>> Path("scans").mkdir()
+        >>> _ = Path("scans/a.png").write_bytes(b"its bytes")
+        >>> source = FolderSource("scans", [".png"])
+        >>> len(Contents(source, Path("cache")).mark(source.entries))
+        64
+    """
 
     def __init__(self, source: Source, cache: Path) -> None:
         self.source = source
@@ -63,7 +77,7 @@ class Contents:
         self._began = 0  # ns
 
     def knows(self, entry: Entry) -> Depth | None:
-        """How bright the file is, where nothing new is to be learned from it; else None."""
+        """Returns how bright the file is, where nothing new is to be learned from it; else None."""
         self.recall()
         is_read = isinstance(self.source, ZipSource) or entry.name in self._crc
         return self._depth.get(entry.name) if is_read else None
@@ -83,7 +97,7 @@ class Contents:
         self._depth[entry.name] = depth
 
     def mark(self, entries: Sequence[Entry]) -> str:
-        """A hash of the names, sizes and checksums of the files, the same wherever they are, in hex.
+        """Returns a hash of the names, sizes and checksums of the files, the same wherever they are, in hex.
 
         Files that were not read yet are read now, side by side.
         """
@@ -101,7 +115,7 @@ class Contents:
         return hashlib.sha256(names + b"\0\0" + numbers.tobytes()).hexdigest()
 
     def depths(self, entries: Sequence[Entry]) -> list[Depths]:
-        """Of the files of more than 8 bits that were decoded, now or at an earlier start; by their white."""
+        """Returns what is known of the files of more than 8 bits that were ever decoded; by their white."""
         groups: defaultdict[float, list[Depth]] = defaultdict(list)
         for entry in entries:
             if (depth := self._depth.get(entry.name, FLAT)) is not FLAT:

@@ -27,7 +27,12 @@ _BAR = 30  # characters
 
 @dataclass
 class Checkup:
-    """What was found. `describe` says it in lines of text."""
+    """What was found. `describe` says it in lines of text.
+
+    Example:
+        >>> Checkup(files=3, twins={"a hash": ["a.png", "b.png"], "another": ["c.png"]}).duplicates
+        [['a.png', 'b.png']]
+    """
 
     files: int
     size: int = 0  # bytes
@@ -46,7 +51,7 @@ class Checkup:
         return [sorted(names) for names in self.twins.values() if len(names) > 1]
 
     def describe(self, data: SimpleImageFolder) -> Iterator[str]:
-        """The lines for people."""
+        """Yields the lines for people."""
         side = data.recipe.image_size
         yield f"images      {self.files:,} files under {printable(data.root)}, {self.size / 1e6:,.1f} MB"
         if len(folders_of(data.entries)) > 1:

@@ -64,7 +64,15 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         skipped: what is wrong with each file that was left out, by its path below `root`.
         image_shape: (channels, image_size, image_size).
 
-    Raises `UserError` in one line where there is no folder, no image, or one that cannot be read.
+    Raises:
+        UserError: in one line where there is no folder, no image, or one that cannot be read.
+
+    Example:
+        >>> Path("scans").mkdir()
+        >>> Image.new("L", (40, 30), 255).save("scans/a.png")
+        >>> data = SimpleImageFolder("scans", image_size=16, channels=1, cache_dir="cache")
+        >>> data[0][0].size, data.gather(torch.tensor([0])).shape
+        ((40, 30), torch.Size([1, 1, 16, 16]))
     """
 
     @takes_settings()
@@ -135,10 +143,13 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         }
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64, each in [0, N), cropped and resized.
+        """Gather the images at `indices` (B,) int64, each in [0, N), cropped and resized.
 
-        Returns (B, *image_shape) float32 in [0, 1], on the device of the data. The first call reads all files. Raises
-        `UserError` where there is a transform, since that is made for items.
+        Returns:
+            (B, *image_shape) float32 in [0, 1], on the device of the data. The first call reads all files.
+
+        Raises:
+            UserError: where there is a transform, since that is made for items.
         """
         return self._prepared().gather(indices).to(torch.float32).div_(255)
 
@@ -162,7 +173,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         return True
 
     def limited(self, count: int, seed: int) -> "SimpleImageFolder":
-        """The set of `count` of the files, chosen by `seed`; of the others nothing is read."""
+        """Returns the set of `count` of the files, chosen by `seed`; of the others nothing is read."""
         if count >= len(self.entries):
             return self
         chosen = permutation(len(self.entries), seed)[:count].sort().values.tolist()
@@ -171,7 +182,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         return few
 
     def fingerprint(self) -> str:
-        """A hash of the pixels that `gather` reads; without a store, of what their files contain."""
+        """Returns a hash of the pixels that `gather` reads; without a store, of what their files contain."""
         return self._prepared().fingerprint()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -27,12 +27,12 @@ logger = logging.getLogger("vae_runner")
 
 
 def aligned_photos(entries: Sequence[Entry]) -> list[Entry]:
-    """Of CelebA, the aligned photos, as JPEGs or else as PNGs; none where no folder has their name."""
+    """Returns the aligned photos of CelebA, JPEGs or else PNGs; none where no folder has their name."""
     return _below(entries, "img_align_celeba") or _below(entries, "img_align_celeba_png")
 
 
 def hq_photos(entries: Sequence[Entry]) -> list[Entry]:
-    """Of CelebA-HQ, the photos, in one size; none where all are masks."""
+    """Returns the photos of CelebA-HQ, in one size; none where all are masks."""
     photos = _below(entries, "celeba-hq-img") or _where(entries, lambda part: not _MASKS.fullmatch(part), all)
     sizes = {int(found[1]) for part in _parts_of(photos) if (found := _SIZED.fullmatch(part))}
     if len(sizes) < 2:
@@ -42,7 +42,7 @@ def hq_photos(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def take_photos(entries: list[Entry], of_layout: Callable[[Sequence[Entry]], list[Entry]], root: Path) -> list[Entry]:
-    """Those that `of_layout` knows, or all where it knows none; a line says what is left out."""
+    """Returns those that `of_layout` knows, or all where it knows none; a line says what is left out."""
     chosen = of_layout(entries) or entries
     if len(chosen) < len(entries):
         taken = {entry.name for entry in chosen}
@@ -59,7 +59,7 @@ def compare_count(name: str, root: Path, count: int, expected: int) -> None:
 
 
 def folders_of(entries: Sequence[Entry]) -> Counter[str]:
-    """How many there are in each folder, of the first depth in which there are several; '.' is the root itself."""
+    """Returns how many there are in each folder, at the first depth that has several; '.' is the root itself."""
     folders = Counter(entry.name.rpartition("/")[0] for entry in entries)
     paths = [folder.split("/") if folder else [] for folder in folders]
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))))
@@ -70,7 +70,7 @@ def folders_of(entries: Sequence[Entry]) -> Counter[str]:
 
 
 def describe_folders(entries: Sequence[Entry]) -> str:
-    """'a 12, b 3', the largest ones."""
+    """Returns 'a 12, b 3', the largest ones."""
     heads = folders_of(entries)
     named = [f"{printable(head)} {count:,}" for head, count in heads.most_common(_SHOWN)]
     return ", ".join(named) + (f" and {len(heads) - _SHOWN:,} more folders" if len(heads) > _SHOWN else "")

@@ -24,12 +24,16 @@ _COLUMNS = ("image_id", "partition")
 
 
 def stem(name: str) -> str:
-    """The name of an image without its folders and its ending."""
+    """Returns the name of an image without its folders and its ending."""
     return name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or name.rpartition("/")[2]
 
 
 def find_list(source: Source, entries: Sequence[Entry]) -> tuple[str, str] | None:
-    """Where the list is, and its text; None where there is none. Raises `UserError` where it cannot be read."""
+    """Returns where the list is, and its text; None where there is none.
+
+    Raises:
+        UserError: where it cannot be read.
+    """
     for folder in _places(source, entries):
         for file in (place / name for place in (folder, folder / "Eval") for name in LIST_NAMES):
             if file.is_file():
@@ -43,7 +47,11 @@ def find_list(source: Source, entries: Sequence[Entry]) -> tuple[str, str] | Non
 
 
 def read_list(where: str, text: str) -> dict[str, str]:
-    """The part of each image by its `stem`. Raises `UserError` for a line that is none of such a list."""
+    """Returns the part of each image by its `stem`.
+
+    Raises:
+        UserError: for a line that is none of such a list.
+    """
     lines = list(csv.reader(_plain(line) for line in text.splitlines()))
     columns = (0, 1)
     if lines and set(_COLUMNS) <= set(lines[0]):

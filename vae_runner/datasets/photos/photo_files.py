@@ -22,7 +22,17 @@ __all__ = ["PhotoFiles"]
 
 
 class PhotoFiles:
-    """The files of `source`, each read by the user's `loader` where there is one, else by Pillow and the `recipe`."""
+    """The files of `source`, each read by the user's `loader` where there is one, else by Pillow and the `recipe`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from vae_runner.datasets.photos.image_folder import SimpleImageFolder
+        >>> Path("scans").mkdir()
+        >>> Image.new("L", (40, 30), 255).save("scans/a.png")
+        >>> data: PhotoFiles = SimpleImageFolder("scans", image_size=16, channels=1, cache_dir="cache")
+        >>> data.decode(data.source.entries[0]).shape
+        (1, 16, 16)
+    """
 
     source: Source
     loader: Callable[[str], Any] | None
@@ -30,7 +40,11 @@ class PhotoFiles:
     contents: Contents
 
     def load(self, entry: Entry) -> Any:
-        """What the loader makes of a file. Raises `UnreadableImage` where that fails."""
+        """Returns what the loader makes of a file.
+
+        Raises:
+            UnreadableImage: where that fails.
+        """
         with readable(self.source.location(entry)):
             if self.loader is not None:
                 return self._loaded(entry)
@@ -41,7 +55,11 @@ class PhotoFiles:
                 return self._image(file)
 
     def decode(self, entry: Entry) -> NDArray:
-        """The pixels of a file, (C, H, W) uint8. Raises `UnreadableImage` where it has none."""
+        """Returns the pixels of a file, (C, H, W) uint8.
+
+        Raises:
+            UnreadableImage: where it has none.
+        """
         with readable(self.source.location(entry)):
             if self.loader is not None:
                 return self._framed(self._loaded(entry), entry)

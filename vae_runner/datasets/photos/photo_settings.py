@@ -37,6 +37,10 @@ class PhotoSettings:
         workers: threads that decode where there is no store; None: one for each core.
         skip_bad: go on without the files that cannot be read; else such a file is an error, at the first `gather` or
             when its item is asked for. All files are read when the length is asked for.
+
+    Example:
+        >>> PhotoSettings(image_size=32, crop=148).recipe.shape
+        (3, 32, 32)
     """
 
     image_size: Size = 64

@@ -34,7 +34,7 @@ _ALSO_IMAGES = {
 
 
 def remarks_on_files(source: Source, entries: Sequence[Entry]) -> Iterator[tuple[int, str]]:
-    """Lines with their logging level: the folders that are read, the images that are left out."""
+    """Yields lines with their logging level: the folders that are read, the images that are left out."""
     if len(folders_of(entries)) > 1:
         yield logging.INFO, f"images are read from several folders: {describe_folders(entries)}"
     unread = Counter({ending: count for ending, count in source.others.items() if ending in _ALSO_IMAGES})
@@ -43,7 +43,7 @@ def remarks_on_files(source: Source, entries: Sequence[Entry]) -> Iterator[tuple
 
 
 def remarks_on_levels(depths: Sequence[Depths], levels: tuple[float, float] | None) -> Iterator[tuple[int, str]]:
-    """Likewise, whether what has more than 8 bits comes out dark, or `levels` change nothing."""
+    """Yields likewise whether what has more than 8 bits comes out dark, or `levels` change nothing."""
     if levels is not None and not depths:
         yield logging.WARNING, "dataset.levels changes nothing: no file has more than 8 bits for a value"
     for depth in depths:
@@ -52,12 +52,12 @@ def remarks_on_levels(depths: Sequence[Depths], levels: tuple[float, float] | No
 
 
 def is_dark(depth: Depths) -> bool:
-    """Whether the brightest value of all these files is less than half of what stands for white."""
+    """Returns whether the brightest value of all these files is less than half of what stands for white."""
     return depth.high < depth.white / 2
 
 
 def describe_levels(depth: Depths, levels: tuple[float, float] | None) -> str:
-    """How bright the files of more than 8 bits are, and what would make them brighter, where they are dark."""
+    """Returns how bright the files of more than 8 bits are, and what would make them brighter, where they are dark."""
     files = f"{depth.count:,} file{'' if depth.count == 1 else 's'} of more than 8 bits"
     held = f"{files} hold{'s' if depth.count == 1 else ''} values from {depth.low:,g} to {depth.high:,g}"
     if levels is not None:

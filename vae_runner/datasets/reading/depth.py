@@ -32,7 +32,12 @@ Levels = Annotated[
 
 
 class Depth(NamedTuple):
-    """The darkest and the brightest value of a file, and the one that its kind takes for white."""
+    """The darkest and the brightest value of a file, and the one that its kind takes for white.
+
+    Example:
+        >>> Depth(low=0.0, high=4095.0, white=65535.0).is_within
+        True
+    """
 
     low: float
     high: float
@@ -55,9 +60,10 @@ _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if np.little_endian else "L"}
 def eight_bits(
     values: NDArray, white: float, levels: tuple[float, float] | None = None, look: Look | None = None
 ) -> NDArray[np.uint8]:
-    """`values`, of which 0 is black and `white` is white unless there are `levels`, as 0 to 255, rounded.
+    """Returns `values`, of which 0 is black and `white` white unless there are `levels`, as 0 to 255, rounded.
 
-    Raises `ValueError` where they are not finite, or lie outside [0, white] and there are no levels.
+    Raises:
+        ValueError: where they are not finite, or lie outside [0, white] and there are no levels.
     """
     low, high = float(values.min()), float(values.max())
     depth = Depth(low, high, white)
@@ -72,31 +78,31 @@ def eight_bits(
 
 
 def is_gray_deep(image: Image.Image) -> bool:
-    """Whether it has one value of more than 8 bits for each pixel."""
+    """Returns whether it has one value of more than 8 bits for each pixel."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image that is not loaded yet has values of more than 8 bits."""
+    """Returns whether an image that is not loaded yet has values of more than 8 bits."""
     return is_gray_deep(image) or _bits_of_colours(image) is not None
 
 
 def white_of(image: Image.Image) -> float:
-    """The value that the kind of a gray image takes for white; of 12 bits it can be told only before it is loaded."""
+    """Returns what the kind of a gray image takes for white; of 12 bits this can be told only before loading."""
     return 1 if image.mode == "F" else 4095 if _raw_mode(image).startswith("I;12") else _WHITE
 
 
 def from_gray(
     image: Image.Image, white: float, levels: tuple[float, float] | None = None, look: Look | None = None
 ) -> Image.Image:
-    """An image of which `is_gray_deep` is true in mode "L"."""
+    """Returns an image of which `is_gray_deep` is true in mode "L"."""
     return Image.fromarray(eight_bits(np.asarray(image), white, levels, look))
 
 
 def from_colours(
     values: NDArray[np.uint16], levels: tuple[float, float] | None = None, look: Look | None = None
 ) -> Image.Image:
-    """What `deep_colours` returns as an image in mode "RGB" or "RGBA"; opacity has no levels."""
+    """Returns what `deep_colours` returns as an image in mode "RGB" or "RGBA"; opacity has no levels."""
     colours = values.shape[-1] - (values.shape[-1] % 2 == 0)  # without opacity
     pixels = eight_bits(values[..., :colours], _WHITE, levels, look)
     pixels = pixels.repeat(3, -1) if colours == 1 else pixels
@@ -106,10 +112,11 @@ def from_colours(
 
 
 def deep_colours(image: Image.Image, file: BinaryIO) -> NDArray[np.uint16] | None:
-    """The values (H, W, 2, 3 or 4), the last of 2 and 4 being opacity, of an image that was opened from `file` and has
-    16 bits for each; None for all others. It is not loaded yet, and can be afterwards.
+    """Returns the values (H, W, 2, 3 or 4), the last of 2 and 4 being opacity, of an image that was opened from `file`
+    and has 16 bits for each; None for all others. It is not loaded yet, and can be afterwards.
 
-    Raises `ValueError` for a TIFF of 16 bits with a plane for each colour, which Pillow takes for another picture.
+    Raises:
+        ValueError: for a TIFF of 16 bits with a plane for each colour, which Pillow takes for another picture.
     """
     tags = getattr(image, "tag_v2", {})
     if tags.get(_PLANAR, 1) == 2 and max(tags.get(_BITS, (8,))) > 8:

@@ -72,6 +72,8 @@ def fetch(
 ) -> None:
     """Bring the file at `url` to `path`, unless it is there by then.
 
+    What has arrived is kept and continued the next time.
+
     Args:
         verify: looks at the complete download and returns None, or what is wrong with it ("sha1 ..., expected ...").
         label: what the progress bar on stderr calls it; the file's name by default.
@@ -79,8 +81,10 @@ def fetch(
         pause: seconds between attempts.
         largest: bytes that the file can have at most; what claims, or sends, more is not it.
 
-    Raises `UserError` in one line where the file cannot be fetched, is not what `verify` expects (it is then deleted)
-    or cannot be written, and `RunError` where the disk is full. What has arrived is kept and continued the next time.
+    Raises:
+        UserError: in one line where the file cannot be fetched, is not what `verify` expects (it is then deleted) or
+            cannot be written.
+        RunError: where the disk is full.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -99,7 +103,7 @@ def fetch(
 
 
 def git_blob_id(path: str | Path) -> str:
-    """The name under which git stores the file's content: the hex sha1 of "blob SIZE", a zero byte and the content."""
+    """Returns git's name of the file's content: the hex sha1 of "blob SIZE", a zero byte and the content."""
     with Path(path).open("rb") as file:
         digest = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
         while chunk := file.read(_CHUNK):

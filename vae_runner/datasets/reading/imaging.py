@@ -66,6 +66,13 @@ GAP = 3.0  # times the wanted size that block averages leave to the filter
 class UnreadableImage(UserError):
     """A file that holds no image: damaged, of another kind, or gone. `passing` where the fault is not in its content,
     such as a missing permission.
+
+    Example:
+        >>> with readable("a.png"):
+        ...     raise OSError("image file is truncated")
+        Traceback (most recent call last):
+            ...
+        vae_runner.datasets.reading.imaging.UnreadableImage: cannot read a.png: image file is truncated
     """
 
     passing = False
@@ -75,11 +82,18 @@ class UnreadableImage(UserError):
 class Recipe:
     """How an image becomes (channels, image_size, image_size) uint8.
 
-    crop          side, in pixels, of the centre square that is used; None: as `fit` says
-    fit           crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it
-    background    colour behind transparent images and around padded ones, a name or #rrggbb
-    decoding      exact: each JPEG in full | fast: at a lower resolution where half of it or less is wanted
-    levels        the values of a file of more than 8 bits that become black and white; None: those of its kind
+    Args:
+        crop: side, in pixels, of the centre square that is used; None: as `fit` says.
+        fit: crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it.
+        background: colour behind transparent images and around padded ones, a name or #rrggbb.
+        decoding: exact: each JPEG in full | fast: at a lower resolution where half of it or less is wanted.
+        levels: the values of a file of more than 8 bits that become black and white; None: those of its kind.
+
+    Example:
+        >>> recipe = Recipe(image_size=16, channels=1, fit="pad", background="black")
+        >>> recipe.pixels(Image.new("L", (40, 20), 255), name="a.png")[0, :, 8]  # black above and below
+        array([  0,   0,   0,   0, 255, 255, 255, 255, 255, 255, 255, 255,   0,
+                 0,   0,   0], dtype=uint8)
     """
 
     image_size: int = 64
@@ -106,7 +120,7 @@ class Recipe:
         return (self.channels, self.image_size, self.image_size)
 
     def decode(self, file: str | Path | BinaryIO, name: str, look: Look | None = None) -> NDArray[np.uint8]:
-        """The pixels of an image file; `name` is for errors, `look` is told of more than 8 bits. It stays open."""
+        """Returns the pixels of an image file, which stays open; `name` is for errors, `look` is told of deep ones."""
         with _opened(file) as opened:
             image, full_size, shrunk = self._plain(opened) or self._any(opened, look)
         return self.pixels(image, name, full_size, shrunk)
@@ -114,10 +128,12 @@ class Recipe:
     def pixels(
         self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None, shrunk: int = 1
     ) -> NDArray[np.uint8]:
-        """The pixels of an image, resized with antialiasing: (channels, image_size, image_size).
+        """Returns the pixels of an image, resized with antialiasing: (channels, image_size, image_size).
 
-        `full_size` is the size of an image of which each pixel stands for `shrunk` x `shrunk`. Raises `UserError` where
-        the crop does not fit into the image, called `name`.
+        `full_size` is the size of an image of which each pixel stands for `shrunk` x `shrunk`.
+
+        Raises:
+            UserError: where the crop does not fit into the image, called `name`.
         """
         region = self._region(full_size or image.size, name)
         if shrunk == 1 and region != (0, 0, *image.size):
@@ -198,7 +214,7 @@ def readable(path: str | Path) -> Iterator[None]:
 def load_image(
     file: str | Path | BinaryIO, channels: int = 3, background: str = "white", levels: tuple[float, float] | None = None
 ) -> Image.Image:
-    """The image of a file, upright, in mode "L" (1 channel) or "RGB" (3), in full."""
+    """Returns the image of a file, upright, in mode "L" (1 channel) or "RGB" (3), in full."""
     with _opened(file) as opened, Image.open(opened) as image:
         return as_channels(_loaded(image, opened, levels)[0], channels, background)
 
@@ -213,7 +229,7 @@ def look_into(file: BinaryIO, levels: tuple[float, float] | None, look: Look | N
 def as_channels(
     image: Image.Image, channels: int, background: str = "white", levels: tuple[float, float] | None = None
 ) -> Image.Image:
-    """A copy in mode "L" (1 channel) or "RGB" (3)."""
+    """Returns a copy in mode "L" (1 channel) or "RGB" (3)."""
     if is_gray_deep(image):
         image = from_gray(image, white_of(image), levels)
     elif image.has_transparency_data:

@@ -21,11 +21,18 @@ _GRAY = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel; 16 bi
 
 
 class NoImageError(ValueError):
-    """Something that is not an image, as this module wants it."""
+    """Something that is not an image, as this module wants it.
+
+    Example:
+        >>> as_pixels(np.full((4, 4), np.inf))
+        Traceback (most recent call last):
+            ...
+        vae_runner.datasets.reading.item.NoImageError: it has values that are not finite
+    """
 
 
 def part_of(item: Any, which: int | str) -> Any:
-    """The image in an item."""
+    """Returns the image in an item."""
     if isinstance(item, Mapping):
         if which not in item:
             raise NoImageError(
@@ -40,7 +47,7 @@ def part_of(item: Any, which: int | str) -> Any:
 
 
 def as_pixels(image: Any) -> NDArray:
-    """The pixels of an image of any kind, (C, H, W): uint8 where all are levels k/255, else float32 in [0, 1]."""
+    """Returns the pixels of any image, (C, H, W): uint8 where all are levels k/255, else float32 in [0, 1]."""
     if isinstance(image, Image.Image):
         is_gray = image.mode in _GRAY or image.mode.startswith("I;16")
         image = np.asarray(as_channels(image, 1 if is_gray else 3))

@@ -26,7 +26,13 @@ _LARGEST = 1 << 28  # bytes that are kept at once
 
 @dataclass(frozen=True)
 class PlainJPEG:
-    """The bytes of a file, and what its header says."""
+    """The bytes of a file, and what its header says.
+
+    Example:
+        >>> plain = PlainJPEG(data=b"", width=400, height=300, gray=False)
+        >>> plain.scale((64, 64))  # at a quarter of its size it is no smaller than that
+        4
+    """
 
     data: bytes
     width: int
@@ -34,14 +40,14 @@ class PlainJPEG:
     gray: bool
 
     def scale(self, least: tuple[int, int] | None) -> int:
-        """8, 4, 2 or 1: by how much it can shrink to be no smaller than `least` (width, height)."""
+        """Returns 8, 4, 2 or 1: by how much it can shrink to be no smaller than `least` (width, height)."""
         if least is None:
             return 1
         most = min(self.width // least[0], self.height // least[1])
         return next((scale for scale in _SCALES if scale <= most), 1)
 
     def decode(self, scale: int, gray: bool) -> NDArray[np.uint8] | None:
-        """Its pixels at 1/`scale` of its size: (H, W, 3), or (H, W) where it, or what is wanted, is gray.
+        """Returns its pixels at 1/`scale` of its size: (H, W, 3), or (H, W) where it, or what is wanted, is gray.
 
         None where Pillow is to judge.
         """
@@ -55,7 +61,7 @@ class PlainJPEG:
 
 
 def plain_jpeg(file: BinaryIO) -> PlainJPEG | None:
-    """The JPEG in a file, read whole but not decoded; None where Pillow is to read it, for whatever reason."""
+    """Returns the JPEG in a file, read whole but not decoded; None where Pillow is to read it, for whatever reason."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size > _LARGEST or file.read(len(_START)) != _START:

@@ -44,6 +44,11 @@ class Entry(NamedTuple):
     """One file of a set: `name` is its path below the root, with slashes; `size` in bytes; `stamp` changes with its
     content: the time of the last change in ns, or the CRC-32 of a member of a zip. A link to nothing has size -1.
     `touched` is the time, in ns, of the last change of anything about a file, which no program can set back.
+
+    Example:
+        >>> entry = Entry("a/1.png", size=4_000, stamp=1_700_000_000_000_000_000)
+        >>> entry.name, entry.touched
+        ('a/1.png', 0)
     """
 
     name: str
@@ -53,28 +58,40 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The files that count, sorted, and how many others there are of each ending."""
+    """The files that count, sorted, and how many others there are of each ending.
+
+    Example:
+        >>> Path("scans").mkdir()
+        >>> for name in ("b.png", "a.png", "notes.txt"):
+        ...     Path("scans", name).touch()
+        >>> listing = list_folder("scans", [".png"])
+        >>> [entry.name for entry in listing.entries], dict(listing.others)
+        (['a.png', 'b.png'], {'.txt': 1})
+    """
 
     entries: list[Entry]
     others: Counter[str]
 
 
 def make_dataset(dir: str | Path, extensions: Sequence[str]) -> list[Path]:
-    """The files under the folder `dir`, at any depth, whose names have one of the endings, in whatever case.
+    """Returns the files under the folder `dir`, at any depth, whose names have one of the endings, in whatever case.
 
-    Sorted by their path below `dir`, folder by folder. Raises `UserError` where there is no folder or no such file.
+    Sorted by their path below `dir`, folder by folder.
+
+    Raises:
+        UserError: where there is no folder or no such file.
     """
     folder = Path(dir).expanduser()
     return [folder / entry.name for entry in list_files(dir, extensions)]
 
 
 def list_files(dir: str | Path, extensions: Sequence[str]) -> list[Entry]:
-    """`make_dataset`, as entries."""
+    """Returns `make_dataset`, as entries."""
     return list_folder(dir, extensions).entries
 
 
 def list_folder(dir: str | Path, extensions: Sequence[str]) -> Listing:
-    """`make_dataset`, with what is left out."""
+    """Returns `make_dataset`, with what is left out."""
     folder = Path(dir).expanduser()
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
@@ -97,7 +114,7 @@ def count_other(others: Counter[str], name: str) -> None:
 
 
 def describe_others(others: Counter[str], before: str = "") -> str:
-    """`before` and '12 .heic, 3 .txt', the most frequent ones; nothing where there are none."""
+    """Returns `before` and '12 .heic, 3 .txt', the most frequent ones; nothing where there are none."""
     named = [f"{count:,} {ending}" for ending, count in others.most_common(_SHOWN)]
     if rest := len(others) - len(named):
         named.append(f"{rest} more endings")
@@ -105,7 +122,11 @@ def describe_others(others: Counter[str], before: str = "") -> str:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a file to read it. Raises `OSError` where it is none, such as a pipe, instead of waiting for a writer."""
+    """Open a file to read it.
+
+    Raises:
+        OSError: where it is none, such as a pipe, instead of waiting for a writer.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -114,14 +135,14 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def digest_of(entries: Sequence[Entry]) -> str:
-    """A hash of names, sizes and stamps, in hex; of a whole column at a time, since a set may have 200,000 files."""
+    """Returns a hash of names, sizes and stamps, in hex; of whole columns, since a set may have 200,000 files."""
     names = "\0".join([entry.name for entry in entries]).encode("utf-8", "surrogateescape")
     numbers = array("q", [number for entry in entries for number in entry[1:3]])
     return hashlib.sha256(names + b"\0\0" + numbers.tobytes()).hexdigest()
 
 
 def normal_endings(extensions: Sequence[str]) -> tuple[str, ...]:
-    """'.jpg' for each of 'jpg', '.jpg' and '.JPG'."""
+    """Returns '.jpg' for each of 'jpg', '.jpg' and '.JPG'."""
     given = [extensions] if isinstance(extensions, str) else extensions
     endings = tuple(dict.fromkeys("." + ending.lower().removeprefix(".") for ending in given))
     if not endings or "." in endings:
@@ -130,12 +151,12 @@ def normal_endings(extensions: Sequence[str]) -> tuple[str, ...]:
 
 
 def in_order(entry: Entry) -> str:
-    """The key that sorts entries folder by folder: no character of a name comes before the one between them."""
+    """Returns the key that sorts entries folder by folder: no character of a name comes before the one between them."""
     return entry.name.replace("/", "\0")
 
 
 def printable(name: object) -> str:
-    """A file's name as it can be printed and stored: see `vae_runner.text`; a path may be long."""
+    """Returns a file's name as it can be printed and stored: see `vae_runner.text`; a path may be long."""
     return plain(name, 1000)
 
 

@@ -32,10 +32,11 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def decode_all(
     count: int, decode: Callable[[int], NDArray], shape: tuple[int, int, int]
 ) -> tuple[Tensor, dict[int, UnreadableImage]]:
-    """What `decode` makes of each position in range(`count`), (C, H, W) = `shape`, uint8.
+    """Decode each position in range(`count`): (C, H, W) = `shape`, uint8.
 
-    Returns the pixels of the n files that can be read, (n, C, H, W) uint8 in the same order, and what is wrong with the
-    others, by their positions.
+    Returns:
+        the pixels of the n files that can be read, (n, C, H, W) uint8 in the same order, and what is wrong with the
+        others, by their positions.
     """
     _check_memory(count, shape)
     pixels = torch.empty((count, *shape), dtype=torch.uint8)
@@ -81,7 +82,7 @@ def attempt_all(work: Callable[[int], object], count: int) -> dict[int, Unreadab
 
 
 def sha256(pixels: Tensor) -> str:
-    """SHA-256 of (N, C, H, W) uint8, on whatever device, as 64 hex digits."""
+    """Returns the SHA-256 of (N, C, H, W) uint8, on whatever device, as 64 hex digits."""
     digest = hashlib.sha256()
     for block in pixels.split(_BLOCK):
         digest.update(block.cpu().contiguous().numpy())
@@ -89,7 +90,7 @@ def sha256(pixels: Tensor) -> str:
 
 
 def memory_bytes() -> int:
-    """What this process can have: the machine's memory, or the limit of its container."""
+    """Returns what this process can have: the machine's memory, or the limit of its container."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(physical, int(_CGROUP_LIMIT.read_text()))
@@ -108,10 +109,10 @@ def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
 
 
 def cores() -> int:
-    """Cores to decode with: those that this process may use, 32 at most."""
+    """Returns the number of cores to decode with: those that this process may use, 32 at most."""
     return min(usable_cores(), 32)
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which is less than the machine's in a batch system."""
+    """Returns the number of cores that this process may use, which is less than the machine's in a batch system."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

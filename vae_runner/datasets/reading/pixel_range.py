@@ -6,7 +6,7 @@ SLACK = 1e-3  # beyond [0, 1], by rounding: a quarter of one of 256 levels
 
 
 def remedy(low: float, high: float) -> str:
-    """What brings values that go from `low` to `high` into [0, 1]."""
+    """Returns what brings values that go from `low` to `high` into [0, 1]."""
     if low >= -0.1 and high <= 1.1:
         return "they overshoot, as a bicubic resize does: clamp(0, 1)"
     if low >= -1 - SLACK and high <= 1 + SLACK:

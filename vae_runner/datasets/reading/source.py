@@ -33,7 +33,16 @@ _LARGEST = 1 << 30  # bytes of a member of a zip; one that claims more is no ima
 
 
 class Source(Protocol):
-    """The files of a set."""
+    """The files of a set.
+
+    Example:
+        >>> Path("scans").mkdir()
+        >>> _ = Path("scans/a.png").write_bytes(b"its bytes")
+        >>> source: Source = open_source("scans", [".png"])  # or a zip
+        >>> with source.open(source.entries[0]) as file:
+        ...     file.read()
+        b'its bytes'
+    """
 
     root: Path  # the folder, or the zip
     entries: list[Entry]  # sorted by name, folder by folder
@@ -41,20 +50,32 @@ class Source(Protocol):
     identity: str  # what tells these files from others of the same names, sizes and stamps
 
     def location(self, entry: Entry) -> str:
-        """The entry's path, for people and for loaders."""
+        """Returns the entry's path, for people and for loaders."""
 
     def open(self, entry: Entry) -> BinaryIO:
-        """The entry's bytes. Raises whatever reading a file raises."""
+        """Returns the entry's bytes. Raises whatever reading a file raises."""
 
 
 def open_source(root: str | Path, extensions: Sequence[str]) -> Source:
-    """The files under `root`, a folder or a zip. Raises `UserError` where there are none."""
+    """Returns the files under `root`, a folder or a zip.
+
+    Raises:
+        UserError: where there are none.
+    """
     path = Path(root).expanduser()
     return ZipSource(path, extensions) if path.is_file() else FolderSource(root, extensions)
 
 
 class FolderSource:
-    """The files under a folder, links followed."""
+    """The files under a folder, links followed.
+
+    Example:
+        >>> Path("scans").mkdir()
+        >>> _ = Path("scans/a.png").write_bytes(b"its bytes")
+        >>> source = FolderSource("scans", [".png"])
+        >>> source.location(source.entries[0])
+        'scans/a.png'
+    """
 
     def __init__(self, root: str | Path, extensions: Sequence[str]) -> None:
         self.root = Path(root).expanduser()
@@ -75,7 +96,15 @@ class FolderSource:
 
 
 class ZipSource:
-    """The members of a zip. Threads share one open file; another process opens its own."""
+    """The members of a zip. Threads share one open file; another process opens its own.
+
+    Example:
+        >>> with zipfile.ZipFile("scans.zip", "w") as packed:
+        ...     packed.writestr("2024/a.png", b"its bytes")
+        >>> source = ZipSource("scans.zip", [".png"])
+        >>> source.open(source.entries[0]).read()
+        b'its bytes'
+    """
 
     def __init__(self, root: str | Path, extensions: Sequence[str]) -> None:
         self.root = Path(root).expanduser()
@@ -119,7 +148,7 @@ class ZipSource:
             raise OSError(errno.EIO, "its bytes in the zip are damaged") from error
 
     def named(self, names: Sequence[str]) -> Entry | None:
-        """The first member that is called so, in whatever folder; None where there is none."""
+        """Returns the first member that is called so, in whatever folder; None where there is none."""
         members = {info.filename.rpartition("/")[2]: info for info in self._opened().infolist() if not _is_hidden(info)}
         found = next((members[name] for name in names if name in members), None)
         return found and Entry(found.filename, found.file_size, found.CRC)

@@ -35,6 +35,12 @@ class SplitConfig:
     with a split of its own, so many of its validation images are used; null: all of them, and else 2000.
 
     `flip` mirrors half of the images in training, left to right, by (seed, epoch, image).
+
+    Example:
+        >>> from vae_runner.datasets.torch_images import TorchImages
+        >>> data = TorchImages([torch.full((1, 2, 2), level / 100) for level in range(100)])
+        >>> [len(part) for part in split(data, SplitConfig(validation=0.1, limit=50))]
+        [45, 5]
     """
 
     validation: Annotated[float, part_or_count] | None = 2000
@@ -44,7 +50,11 @@ class SplitConfig:
 
 
 def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
-    """Returns (training, validation), disjoint. Raises `UserError` where one of them would be empty."""
+    """Returns (training, validation), disjoint.
+
+    Raises:
+        UserError: where one of them would be empty.
+    """
     seed, data = seed_for(config.split_seed, "split"), limited(data, config)
     own = _own_split(data)
     order = permutation(len(data), seed)[: config.limit]
@@ -77,9 +87,11 @@ def _own_split(data: ImageData) -> tuple[Tensor, Tensor] | None:
 
 
 def limited(data: ImageData, config: SplitConfig) -> ImageData:
-    """The set with the `limit` images that are chosen of it, where it can leave the others unread; else all of it.
+    """Returns the set with the `limit` images that are chosen of it, where it can leave the others unread; else all of
+    it.
 
-    Raises `UserError` where it is no data set.
+    Raises:
+        UserError: where it is no data set.
     """
     data = completed(data)
     return data if config.limit is None else data.limited(config.limit, seed_for(config.split_seed, "limit"))

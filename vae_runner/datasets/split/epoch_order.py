@@ -13,6 +13,11 @@ class EpochOrder:
     """The batch of every step: each epoch is a new permutation, seeded by (seed, epoch), its incomplete last batch left
     out. Permutations are kept on `device`: those of an epoch and the next, and of all that begin within `LOOKAHEAD`
     batches, so that looking so far ahead makes none twice.
+
+    Example:
+        >>> order = EpochOrder(size=10, batch_size=4, seed=0)
+        >>> torch.cat([order.positions(0), order.positions(1)]).unique().numel()  # two batches, and two images left out
+        8
     """
 
     LOOKAHEAD = 8

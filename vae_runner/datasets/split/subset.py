@@ -12,6 +12,12 @@ class Subset:
     """Some images of a data set, by their indices (N,) int64; `flip`: half of them are mirrored in training.
 
     Positions are on the device of the indices.
+
+    Example:
+        >>> from vae_runner.datasets.torch_images import TorchImages
+        >>> half = Subset(TorchImages([torch.full((1, 2, 2), level / 10) for level in range(10)]), torch.arange(5, 10))
+        >>> half.batch(torch.tensor([0]))[0, 0, 0, 0]  # its first image is number 5
+        tensor(0.5000)
     """
 
     def __init__(self, data: ImageData, indices: Tensor, flip: bool = False) -> None:

@@ -69,7 +69,14 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         latents_possible_values: the values of each factor, by name; `latents_values` of the published file.
         metadata: title, version and so on under the keys of the published file, in our own words.
 
-    Raises `UserError` in one line where the data is not there, is damaged, or cannot be fetched.
+    Raises:
+        UserError: in one line where the data is not there, is damaged, or cannot be fetched.
+
+    Example:
+        >>> dSprites.grid.names, dSprites.grid.sizes
+        (('color', 'shape', 'scale', 'orientation', 'posX', 'posY'), (1, 3, 6, 40, 32, 32))
+        >>> dSprites.grid.index_of(torch.tensor([0, 2, 5, 0, 16, 16])).item()  # a large heart in the middle
+        696848
     """
 
     image_shape = (1, 64, 64)
@@ -158,9 +165,10 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return image, image
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64, each in [0, 737280), untransformed.
+        """Gather the images at `indices` (B,) int64, each in [0, 737280), untransformed.
 
-        Returns (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`.
+        Returns:
+            (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`.
         """
         return self._images.gather(indices)
 
@@ -170,11 +178,11 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self
 
     def fingerprint(self) -> str:
-        """SHA-256 of the packed images, in hex: the same for the same images, wherever they came from."""
+        """Returns the SHA-256 of the packed images, in hex: the same for the same images from wherever."""
         return self.provenance["sha256"]
 
     def showcase(self) -> list[int]:
-        """Indices of a square, an ellipse and a heart for pictures: centred, of middle size, turned by 37 degrees."""
+        """Returns indices of a square, an ellipse and a heart: centred, of middle size, turned by 37 degrees."""
         return self.index_of([(0, shape, 3, 4, 16, 16) for shape in range(3)]).tolist()
 
     def factors(self, indices: Tensor) -> dict[str, Tensor]:
@@ -189,9 +197,12 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return known | {"orientation": torch.stack([turned.cos(), turned.sin()], -1)}
 
     def get_img_by_latent(self, latent_code: ArrayLike) -> Any:
-        """The image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as `gather`.
+        """Returns the image of one code of 6 classes, as in an item; of codes (n, 6), all images: (n, 1, 64, 64), as
+        `gather`.
 
-        Raises `IndexError` naming the latent where a class is outside its range, `ValueError` for other shapes.
+        Raises:
+            IndexError: naming the latent where a class is outside its range.
+            ValueError: for other shapes.
         """
         index = self.index_of(latent_code)
         if index.ndim > 1 or index.size == 0:
@@ -199,9 +210,10 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self[int(index)][0] if index.ndim == 0 else self.gather(torch.from_numpy(index))
 
     def index_of(self, codes: ArrayLike) -> NDArray[np.int64]:
-        """The index of each code: integer classes (..., 6) in the order of `latents_names`. Returns (...), int64.
+        """Returns the index (...), int64, of each code: integer classes (..., 6) in the order of `latents_names`.
 
-        Raises `IndexError` naming the latent where a class is outside its range.
+        Raises:
+            IndexError: naming the latent where a class is outside its range.
         """
         codes = np.asarray(codes)
         if codes.shape[-1:] != self.latents_sizes.shape or not np.issubdtype(codes.dtype, np.integer):
@@ -210,11 +222,11 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self.grid.index_of(torch.from_numpy(codes.astype(np.int64))).numpy()
 
     def latents_classes(self, indices: ArrayLike) -> NDArray[np.int64]:
-        """The class of each factor of the images at `indices` (...): (..., 6) int64. `IndexError` outside the set."""
+        """Returns the class of each factor at the `indices` (...): (..., 6) int64. `IndexError` outside the set."""
         return self.grid.classes_of(torch.from_numpy(self._within(indices))).numpy()
 
     def latents_values(self, indices: ArrayLike) -> NDArray[np.float64]:
-        """The value of each factor of the images at `indices` (...): (..., 6). `IndexError` outside the set."""
+        """Returns the value of each factor at the `indices` (...): (..., 6). `IndexError` outside the set."""
         return self.grid.values_of(torch.from_numpy(self._within(indices))).numpy()
 
     def _within(self, indices: ArrayLike) -> NDArray[np.int64]:

@@ -32,8 +32,8 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedErr
 
 
 def find(root: str | Path) -> Path | None:
-    """The data file: `root` itself; or what is in it, the .npz, or imgs.npy beside it or in a folder that has its name,
-    or the .npz in a folder of the set's own or under a shorter name. None if not there.
+    """Returns the data file: `root` itself; or what is in it, the .npz, or imgs.npy beside it or in a folder that has
+    its name, or the .npz in a folder of the set's own or under a shorter name. None if not there.
     """
     root = Path(root)
     folders = (root, root / "dsprites", root / "dsprites-dataset", root / "dsprites-dataset-master")
@@ -43,7 +43,7 @@ def find(root: str | Path) -> Path | None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is read as an .npz, by its name or by how it begins; else as an .npy."""
+    """Returns whether a file is read as an .npz, by its name or by how it begins; else as an .npy."""
     if path.suffix.lower() in (".npz", ".npy"):
         return path.suffix.lower() == ".npz"
     try:
@@ -58,8 +58,11 @@ def read_packed(
 ) -> NDArray[np.uint8]:
     """Read the .npz or .npy at `path`; `progress` is called with the number of images each time that some are done.
 
-    Returns (images, 512) uint8, each row an image in the order of `np.packbits`. Raises `UserError` in one line where
-    the file is damaged or does not hold that many 64x64 images of zeros and ones.
+    Returns:
+        (images, 512) uint8, each row an image in the order of `np.packbits`.
+
+    Raises:
+        UserError: in one line where the file is damaged or does not hold that many 64x64 images of zeros and ones.
     """
     path = Path(path)
     packed = np.empty((images, _SIDE * _SIDE // 8), np.uint8)

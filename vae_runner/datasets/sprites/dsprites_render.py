@@ -48,7 +48,8 @@ _Rows = NDArray[np.uint64]  # one row of an image each: its 64 pixels in the ord
 def render(progress: Callable[[int], object] | None = None) -> NDArray[np.uint8]:
     """Draw the whole set, bit-packed; `progress` is called with the number of images each time that some are done.
 
-    Returns (737280, 512) uint8, each row an image in the order of `np.packbits`.
+    Returns:
+        (737280, 512) uint8, each row an image in the order of `np.packbits`.
     """
     shapes, scales, orientations, *positions = FACTOR_SIZES
     rows = np.empty((shapes * scales * orientations, *positions, _SIDE), np.uint64)
@@ -63,7 +64,11 @@ def render(progress: Callable[[int], object] | None = None) -> NDArray[np.uint8]
 def render_images(indices: ArrayLike) -> NDArray[np.uint8]:
     """Draw the images at the given (n,) indices only, one by one.
 
-    Returns (n, 64, 64) uint8 of zeros and ones. Raises `ValueError` where an index is outside the set.
+    Returns:
+        (n, 64, 64) uint8 of zeros and ones.
+
+    Raises:
+        ValueError: where an index is outside the set.
     """
     rows = np.empty((len(np.asarray(indices)), _SIDE), np.uint64)
     codes = np.stack(np.unravel_index(np.asarray(indices), FACTOR_SIZES), axis=-1)
@@ -114,8 +119,9 @@ def _snap(pixels: _Floats) -> _Integers:
 def _crossings(y: _Integers) -> tuple[_Integers, _Integers]:
     """Which edges cross which rows, for vertex heights y (vertices, Q); edge i goes from vertex i to the next one.
 
-    Returns for each crossing its line `q * 64 + row`, in rising order, and its edge. An edge holds its lower end and
-    not its upper one: every vertex is counted once, and bottom edges are in and top edges out.
+    Returns:
+        for each crossing its line `q * 64 + row`, in rising order, and its edge. An edge holds its lower end and not
+        its upper one: every vertex is counted once, and bottom edges are in and top edges out.
     """
     ends = y.T[:, None], np.roll(y, -1, axis=0).T[:, None]  # (Q, 1, vertices)
     level = _ROW_CENTRES[:, None]

@@ -21,6 +21,12 @@ class PackedImages:
         bits: (N, ceil(H * W / 8)) uint8, each row an image in the order of `np.packbits`: row by row from the top left,
             the first pixel in the highest bit, zeros after the last pixel.
         size: (H, W) in pixels.
+
+    Example:
+        >>> images = PackedImages(torch.tensor([[0b10000000], [0b11110000]], dtype=torch.uint8), size=(2, 4))
+        >>> images.gather(torch.tensor([1]))[0, 0], images.nbytes
+        (tensor([[1., 1., 1., 1.],
+                [0., 0., 0., 0.]]), 2)
     """
 
     def __init__(self, bits: Tensor, size: tuple[int, int]) -> None:
@@ -53,7 +59,8 @@ class PackedImages:
     def gather(self, indices: Tensor) -> Tensor:
         """Unpack the images at `indices` (B,) int64, each in [0, N).
 
-        Returns (B, 1, H, W) float32 zeros and ones, on `device`.
+        Returns:
+            (B, 1, H, W) float32 zeros and ones, on `device`.
         """
         height, width = self.size
         packed = self.bits.index_select(0, indices.to(self.device))  # (B, bytes)

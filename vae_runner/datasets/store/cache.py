@@ -30,21 +30,21 @@ logger = logging.getLogger("vae_runner")
 
 
 def cache_dir(given: str | Path | None = None) -> Path:
-    """The folder for cached files: the one `given`, else vae_runner in $XDG_CACHE_HOME (~/.cache where not set)."""
+    """Returns the folder for cached files: `given`, else vae_runner in $XDG_CACHE_HOME (~/.cache if not set)."""
     if given is not None:
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vae_runner"
 
 
 def digest(array: np.ndarray) -> str:
-    """SHA-256 of the array's elements in C order, as 64 hex digits."""
+    """Returns the SHA-256 of the array's elements in C order, as 64 hex digits."""
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
 def cached_array(
     folder: str | Path, name: str, make: Callable[[], np.ndarray], sha256: str | None = None
 ) -> np.ndarray:
-    """The array kept as `folder`/`name`, or else what `make` returns, which is then kept.
+    """Returns the array kept as `folder`/`name`, or else what `make` returns, which is then kept.
 
     Of several processes that ask at once, one makes the array and the others wait for it. With `sha256` the elements
     must have that digest: a file that differs is made again, and `RunError` is raised where `make` returns others.

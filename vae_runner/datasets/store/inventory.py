@@ -20,7 +20,14 @@ _DAY = 24 * 3600  # seconds
 
 @dataclass(frozen=True)
 class PreparedStore:
-    """One store. `images` and `source`, the folder or zip they came from, are None where it was not finished."""
+    """One store. `images` and `source`, the folder or zip they came from, are None where it was not finished.
+
+    Example:
+        >>> Path("cache/images-a").mkdir(parents=True)
+        >>> store = list_stores(Path("cache"))[0]
+        >>> store.key, store.size, store.images  # nothing was finished
+        ('a', 0, None)
+    """
 
     path: Path
     key: str
@@ -35,7 +42,7 @@ class PreparedStore:
 
 
 def list_stores(cache: Path) -> list[PreparedStore]:
-    """Those in the folder, the one used last first."""
+    """Returns those in the folder, the one used last first."""
     found = [_look(path) for path in cache.glob("images-*") if path.is_dir()]
     return sorted(found, key=lambda stored: -stored.used)
 

@@ -23,6 +23,13 @@ class OnDemandRows(HostRows):
     """Rows made by `decode(position)`, (C, H, W) uint8, for each position in range(`count`).
 
     `workers` threads decode (None: as many as there are cores); `identity` stands for the content, which is not known.
+
+    Example:
+        >>> import torch
+        >>> decode = lambda position: np.full((1, 2, 2), position, np.uint8)
+        >>> rows = OnDemandRows(3, (1, 2, 2), decode, identity="levels", workers=1)
+        >>> rows.gather(torch.tensor([2, 0]))[:, 0, 0, 0]
+        tensor([2, 0], dtype=torch.uint8)
     """
 
     def __init__(

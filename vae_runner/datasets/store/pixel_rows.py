@@ -19,7 +19,19 @@ _COMFORT = 0.5  # of the GPU's free memory
 
 
 class Rows(ABC):
-    """N images of one shape."""
+    """N images of one shape.
+
+    Example:
+        >>> class Level(Rows):
+        ...     def gather(self, positions):
+        ...         return positions.to(torch.uint8).view(-1, 1, 1, 1)
+        ...     def to(self, device):
+        ...         return self
+        ...     def fingerprint(self):
+        ...         return 64 * "0"
+        >>> Level().gather(torch.tensor([7])).item()
+        7
+    """
 
     @abstractmethod
     def gather(self, positions: Tensor) -> Tensor:
@@ -27,18 +39,25 @@ class Rows(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> "Rows":
-        """Rows that answer on that device."""
+        """Returns rows that answer on that device."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """64 hex digits that tell one content from another."""
+        """Returns 64 hex digits that tell one content from another."""
 
     def expect(self, positions: Tensor) -> None:  # noqa: B027 - only rows that are decoded on demand care
         """These will be gathered soon."""
 
 
 class MemoryRows(Rows):
-    """Rows in one tensor (N, C, H, W) uint8."""
+    """Rows in one tensor (N, C, H, W) uint8.
+
+    Example:
+        >>> rows = MemoryRows(torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2))
+        >>> rows.gather(torch.tensor([2])), len(rows.fingerprint())
+        (tensor([[[[ 8,  9],
+                  [10, 11]]]], dtype=torch.uint8), 64)
+    """
 
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
@@ -54,7 +73,17 @@ class MemoryRows(Rows):
 
 
 class HostRows(Rows):
-    """Rows that are read on the host, batch by batch."""
+    """Rows that are read on the host, batch by batch.
+
+    Example:
+        >>> class Level(HostRows):
+        ...     def read(self, positions):
+        ...         return positions.astype(np.uint8).reshape(-1, 1, 1, 1)
+        ...     def fingerprint(self):
+        ...         return 64 * "0"
+        >>> Level(count=10, shape=(1, 1, 1)).gather(torch.tensor([7])).item()
+        7
+    """
 
     def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
         self.count, self.shape = count, shape
@@ -76,5 +105,5 @@ class HostRows(Rows):
 
 
 def fits(nbytes: int, device: torch.device) -> bool:
-    """Whether so many bytes can be kept on the device without crowding the training out."""
+    """Returns whether so many bytes can be kept on the device without crowding the training out."""
     return device.type == "cuda" and nbytes < _COMFORT * torch.cuda.mem_get_info(device)[0]

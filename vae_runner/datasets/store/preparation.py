@@ -59,12 +59,15 @@ def open_store(
     source: str,
     mark: Callable[[], str],
 ) -> StoredRows:
-    """The store of `count` images under `key`, prepared with `decode(position)` where it is not there yet; `source`
-    tells people where the images came from. `mark()` is a hash of what the files contain now: a store that was made of
-    others, of the same sizes and times, is made again.
+    """Returns the store of `count` images under `key`, prepared with `decode(position)` where it is not there yet;
+    `source` tells people where the images came from. `mark()` is a hash of what the files contain now: a store that was
+    made of others, of the same sizes and times, is made again.
 
-    Of several processes that ask at once, one prepares it and the others wait. Raises `UserError` where there is no
-    room or no permission, and `RunError` where the disk fills up meanwhile, each in one line.
+    Of several processes that ask at once, one prepares it and the others wait.
+
+    Raises:
+        UserError: in one line where there is no room or no permission.
+        RunError: in one line where the disk fills up meanwhile.
     """
     path = cache / f"images-{key[:32]}"
     existing = partial(_existing, path, shape, count, decode, mark)

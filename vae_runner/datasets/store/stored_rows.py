@@ -47,7 +47,15 @@ logger = logging.getLogger("vae_runner")
 
 
 class StoredRows(HostRows):
-    """The rows of a finished store; `bad` has what is wrong with those that could not be read."""
+    """The rows of a finished store; `bad` has what is wrong with those that could not be read.
+
+    Example:
+        >>> from vae_runner.datasets.store.preparation import open_store
+        >>> decode = lambda position: np.full((1, 2, 2), position, np.uint8)
+        >>> rows = open_store(Path("cache"), "a", (1, 2, 2), 3, decode, "levels", lambda: "unchanged")
+        >>> rows.gather(torch.tensor([2, 0]))[:, 0, 0, 0], sorted(file.name for file in rows.path.iterdir())
+        (tensor([2, 0], dtype=torch.uint8), ['index.json', 'pixels.u8'])
+    """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], count: int, decode: Decode) -> None:
         index = read_json(path / INDEX)
@@ -74,7 +82,7 @@ class StoredRows(HostRows):
             os.utime(path / INDEX)  # its time is that of the last use
 
     def leave_out_bad(self) -> "StoredRows":
-        """Without the rows of files that could not be read; returns self."""
+        """Leave out the rows of files that could not be read; returns self."""
         self._keep = np.array([position for position in range(self._total) if position not in self.bad])
         self.count = len(self._keep)
         return self
@@ -99,7 +107,7 @@ class StoredRows(HostRows):
             self._fetch(self._keep[positions.cpu().numpy()])
 
     def to(self, device: torch.device | str) -> Rows:
-        """On a GPU with room for them, the rows are kept there."""
+        """Returns the rows themselves, or on a GPU with room for them those that are kept there."""
         super().to(device)
         if not fits(self.count * math.prod(self.shape), self.device):
             return self
@@ -109,7 +117,7 @@ class StoredRows(HostRows):
         return MemoryRows(pixels)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the SHA-256s of all blocks."""
+        """Returns the SHA-256 of the SHA-256s of all blocks."""
         return hashlib.sha256("".join(self._sha256).encode()).hexdigest()
 
     def _fill(self, pixels: NDArray[np.uint8], places: NDArray[np.int64], flags: int = 0) -> int:
@@ -164,7 +172,7 @@ class StoredRows(HostRows):
 
 
 def decode_block(block: int, count: int, shape: tuple[int, int, int], decode: Decode) -> tuple[NDArray[np.uint8], Bad]:
-    """The rows of a block, zeros where a file cannot be read, and what is wrong with those files."""
+    """Returns the rows of a block, zeros where a file cannot be read, and what is wrong with those files."""
     positions = range(block * BLOCK, min((block + 1) * BLOCK, count))
     rows, bad = np.zeros((len(positions), *shape), dtype=np.uint8), {}
     for row, position in enumerate(positions):
