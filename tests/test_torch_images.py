@@ -46,6 +46,13 @@ class Drawn:
         return torch.tensor(values).reshape(1, 2, 2)
 
 
+def test_images_that_cannot_be_written_to_are_taken_without_a_word() -> None:  # torch warns of such memory
+    frozen = GRAY.numpy().copy()
+    frozen.flags.writeable = False
+    for image in (frozen, Image.fromarray(GRAY.numpy()), Image.fromarray(frozen[:, ::-1])):
+        assert TorchImages(Listed(image)).gather(torch.tensor([0])).shape == (1, 1, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("image", "channels"),
     [
@@ -95,6 +102,9 @@ def test_values_between_the_levels_are_kept_whatever_comes_before_them() -> None
         ([GRAY, GRAY.float()], 0, "item 1 .*floats go from 0 to 240, expected .0, 1.: divide them by 255"),
         ([GRAY.float() / 120 - 1], 0, "item 0 .*from -1 to 1, expected .0, 1.: x / 2 . 0.5"),
         ([GRAY.long()], 0, "item 0 .*its values are int64 from 0 to 240, expected uint8"),
+        ([np.full((4, 4), "a")], 0, "item 0 .*its values are <U1, expected uint8"),
+        ([np.zeros((4, 4), complex)], 0, "item 0 .*its values are complex128, expected uint8"),
+        ([np.zeros((4, 4), "M8[s]")], 0, r"item 0 .*its values are datetime64\[s\], expected uint8"),
         ([torch.full((1, 4, 4), torch.nan)], 0, "item 0 .*values that are not finite"),
         ([torch.zeros(2, 1, 4, 4)], 0, r"item 0 .*expected an image .*got \(2, 1, 4, 4\)"),
         (

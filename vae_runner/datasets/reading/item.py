@@ -55,7 +55,7 @@ def as_pixels(image: Any) -> NDArray:
     values = image.detach().cpu().numpy() if is_tensor else image
     if not isinstance(values, np.ndarray):
         raise NoImageError(f"expected a PIL image, a tensor or an array, got {type(values).__name__}")
-    return np.ascontiguousarray(_levels(_channels_first(values, is_tensor)))
+    return np.require(_levels(_channels_first(values, is_tensor)), requirements="CW")  # torch warns of others
 
 
 def _channels_first(values: NDArray, is_tensor: bool) -> NDArray:
@@ -73,6 +73,8 @@ def _levels(values: NDArray) -> NDArray:
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
+    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+        raise NoImageError(f"its values are {values.dtype}, expected uint8, or floats in [0, 1]")
     low, high = values.min(), values.max()
     if not np.issubdtype(values.dtype, np.floating):
         raise NoImageError(f"its values are {values.dtype} from {low} to {high}, expected uint8, or floats in [0, 1]")

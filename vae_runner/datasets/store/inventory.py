@@ -56,7 +56,8 @@ def remove_store(stored: PreparedStore) -> bool:
         pixels = stored.path / PIXELS
         if pixels.exists() and not stack.enter_context(locked(pixels, wait=False)):
             return False
-        shutil.rmtree(stored.path)
+        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+            shutil.rmtree(stored.path)
     return True
 
 
