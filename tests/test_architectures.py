@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from vae_runner.architectures import (
+    BroadcastDecoder,
     ConvDecoder,
     ConvEncoder,
     LinearDecoder,
@@ -63,6 +64,8 @@ def test_conv_higgins_has_the_channels_of_higgins_2017() -> None:
         (ConvEncoder, MLPDecoder, {}, {"hidden": [32]}),
         (MLPEncoder, LinearDecoder, {"hidden": [32]}, {"bias": True}),
         (ResNetEncoder, ResNetDecoder, {"width": 4}, {"width": 4}),
+        (ConvEncoder, BroadcastDecoder, {}, {"width": 5}),
+        (ConvEncoder, BroadcastDecoder, {}, {"width": 3, "convolutions": 0, "doublings": 3}),
         (ResNetEncoder, ConvDecoder, {"width": 3, "max_width": 20, "blocks": 2}, {}),
     ],
 )
@@ -196,6 +199,86 @@ def test_resnet_learns_an_image_quickly() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.01  # the best constant colour is at 0.14
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [
+        ((8, 8), (4, 4)),
+        ((9, 15), (4, 7)),
+        ((16, 16), (8, 8)),
+        ((28, 28), (14, 14)),
+        ((32, 32), (16, 16)),
+        ((64, 64), (16, 16)),
+        ((127, 80), (31, 20)),
+        ((128, 128), (16, 16)),
+        ((256, 200), (32, 25)),
+    ],
+)
+def test_broadcast_has_a_grid_of_16_to_31_pixels_whatever_the_size(
+    size: tuple[int, int], grid: tuple[int, int]
+) -> None:
+    decoder = BroadcastDecoder(3, (2, *size), width=4)
+    assert decoder.coordinates.shape == (1, 2, *grid)
+    assert decoder(torch.zeros(1, 3)).shape == (1, 2, *size)
+
+
+def test_broadcast_sees_the_code_and_the_place_as_a_convolution_over_both_would() -> None:
+    # Watters et al. 2019, algorithm 1: z tiled over the grid beside the two coordinates, then a 1x1 convolution
+    decoder, z = BroadcastDecoder(3, (1, 20, 24), width=6), torch.randn(2, 3)
+    height, breadth = torch.meshgrid(torch.linspace(-1, 1, 10), torch.linspace(-1, 1, 12), indexing="ij")
+    tiled = torch.cat(
+        [z[:, :, None, None].expand(-1, -1, 10, 12), torch.stack([height, breadth]).expand(2, -1, -1, -1)], 1
+    )
+    weight = torch.cat([decoder.of_code.weight[:, :, None, None], decoder.of_place.weight], 1)
+    seen = nn.functional.conv2d(tiled, weight, decoder.of_code.bias)
+    torch.testing.assert_close(decoder(z), decoder.layers(seen))
+
+
+def test_broadcast_starts_as_he_the_last_layer_as_glorot() -> None:
+    torch.manual_seed(0)
+    decoder = BroadcastDecoder(10, (3, 64, 64), width=32)
+    fans = [(decoder.of_code, 10), (decoder.of_place, 2), (decoder.layers[1], 32 * 9), (decoder.layers[3], 32 * 9)]
+    bounds = [(layer, (6 / fan) ** 0.5) for layer, fan in fans]
+    bounds.append((decoder.layers[-1], (6 / (16 * 3 + 16 * 32)) ** 0.5))
+    for layer, bound in bounds:
+        assert 0.8 * bound < layer.weight.abs().max() <= bound
+    assert all((values == 0).all() for name, values in decoder.named_parameters() if name.endswith("bias"))
+
+
+def test_broadcast_tells_close_codes_apart_where_the_networks_are_in_bf16() -> None:
+    decoder, seen = BroadcastDecoder(1, (1, 16, 16)), []
+    decoder.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        decoder(torch.tensor([[1.0], [1.001]]))  # one number in bfloat16
+    assert seen[0].dtype == torch.float32
+    assert not torch.equal(seen[0][0], seen[0][1])
+
+
+def test_broadcast_draws_a_square_where_its_code_says_after_a_few_steps() -> None:
+    torch.manual_seed(0)
+    places = torch.randint(0, 12, (64, 2))
+    images = torch.zeros(64, 1, 16, 16)
+    for image, (row, column) in zip(images, places.tolist(), strict=True):
+        image[0, row : row + 4, column : column + 4] = 1
+    decoder = BroadcastDecoder(2, (1, 16, 16), width=16)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(decoder(places / 6 - 1), images)
+        loss.backward()
+        optimizer.step()
+    mean = images.mean(0, keepdim=True).expand_as(images)
+    assert loss < 0.5 * nn.functional.binary_cross_entropy(mean, images)  # the best image that is the same for all
+
+
+def test_a_broadcast_decoder_that_would_have_no_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="8x8 pixels are too small for 4 layers of stride 2"):
+        BroadcastDecoder(3, (1, 8, 8), doublings=4)
+    with pytest.raises(ValueError, match="width must be positive, got 0"):
+        BroadcastDecoder(3, (1, 8, 8), width=0)
+    with pytest.raises(ValueError, match="convolutions must not be negative, got -1"):
+        BroadcastDecoder(3, (1, 8, 8), convolutions=-1)
 
 
 def test_widths_must_be_given() -> None:

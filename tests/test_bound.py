@@ -65,6 +65,10 @@ class Linear(nn.Module):
         return (z @ self.weight.T + self.bias)[:, None, None]
 
 
+def model_of(decoder: nn.Module, variance: float) -> SimpleNamespace:
+    return SimpleNamespace(decoder=decoder, raw=decoder, likelihood=Noise(variance))
+
+
 def state_of(model: SimpleNamespace, x: Tensor, q: SimpleNormal, z: Tensor) -> State:
     raw = model.decoder(z)
     dims = z.shape[1]
@@ -90,7 +94,7 @@ def of_case(case: dict, dtype: torch.dtype) -> tuple[State, Tensor]:
     mu = mu[None].requires_grad_()
     q = Drawn(mu, logvar[None])
     q.noise = eps
-    model = SimpleNamespace(decoder=Linear(weight, bias), likelihood=Noise(case["sigma2"]))
+    model = model_of(Linear(weight, bias), case["sigma2"])
     return state_of(model, x[None, None, None], q, mu + q.stddev * eps[0]), mu
 
 
@@ -136,7 +140,7 @@ def test_the_bound_grows_in_k_to_log_px_of_a_linear_gaussian_model() -> None:
     images, bounds = 5_000, {}
     mu = (centre + 0.3).expand(images, 2)
     q = SimpleNormal(mu, (1 / precision.diagonal()).log().expand(images, 2))
-    model = SimpleNamespace(decoder=Linear(weight, bias), likelihood=Noise(0.5))
+    model = model_of(Linear(weight, bias), 0.5)
     for count in (1, 5, 50, 1000):
         state = state_of(model, x.expand(images, 1, 1, 3), q, q.rsample())
         with torch.no_grad():
@@ -156,7 +160,7 @@ def test_dreg_has_the_gradient_of_iwae_in_the_mean_and_less_noise(make: Callable
         first = torch.full((60_000, 1), 0.7, dtype=torch.float64, requires_grad=True)
         q = make(first, torch.full((60_000, 1), 0.9, dtype=torch.float64))
         decoder = Linear(torch.ones(1, 1).double(), torch.zeros(1).double())
-        model = SimpleNamespace(decoder=decoder, likelihood=Noise(0.8))
+        model = model_of(decoder, 0.8)
         state = state_of(model, torch.ones(60_000, 1, 1, 1).double(), q, q.rsample())
         prior = make(torch.full((1,), 0.5).double(), torch.full((1,), 1.5).double())
         state[prior_key(0)] = prior
@@ -181,7 +185,7 @@ def test_chunks_change_neither_value_nor_gradient_and_are_decoded_apart(estimato
         mu = torch.randn(4, 2, dtype=torch.float64).requires_grad_()
         q = SimpleNormal(mu, torch.zeros(4, 2).double())
         decoder = Linear(torch.randn(3, 2).double(), torch.randn(3).double())
-        model = SimpleNamespace(decoder=decoder, likelihood=Noise(0.5))
+        model = model_of(decoder, 0.5)
         state = state_of(model, torch.randn(4, 1, 1, 3).double(), q, q.rsample())
         loss = state[RECON].mean() + ImportanceBound(*SPACE, samples=6, estimator=estimator, chunk=chunk).loss(state)
         assert max(decoder.calls[1:]) == (4 * 2 if chunk else 4 * (5 if estimator == "iwae" else 6))
@@ -198,7 +202,7 @@ def test_the_gradient_is_right() -> None:
         q = Drawn(mu, logvar)
         q.noise = noise
         decoder = lambda z: (z @ weight.T)[:, None, None]  # noqa: E731
-        model = SimpleNamespace(decoder=decoder, likelihood=Noise(0.5))
+        model = model_of(decoder, 0.5)
         state = state_of(model, x, q, mu + q.stddev * noise[0])
         return state[RECON].mean() + ImportanceBound(*SPACE, samples=3).loss(state)
 

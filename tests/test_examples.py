@@ -13,7 +13,7 @@ import torch
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 ROOMS = [  # those that a program of one's own imports from
     *("state", "schedule", "distributions", "divergence", "likelihood", "learned_prior", "corruption", "auto_encoder"),
-    *("latent_space", "architectures", "datasets"),
+    *("latent_space", "latent_frame", "architectures", "datasets"),
     *("evaluation", "objective", "visualisation"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -29,7 +29,10 @@ TRAINING = (
 )
 OBJECTIVES = {
     "beta": ("divergence=beta_annealed", "divergence.beta.steps=10"),
-    "capacity": ("divergence=capacity", "divergence.capacity.steps=10", "likelihood=gaussian_optimal"),
+    "capacity": (
+        *("divergence=capacity", "divergence.capacity.steps=10", "likelihood=gaussian_optimal"),
+        *("distribution=normal_aligned", "distribution.align=[3,4,7]", "distribution.threshold=0"),
+    ),
 }
 SOURCES = {"store": "dataset.store=true", "live": "dataset.store=false"}
 KINDS = [(objective, source) for objective in OBJECTIVES for source in SOURCES]

@@ -49,7 +49,7 @@ def all_weights(engine: Engine) -> Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["conv", "conv_higgins", "resnet", "mlp"])
+@pytest.mark.parametrize("architecture", ["conv", "conv_higgins", "resnet", "mlp", "broadcast"])
 def test_in_fp32_each_step_is_within_1e_5_of_the_plain_one(experiment: Experiment, architecture: str) -> None:
     arguments = (f"architecture={architecture}", "engine.steps=6", "engine.precision=fp32")
     plain, fast = experiment(*arguments, *PLAIN), experiment(*arguments, *FAST)
@@ -110,6 +110,7 @@ def test_a_compiled_step_draws_the_same_noise(experiment: Experiment, graphs_alo
         [
             *(f"distribution={name}" for name in ("laplace", "exponential", "weibull", "gamma", "uniform", "mixed")),
             *("divergence=capacity", "divergence=kl", "architecture=resnet", "architecture=mlp"),
+            "architecture=broadcast",
             *(f"likelihood={name}" for name in ("gaussian", "gaussian_learned", "gaussian_optimal", "laplace")),
             "likelihood=discretized_logistic",
             "architecture/decoder=linear",

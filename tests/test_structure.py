@@ -25,6 +25,7 @@ ORDER = [
         "likelihood",
         "learned_prior",
         "latent_space",
+        "latent_frame",
         "initialisation",
         "layers",
         "corruption",

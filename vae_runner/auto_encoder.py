@@ -145,10 +145,15 @@ class VAE(AutoEncoderBase):
 
     def decode(self, sample: Sample, state: State | None = None) -> Tensor:
         """As documented in the base class; the decoder's raw output goes to the state under `Y_RAW`."""
-        raw = self.decoder(torch.cat(as_tuple(sample), dim=1))
+        raw = self.raw(torch.cat(as_tuple(sample), dim=1))
         if state is not None:
             state[Y_RAW] = raw
         return self.likelihood.mean(raw)
+
+    def raw(self, z: Tensor) -> Tensor:
+        """Returns the decoder's raw output for codes of all spaces, (B, sum of dims), which each space has decoded."""
+        parts = z.split(self.latent_dims, dim=1)
+        return self.decoder(torch.cat([space.decoded(part) for space, part in zip(self.spaces, parts, strict=True)], 1))
 
 
 def as_tuple(sample: Sample) -> tuple[Tensor, ...]:

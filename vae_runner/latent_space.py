@@ -135,6 +135,10 @@ class LatentSpace(nn.Module):
             names = ", ".join(self.prior_names) or "no parameters"
             raise ValueError(f"prior: {self.prior_type.__name__} cannot be made of {names}: {error}") from None
 
+    def decoded(self, z: Tensor) -> Tensor:
+        """Returns what the decoder is given for codes (..., dims)."""
+        return z
+
     def schedules(self) -> dict[str, Schedule]:
         """Returns what changes with the step, by name; a space that has some counts its steps in `step`."""
         return {}

@@ -20,6 +20,7 @@ __all__ = [
     "SCHEDULED",
     "SPOILED",
     "STEP",
+    "TURNS",
     "Y_PRED",
     "Y_RAW",
     "Y_TRUE",
@@ -85,6 +86,7 @@ FACTORS = state_key("factors")  # dict of name -> (B,) or (B, K) tensor: what is
 FOLLOWED = state_key("followed")  # which factor each latent of POSTERIORS follows, where a picture has found it out
 SPOILED = state_key("spoiled")  # (B, C, H, W), X as a denoising run's encoder sees it; the clean image is the target
 STEP = state_key("step")  # optimiser steps done when the state was made
+TURNS = state_key("turns")  # latent frames that were turned before the step, by what stands before their figures' names
 METRICS = state_key("metrics")  # dict of name -> tensor, averaged over steps by the engine
 SCHEDULED = state_key("scheduled")  # dict of name -> () tensor, the schedules' values at this step
 

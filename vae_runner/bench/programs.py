@@ -74,7 +74,7 @@ class Bare(Program):
         """-ELBO, nats per image; KLs without a closed form are estimated from one sample."""
         posteriors = self.model.posteriors(x)
         samples = [posterior.rsample() for posterior in posteriors]
-        raw = self.model.decoder(torch.cat(samples, dim=1))
+        raw = self.model.raw(torch.cat(samples, dim=1))
         loss = self.model.likelihood.nll(raw, x).mean()
         for posterior, prior, sample in zip(posteriors, self.model.priors(), samples, strict=True):
             try:

@@ -15,7 +15,8 @@ from vae_runner.errors import RunError
 from vae_runner.evaluation import Means
 from vae_runner.files import append, flush, write_atomically
 from vae_runner.foreign import json_object, read_bytes, whole
-from vae_runner.state import METRICS, SCHEDULED, State
+from vae_runner.latent_frame import Turn
+from vae_runner.state import METRICS, SCHEDULED, TURNS, State
 
 __all__ = ["EpochTable", "MetricsLog"]
 
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 
 class MetricsLog(Callback):
-    """Appends a record every `every` steps, the means over the steps since the last, and one for each validation.
+    """Appends a record every `every` steps, the means over the steps since the last, one for each validation, and one
+    for each turn of a latent space, behind what else there is of its step.
 
     Losses in nats per image; `skipped` counts the steps that were left out so far, where there are any; `seconds` since
     the start of the process and `images_per_second` are wall time.
@@ -41,6 +43,9 @@ class MetricsLog(Callback):
         self._started = self._logged = time.monotonic()
 
     def on_step(self, engine: Training, state: State) -> None:
+        for space, turn in state.get(TURNS, {}).items():
+            before = {"step": engine.step - 1, "epoch": engine.epoch * (1 - 1 / engine.step)}
+            self._append(engine, "turn", before | _of_turn(space, turn))
         self.means.add(state[METRICS])
         self._steps += 1
         if engine.is_due(self.every):
@@ -117,10 +122,17 @@ class EpochTable(Callback):
         append(self.file, text.getvalue())
 
 
+def _of_turn(space: str, turn: Turn) -> dict[str, Any]:
+    values = {"latents": turn.latents, "degrees": turn.degrees, **({"why": turn.why} if turn.why else {})}
+    return {f"{space}{name}": value for name, value in values.items()}
+
+
 def _step_of_record(line: str) -> int:
-    if (step := whole((json_object(line) or {}).get("step"))) is None:
+    """The step that it is written in: for a turn behind a step, the next."""
+    record = json_object(line) or {}
+    if (step := whole(record.get("step"))) is None:
         raise ValueError("no step")
-    return step
+    return step + (record.get("split") == "turn")
 
 
 def _step_of_row(line: str) -> int:

@@ -1,9 +1,9 @@
 """The training engine: one step, one loop.
 
-A step: the batch of (seed, epoch, position), noise of (seed, step), `objective(corruption(x), x)`, backward, optimiser,
-hooks. Nothing in it makes the host wait for a GPU. All that a run has to remember is `state_dict()`, so that a resumed
-run is equal to the unbroken one, bit for bit (on the same machine, with as many threads: a resumed run takes those of
-its checkpoint).
+A step: turns of latent frames that are due, the batch of (seed, epoch, position), noise of (seed, step),
+`objective(corruption(x), x)`, backward, optimiser, hooks. Nothing in it but a turn makes the host wait for a GPU. All
+that a run has to remember is `state_dict()`, so that a resumed run is equal to the unbroken one, bit for bit (on the
+same machine, with as many threads: a resumed run takes those of its checkpoint).
 """
 
 import contextlib
@@ -30,10 +30,11 @@ from vae_runner.engine.rates import Rates
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
+from vae_runner.engine.turning import Turning
 from vae_runner.objective import Evidence, Objective
 from vae_runner.randomness import isolated, reseed, seed_for
 from vae_runner.schedule import Constant, Schedule
-from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, State
+from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, TURNS, State
 
 __all__ = ["Engine", "Interrupted"]
 
@@ -94,6 +95,7 @@ class Engine:
         self._rates = Rates(self.objective, optimizer)
         self._players = self.objective.players()
         self._ahead = Ahead(config.seed)
+        self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
         self._expected = 0  # the first step whose images are not announced
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
         self.threads = config.threads  # None until they are chosen
@@ -170,7 +172,7 @@ class Engine:
 
         Raises `RunError` before the update if loss or gradient are not finite, and that is to end the run.
         """
-        config = self.config
+        config, turns = self.config, self.turning.behind(self.step)
         factor, seed = self._ahead.at(self.step, self.total_steps, self.lr_schedule)
         self._rates.set(factor)
         reseed(seed, self.device)
@@ -178,7 +180,7 @@ class Engine:
         if not self.objective.training:
             self.objective.train()
         state = self.training_step.gradients(self.corruption(x), x)
-        state[STEP], state[DEVICE] = self.step, self.device
+        state[STEP], state[DEVICE], state[TURNS] = self.step, self.device, turns
         norm = gradient_norm(self._players, config.clip_norm)
         if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
             self.training_step.update(state)

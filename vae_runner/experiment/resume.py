@@ -57,6 +57,7 @@ TRUSTED += tuple(
         "datasets",
         "distributions",
         "divergence",
+        "latent_frame",
         "latent_space",
         "learned_prior",
         "likelihood",

@@ -25,6 +25,7 @@ from vae_runner.experiment.provenance import describe_run, environment, warn_of_
 from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
+from vae_runner.experiment.turns import tell_turns
 from vae_runner.experiment.unfinished import tell_unfinished
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
@@ -188,6 +189,7 @@ def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
     log.info("%s", describe_run(record))
     tell_size(engine)
     tell_unfinished(engine)
+    tell_turns(engine)
     if not session.is_resumed:
         tell_advice(engine, record["choices"])
 

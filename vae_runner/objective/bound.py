@@ -16,7 +16,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.utils.checkpoint import checkpoint
 
@@ -107,7 +107,7 @@ class ImportanceBound(WeightedParts):
             marked = [WeightedAgain.apply(z, slot) for z, slot in zip(codes, slots, strict=True)]
             codes, slots = [z for z, _ in marked], [slot for _, slot in marked]
             posteriors = tuple(held(q) for q in posteriors)
-        raws = self._raws(model.decoder, torch.cat(codes, 2), raw)
+        raws = self._raws(model, torch.cat(codes, 2), raw)
         if not is_dreg:
             raws = [raw, *raws]
             codes = [torch.cat([z.unsqueeze(0), more]) for z, more in zip(decoded, codes, strict=True)]
@@ -119,13 +119,13 @@ class ImportanceBound(WeightedParts):
         figures = {"bound": bound.mean(), "ess": effective_samples(log_weights.detach()).mean()}
         return -trained.mean() - recon.mean(), figures
 
-    def _raws(self, decoder: nn.Module, codes: Tensor, like: Tensor) -> list[Tensor]:
+    def _raws(self, model: VAE, codes: Tensor, like: Tensor) -> list[Tensor]:
         """What the decoder makes of the codes (K, B, D), (k B, ...) each; as precise as what it has made before."""
         parts = [part.flatten(0, 1) for part in codes.split(self.chunk or max(len(codes), 1))] if len(codes) else []
         with torch.autocast(codes.device.type, like.dtype, enabled=like.dtype in NARROW):
             if self.chunk is None or not torch.is_grad_enabled():
-                return [decoder(part) for part in parts]
-            return [checkpoint(decoder, part, use_reentrant=False) for part in parts]
+                return [model.raw(part) for part in parts]
+            return [checkpoint(model.raw, part, use_reentrant=False) for part in parts]
 
 
 class WeightedAgain(torch.autograd.Function):
