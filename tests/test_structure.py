@@ -120,6 +120,7 @@ DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
 RUNS = sorted((PACKAGE / "runs").rglob("*.py"))
 CLI = sorted((PACKAGE / "cli").rglob("*.py"))
 DATASETS = sorted((PACKAGE / "datasets").rglob("*.py"))
+EVALUATION = sorted((PACKAGE / "evaluation").rglob("*.py"))
 SEEN = [file for room in ("drawing", "visualisation", "report") for file in sorted((PACKAGE / room).rglob("*.py"))]
 EXAMPLES = {"datasets/reading/imaging.py"}  # whose message shows a user how to write a colour
 
@@ -260,7 +261,9 @@ def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
     assert not needs, f"a circle: {needs}"
 
 
-@pytest.mark.parametrize("file", [*DRAWING, *RUNS, *DATASETS, *CLI], ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "file", [*DRAWING, *RUNS, *DATASETS, *EVALUATION, *CLI], ids=lambda file: str(file.relative_to(PACKAGE))
+)
 def test_modules_and_functions_of_finished_rooms_are_short(file: Path) -> None:
     text = file.read_text()
     assert len(text.splitlines()) <= 300
@@ -284,6 +287,10 @@ def test_a_room_of_the_data_sets_has_at_most_twelve_files() -> None:
     rooms = Counter(file.parent for file in DATASETS)
     assert {room.name for room in rooms} == {"datasets", *ROOMS}
     assert max(rooms.values()) <= 12
+
+
+def test_a_room_of_the_scores_has_at_most_twelve_files() -> None:
+    assert max(Counter(file.parent for file in EVALUATION).values()) <= 12
 
 
 def test_the_one_chart_engine_is_small() -> None:
