@@ -116,6 +116,16 @@ def test_help_and_version_import_neither_torch_nor_hydra(argument: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["nowhere"], ["--version"]])
+def test_mistakes_and_help_of_vae_evaluate_import_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom vae_runner.cli.evaluating import evaluate\n"
+        f"evaluate.run({arguments!r})\n"
+        "assert not {'torch', 'numpy', 'hydra', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
 RUNS = sorted((PACKAGE / "runs").rglob("*.py"))
 CLI = sorted((PACKAGE / "cli").rglob("*.py"))

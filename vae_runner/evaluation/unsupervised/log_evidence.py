@@ -20,7 +20,7 @@ from vae_runner.evaluation.score import Score
 __all__ = ["Evidences", "log_evidence"]
 
 
-def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 1024) -> tuple[Tensor, Tensor]:
+def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -> tuple[Tensor, Tensor]:
     """Returns the estimate of log p(x) of each of the `images` (B, C, H, W), nats, and the effective sample size of
     each, (B,) float64 both. It draws from torch's generator.
 

@@ -17,7 +17,7 @@ from vae_runner.evaluation.score import Score, as_codes
 
 __all__ = ["prior_match"]
 
-ROWS = 500  # of the codes, at once
+ROWS = 25  # of the codes, at once: what then is in memory stays in a cache
 
 
 def prior_match(codes: Any, draws: Any) -> Score:
