@@ -117,7 +117,15 @@ def test_the_error_of_log_p_is_that_of_a_mean_over_images() -> None:
     found = gathered.read()
     error = np.std([1, 2, 6], ddof=1) / math.sqrt(3)
     assert found.value == pytest.approx(3)
+    assert found.notes == ["few samples count: log p(x) is higher, and more of them come nearer to it"]
     assert found.others == pytest.approx({"error": error, "effective": 4, "effective_min": 3, "samples": 10})
+
+
+def test_many_samples_that_count_or_one_alone_have_no_remark() -> None:
+    for samples, effective in ((10, 5.0), (1, 1.0)):
+        gathered = Evidences(samples)
+        gathered.add(torch.zeros(2).double(), torch.full((2,), effective).double())
+        assert gathered.read().notes == []
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -204,7 +204,7 @@ class SavedRun:
 
     def evaluate(
         self,
-        scores: Sequence[str] | None = None,
+        scores: Sequence[str] | str | None = None,
         part: Part = "validation",
         codes: Codes = "mean",
         samples: int = 10_000,

@@ -19,6 +19,8 @@ from vae_runner.evaluation.score import Score
 
 __all__ = ["Evidences", "log_evidence"]
 
+FEW = 5  # samples that count
+
 
 def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -> tuple[Tensor, Tensor]:
     """Returns the estimate of log p(x) of each of the `images` (B, C, H, W), nats, and the effective sample size of
@@ -62,4 +64,6 @@ class Evidences:
         values, effective = (torch.cat(parts) for parts in zip(*self._found, strict=True))
         error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         others = {"error": error, "effective": float(effective.mean()), "effective_min": float(effective.min())}
-        return Score(float(values.mean()), others={**others, "samples": float(self.samples)})
+        few = self.samples >= FEW and others["effective"] < FEW
+        notes = ["few samples count: log p(x) is higher, and more of them come nearer to it"] if few else []
+        return Score(float(values.mean()), others={**others, "samples": float(self.samples)}, notes=notes)

@@ -27,13 +27,14 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def known_scores(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The scores asked for, without repetition; None: all but those that take minutes.
+def known_scores(names: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Returns the scores asked for, one or several, without repetition; None: all but those that take minutes.
 
     Raises `UserError` with a line for each name that is none.
     """
     if names is None:
         return DEFAULT
+    names = [names] if isinstance(names, str) else names
     known = [*CATALOGUE, *OF_SEEDS]
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     if unknown or not names:
