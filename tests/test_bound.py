@@ -13,8 +13,8 @@ from torch.distributions import MultivariateNormal
 from vae_runner.distributions import Gamma, SimpleLaplace, SimpleNormal, SimpleUniform
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
+from vae_runner.evaluation.importance import effective_samples, importance_bound
 from vae_runner.objective import ImportanceBound
-from vae_runner.objective.bound import effective_samples, importance_bound
 from vae_runner.state import (
     METRICS,
     MODEL,

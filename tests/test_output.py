@@ -20,6 +20,7 @@ from vae_runner import cli
 from vae_runner.bench import __main__ as bench
 from vae_runner.bench import rounds
 from vae_runner.cli import data, redraw, report
+from vae_runner.cli.evaluating import evaluate
 
 FULL = "error: cannot write to standard output: No space left on device\n"
 QUICK = ("engine.steps=4", "visualisation=[]", "engine.progress=false")
@@ -29,6 +30,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "vae-data": data.run,
     "vae-redraw": redraw.run,
     "vae-report": report.run,
+    "vae-evaluate": evaluate.run,
 }
 
 
@@ -66,7 +68,7 @@ def ends(lost: Output, program: str) -> tuple[int, str]:
     [
         "vae-train --help", "vae-train --version", "vae-train --cfg job", "vae-data --help", "vae-data --version",
         "vae-data stores dataset.cache_dir=none", "vae-redraw --help", "vae-redraw --version",
-        "vae-report --help", "vae-report --version",
+        "vae-report --help", "vae-report --version", "vae-evaluate --help", "vae-evaluate --version",
     ],
 )  # fmt: skip
 def test_what_is_there_to_print_ends(inside: Path, lost: Output, line: str, capfd: pytest.CaptureFixture[str]) -> None:

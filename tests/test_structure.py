@@ -117,10 +117,21 @@ def test_help_and_version_import_neither_torch_nor_hydra(argument: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["nowhere"], ["--version"]])
+def test_mistakes_and_help_of_vae_evaluate_import_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom vae_runner.cli.evaluating import evaluate\n"
+        f"evaluate.run({arguments!r})\n"
+        "assert not {'torch', 'numpy', 'hydra', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 DRAWING = sorted((PACKAGE / "drawing").rglob("*.py"))
 RUNS = sorted((PACKAGE / "runs").rglob("*.py"))
 CLI = sorted((PACKAGE / "cli").rglob("*.py"))
 DATASETS = sorted((PACKAGE / "datasets").rglob("*.py"))
+EVALUATION = sorted((PACKAGE / "evaluation").rglob("*.py"))
 SEEN = [file for room in ("drawing", "visualisation", "report") for file in sorted((PACKAGE / room).rglob("*.py"))]
 EXAMPLES = {"datasets/reading/imaging.py"}  # whose message shows a user how to write a colour
 
@@ -261,7 +272,9 @@ def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
     assert not needs, f"a circle: {needs}"
 
 
-@pytest.mark.parametrize("file", [*DRAWING, *RUNS, *DATASETS, *CLI], ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "file", [*DRAWING, *RUNS, *DATASETS, *EVALUATION, *CLI], ids=lambda file: str(file.relative_to(PACKAGE))
+)
 def test_modules_and_functions_of_finished_rooms_are_short(file: Path) -> None:
     text = file.read_text()
     assert len(text.splitlines()) <= 300
@@ -285,6 +298,10 @@ def test_a_room_of_the_data_sets_has_at_most_twelve_files() -> None:
     rooms = Counter(file.parent for file in DATASETS)
     assert {room.name for room in rooms} == {"datasets", *ROOMS}
     assert max(rooms.values()) <= 12
+
+
+def test_a_room_of_the_scores_has_at_most_twelve_files() -> None:
+    assert max(Counter(file.parent for file in EVALUATION).values()) <= 12
 
 
 def test_the_one_chart_engine_is_small() -> None:

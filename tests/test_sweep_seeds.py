@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from test_sweep import make_run, page
 
 from vae_runner.report.sweep import write_sweep
+from vae_runner.runs.names import EVALUATION
 
 ELBOS = {"2.0": [70.0, 65.5, 80.25], "8.0": [66.0, 71.0, 72.0]}
 
@@ -96,3 +98,23 @@ def test_without_seeds_there_is_no_such_table_and_an_old_one_goes(tmp_path: Path
     write_sweep(tmp_path)
     assert not (tmp_path / "sweep-seeds.csv").exists()
     assert "Over the seeds" not in page(tmp_path).root.text
+
+
+def test_scores_of_the_runs_are_columns_with_the_part_in_their_names(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    values = {"0-ab": 0.25, "1-ab": 0.5, "2-ab": 0.125}
+    for name, value in values.items():
+        record = {"mig": {"value": value, "part": "validation"}, "odd": {"value": "much"}, "older": 3}
+        (tmp_path / name / EVALUATION).write_text(json.dumps(record))
+    (tmp_path / "3-ab" / EVALUATION).write_text("{")
+    table = rows(tmp_path)
+    runs = list(csv.DictReader(io.StringIO((tmp_path / "sweep.csv").read_text())))
+    assert [row["mig_validation"] for row in runs] == ["0.25", "0.5", "0.125", "", "", ""]
+    assert not [name for name in runs[0] if "odd" in name or "older" in name]
+    assert float(table[0]["mig_validation_mean"]) == pytest.approx(np.mean([*values.values()]), rel=1e-5)
+    assert float(table[0]["mig_validation_sd"]) == pytest.approx(np.std([*values.values()], ddof=1), rel=1e-5)
+    assert table[1]["mig_validation_mean"] == ""
+    first, second = page(tmp_path).all("table")[:2]
+    assert [one.all("tr")[0].children[-1].text for one in (first, second)] == ["migvalidation", "migvalidation"]
+    assert [row.children[-1].text for row in first.all("tr")[1:]] == ["0.250", "0.500", "0.125", "", "", ""]
+    assert second.all("tr")[1].children[-1].text == "0.292 ± 0.191"

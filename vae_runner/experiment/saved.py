@@ -30,6 +30,9 @@ from vae_runner.experiment.images import Images, as_batch, recipe_of
 from vae_runner.experiment.probe import check_images, check_model
 from vae_runner.experiment.resume import compare_data, saved_config
 from vae_runner.experiment.roots import found_root
+from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate, known_scores
+from vae_runner.experiment.scoring.records import Record
+from vae_runner.experiment.scoring.subject import Codes, Part, Settings, Subject
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.runs.folder import warn_of_real_latest
@@ -55,6 +58,7 @@ class SavedRun:
     config        its whole config, plain containers
     model         the `VAE`; `model.posteriors(images)` and `model.priors()` are distributions
     step          the optimiser step that the weights are of
+    checkpoint    the name of the file that they are from: best, last or previous
     image_shape   (channels, height, width) of the images that it knows
     device        where the model is, and what it returns
 
@@ -64,9 +68,16 @@ class SavedRun:
     """
 
     def __init__(
-        self, folder: Path, config: dict[str, Any], model: VAE, step: int, image_shape: tuple[int, int, int]
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        model: VAE,
+        step: int,
+        image_shape: tuple[int, int, int],
+        checkpoint: str | None = None,
     ) -> None:
         self.folder, self.config, self.step, self.image_shape = folder, config, step, image_shape
+        self.checkpoint = checkpoint
         self.model = model.eval().requires_grad_(False)
 
     def __repr__(self) -> str:
@@ -191,6 +202,35 @@ class SavedRun:
         with isolated(0, self.device):
             return walker(state)
 
+    def evaluate(
+        self,
+        scores: Sequence[str] | str | None = None,
+        part: Part = "validation",
+        codes: Codes = "mean",
+        samples: int = 10_000,
+        k: int = 64,
+        seed: int = 0,
+        jobs: int | None = None,
+    ) -> dict[str, Record]:
+        """Returns the record of each score by its name, as `vae-evaluate` writes it into evaluation.json.
+
+        scores    names, see docs/evaluation.md; None: all but those that take minutes
+        part      the images: validation, train, or all of the data set
+        codes     of an image: the posterior's mean, or a sample of it
+        samples   draws of images; k: samples of each by which log p(x) is estimated
+        jobs      processes for trees; None: as many as there are cores
+
+        What cannot be made, as it needs factors that the data set does not state, is left out, with a warning. Raises
+        `UserError` for a name that is none, `ValueError` for settings out of their ranges.
+        """
+        names, found = known_scores(scores), {}
+        for one in evaluate(Subject(self, Settings(part, codes, samples, k, seed, jobs)), names):
+            if isinstance(one, LeftOut):
+                log.warning("%s is left out: %s", one.name, one.reason)
+            else:
+                found[one[0]] = one[1]
+        return found
+
     def _as_batch(self, images: Images) -> Tensor:
         batch = as_batch(images, self.image_shape, recipe_of(self.config["dataset"], self.image_shape))
         return batch.to(self.device)
@@ -240,7 +280,7 @@ def load(
         check_model(model, image_shape, config)
     except UserError as error:
         raise UserError(f"{shown(file)}: {error}") from error
-    return SavedRun(folder, config, model.to(choose_device(device)), content["step"], image_shape)
+    return SavedRun(folder, config, model.to(choose_device(device)), content["step"], image_shape, file.stem)
 
 
 def _chosen(folder: Path, name: Checkpoint | None) -> tuple[dict[str, Any], Path]:

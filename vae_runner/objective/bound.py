@@ -12,7 +12,6 @@ gradient is that of sum_k w~_k log w_k, w~ held: `iwae`. That of the encoder fal
 where the decoder, and a prior that learns, are trained as before. `ess` = 1 / sum_k w~_k^2 is how many samples count.
 """
 
-import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -21,25 +20,16 @@ from torch.distributions import Distribution, constraints
 from torch.utils.checkpoint import checkpoint
 
 from vae_runner.auto_encoder import VAE
-from vae_runner.distributions import held, log_density
+from vae_runner.distributions import held
 from vae_runner.divergence import WeightedParts
+from vae_runner.evaluation.importance import effective_samples, importance_bound, prior_over_posterior
 from vae_runner.signature import enforced, positive
 from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
 
-__all__ = ["ImportanceBound", "effective_samples", "importance_bound"]
+__all__ = ["ImportanceBound"]
 
 BOUNDED = (constraints.interval, constraints.half_open_interval)  # by parameters
 NARROW = (torch.bfloat16, torch.float16)
-
-
-def importance_bound(log_weights: Tensor) -> Tensor:
-    """Returns log (1/K) sum_k w_k of each image, (B,), nats, of log weights (K, B)."""
-    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
-
-
-def effective_samples(log_weights: Tensor) -> Tensor:
-    """Returns 1 / sum_k w~_k^2 of each image, (B,), from 1 to K, of log weights (K, B)."""
-    return 1 / torch.softmax(log_weights, 0).square().sum(0)
 
 
 @enforced
@@ -112,7 +102,7 @@ class ImportanceBound(WeightedParts):
             raws = [raw, *raws]
             codes = [torch.cat([z.unsqueeze(0), more]) for z, more in zip(decoded, codes, strict=True)]
         nll = model.likelihood.nll(torch.cat(raws), target.repeat(self.samples, 1, 1, 1)).unflatten(0, (-1, len(raw)))
-        log_weights = _log_ratio(priors, posteriors, codes) - nll
+        log_weights = prior_over_posterior(priors, posteriors, codes) - nll
         bound = importance_bound(log_weights)
         weights = torch.softmax(log_weights.detach(), 0)
         trained = bound + sum((weights * slot).sum(0) for slot in slots) if is_dreg else bound
@@ -140,9 +130,3 @@ class WeightedAgain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, of_sample: Tensor, of_slot: Tensor) -> tuple[Tensor, None]:
         return of_sample * (of_slot / of_slot.sum(0)).unsqueeze(2), None
-
-
-def _log_ratio(priors: tuple[Distribution, ...], posteriors: tuple[Distribution, ...], codes: list[Tensor]) -> Tensor:
-    """log p(z) - log q(z|x) of codes (K, B, D) of each space, (K, B)."""
-    parts = zip(priors, posteriors, codes, strict=True)
-    return torch.stack([(log_density(p, z) - q.log_prob(z)).sum(2) for p, q, z in parts]).sum(0)

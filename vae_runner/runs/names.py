@@ -6,13 +6,14 @@ A run's folder:
     status.json         what has become of it   epochs.csv      the validations
     environment.json    where it ran, on what   train.log       what was said
     report.html         the page of all that    .hydra/         what was typed, and what Hydra made of it
+    evaluation.json     its scores              .lock           of the process that writes there
     checkpoints/        last, previous, best    tensorboard/    where it is asked for
     grids/, animations/ pictures; of each the newest, and in grids/history/ those of every step
 """
 
 from pathlib import Path
 
-__all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENVIRONMENT", "EPOCHS"]
+__all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENVIRONMENT", "EPOCHS", "EVALUATION"]
 __all__ += ["FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER", "LOCK", "LOG"]
 __all__ += ["METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE"]
 __all__ += ["PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
@@ -23,6 +24,7 @@ STATUS = "status.json"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 EPOCHS = "epochs.csv"
+EVALUATION = "evaluation.json"
 LOG = "train.log"
 PAGE = "report.html"
 LOCK = ".lock"  # also of a sweep's page
@@ -41,7 +43,7 @@ TENSORBOARD = "tensorboard"
 
 FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD)
 # All that a run writes, besides its lock. What else is in its folder is the user's.
-CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, PAGE, *FOLDERS)
+CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, PAGE, *FOLDERS)
 
 # Of a sweep, beside the folders of its runs.
 LEDGER = "sweep.json"

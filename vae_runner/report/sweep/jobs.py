@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vae_runner.foreign import dig
+from vae_runner.foreign import dig, number, read_json
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger
+from vae_runner.runs.names import EVALUATION
 from vae_runner.runs.read import Run, read_run
 from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
 from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
-__all__ = ["Job", "Sweep", "csv_text", "read_sweep", "table"]
+__all__ = ["Job", "Sweep", "csv_text", "read_scores", "read_sweep", "table"]
 
 Content = TypeVar("Content")
 
@@ -42,6 +43,7 @@ class Job:
     apart: Mapping[str, str] = field(default_factory=dict)
     is_best: bool = False
     is_missing: bool = False
+    scores: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by name and part of the data
 
     @property
     def label(self) -> str:
@@ -96,6 +98,11 @@ class Sweep:
     is_comparable: bool = True
 
     @property
+    def scores(self) -> list[tuple[str, str]]:
+        """The scores that any of them has, by name and part of the data."""
+        return list(dict.fromkeys(score for job in self.jobs for score in job.scores))
+
+    @property
     def best(self) -> Job | None:
         return next((job for job in self.jobs if job.is_best), None)
 
@@ -117,6 +124,7 @@ def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
             _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault])),
             own,
             {key: own.values[key] for key in keys if key in own.values},
+            scores=read_scores(folder),
         )
         for folder, own in zip(folders, settings, strict=True)
     ]
@@ -134,14 +142,26 @@ def table(sweep: Sweep) -> str:
     """The text of sweep.csv: a line for each run."""
     figures = ("neg_elbo", "bits_per_dim", "recon", "kl")
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
-    rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind]]
+    scores = ["_".join(score) for score in sweep.scores]
+    rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind, *scores]]
     for job in sweep.jobs:
         active = job.active or (None, None)
         values = [*map(job.validated, figures), *active, job.seconds, job.images_per_second]
         settings = [job.apart.get(key, "") for key in sweep.keys]
         best = "best" if job.is_best else ""
-        rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best])
+        scored = [_cell(job.scores.get(score)) for score in sweep.scores]
+        rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best, *scored])
     return csv_text(rows)
+
+
+def read_scores(folder: Path) -> dict[tuple[str, str], float]:
+    """The values in a run's evaluation.json, by the score's name and the part of the data: ('mig', 'validation')."""
+    found = {}
+    for name, record in read_json(folder / EVALUATION).items():
+        value, part = number(dig(record, "value")), dig(record, "part")
+        if value is not None and isinstance(part, str):
+            found[plain(name, LONG), plain(part, LONG)] = value
+    return found
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

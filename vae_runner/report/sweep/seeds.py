@@ -17,7 +17,8 @@ __all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
 
 SEEDS = frozenset(["seed", "engine.seed"])
 # name in the CSV file, head, unit, value, as it is written
-FIGURES: tuple[tuple[str, str, str, Callable[[Job], float | None], Callable[[float], str]], ...] = (
+Figure = tuple[str, str, str, Callable[[Job], float | None], Callable[[float], str]]
+FIGURES: tuple[Figure, ...] = (
     ("neg_elbo", "-ELBO", "nats", lambda job: job.validated("neg_elbo"), nats),
     ("bits_per_dim", "Bits", "per dim", lambda job: job.validated("bits_per_dim"), lambda value: nats(value, 3)),
     ("recon", "Recon.", "nats", lambda job: job.validated("recon"), nats),
@@ -71,7 +72,7 @@ def seeds_table(sweep: Sweep) -> Html:
     heads = [
         *(tag("th", key, scope="col") for key in _keys(sweep)),
         tag("th", "Runs", scope="col", class_="n"),
-        *(tag("th", head, tag("small", unit), scope="col", class_="n") for _, head, unit, *_ in FIGURES),
+        *(tag("th", head, tag("small", unit), scope="col", class_="n") for _, head, unit, *_ in _figures(sweep)),
     ]
     rows = [tag("tr", *_cells(group, sweep), class_="best" if group.is_best else None) for group in found]
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sortable runs")
@@ -86,14 +87,23 @@ def seeds_csv(sweep: Sweep) -> str:
     found = groups(sweep)
     if not found:
         return ""
-    names = [f"{name}_{part}" for name, *_ in FIGURES for part in ("mean", "sd")]
+    names = [f"{name}_{part}" for name, *_ in _figures(sweep) for part in ("mean", "sd")]
     rows: list[list[object]] = [[*_keys(sweep), "runs", *names, "best"]]
     for group in found:
-        values = [value for *_, get, _ in FIGURES for value in group.figure(get)]
+        values = [value for *_, get, _ in _figures(sweep) for value in group.figure(get)]
         cells = ["" if value is None else f"{value:.6g}" for value in values]
         settings = [group.apart.get(key, "") for key in _keys(sweep)]
         rows.append([*settings, len(group.jobs), *cells, "best" if group.is_best else ""])
     return csv_text(rows)
+
+
+def _figures(sweep: Sweep) -> list[Figure]:
+    """The figures of every run, and the scores that any of them has."""
+    return [*FIGURES, *(_score(name, part) for name, part in sweep.scores)]
+
+
+def _score(name: str, part: str) -> Figure:
+    return f"{name}_{part}", name, part, lambda job: job.scores.get((name, part)), lambda value: nats(value, 3)
 
 
 def _keys(sweep: Sweep) -> list[str]:
@@ -108,7 +118,7 @@ def _best(several: Sequence[Group]) -> Group | None:
 def _cells(group: Group, sweep: Sweep) -> Iterator[Html]:
     yield from (tag("td", group.apart.get(key, "")) for key in _keys(sweep))
     yield tag("td", count(len(group.jobs)), class_="n")
-    for name, _, _, get, show in FIGURES:
+    for name, _, _, get, show in _figures(sweep):
         middle, spread = group.figure(get)
         badge = tag("span", "best", class_="badge") if group.is_best and name == "neg_elbo" else ""
         text = "" if middle is None else show(middle) + ("" if spread is None else f" ± {show(spread)}")

@@ -54,6 +54,7 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
         *(tag("th", key, scope="col") for key in sweep.keys),
         tag("th", "Status", scope="col"),
         *(tag("th", head, tag("small", unit) if unit else "", scope="col", class_="n") for head, unit, *_ in FIGURES),
+        *(tag("th", name, tag("small", part), scope="col", class_="n") for name, part in sweep.scores),
     ]
     marks = colours(sweep)
     rows = [_row(job, sweep, out, mark) for job, mark in zip(sweep.jobs, marks, strict=True)]
@@ -61,6 +62,8 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
     about = "-ELBO, reconstruction and KL: nats per image, in each run's last validation."
     if sweep.best:
         about += " Best: the lowest -ELBO of the runs that are done."
+    if sweep.scores:
+        about += " Scores: of the part of the data that is named, as vae-evaluate has made them."
     return tag("section", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
 
 
@@ -92,6 +95,7 @@ def _row(job: Job, sweep: Sweep, out: Path, mark: str) -> Html:
         *(tag("td", job.apart.get(key, "")) for key in sweep.keys),
         tag("td", tag("span", job.state, class_=f"state {state}"), data_value=job.state),
         *_figures(job),
+        *_scores(job, sweep),
         class_="best" if job.is_best else None,
     )
 
@@ -104,3 +108,10 @@ def _figures(job: Job) -> Sequence[Html]:
         text = "" if value is None else show(value)
         cells.append(tag("td", badge, text, class_="n", data_value="" if value is None else f"{value:.9g}"))
     return cells
+
+
+def _scores(job: Job, sweep: Sweep) -> Sequence[Html]:
+    values = [job.scores.get(score) for score in sweep.scores]
+    texts = ["" if value is None else nats(value, 3) for value in values]
+    data = ["" if value is None else f"{value:.9g}" for value in values]
+    return [tag("td", text, class_="n", data_value=one) for text, one in zip(texts, data, strict=True)]

@@ -1,0 +1,1 @@
+"""Scores of codes for which the factors of the images are known."""

@@ -1,0 +1,176 @@
+"""A trained model and the images of one part of its data, as scores look at them: codes, factors, draws.
+
+Each score draws from a generator of its own, by (seed, name of the score): it is the same whatever else is computed.
+Means are computed once for each image; a sample of a posterior is drawn anew for each draw of its image.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_runner.auto_encoder import VAE
+from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.factors import FactoredImages
+from vae_runner.datasets.split import Subset
+from vae_runner.distributions import SimpleNormal
+from vae_runner.errors import UserError
+from vae_runner.evaluation.score import Array
+from vae_runner.randomness import isolated, seed_for
+from vae_runner.signature import enforced, positive
+
+__all__ = ["BATCH", "Codes", "Part", "Settings", "Subject", "Trained"]
+
+Part = Literal["train", "validation", "all"]
+Codes = Literal["mean", "sample"]
+BATCH = 256  # images encoded at a time
+
+
+class Trained(Protocol):
+    """What is asked of a saved run."""
+
+    folder: Path
+    config: dict[str, Any]
+    model: VAE
+    step: int
+    checkpoint: str | None
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def data(self) -> tuple[Subset, Subset]: ...
+
+
+@enforced
+@dataclass(frozen=True)
+class Settings:
+    """Of all scores of one evaluation.
+
+    part      the images: `validation`, `train`, or `all` of the data set
+    codes     of an image: the posterior's `mean`, or a `sample` of it
+    samples   draws of images; half as many more where others are judged on
+    k         samples of each image by which log p(x) is estimated
+    seed      of all draws
+    jobs      processes for trees; None: as many as there are cores
+    """
+
+    part: Part = "validation"
+    codes: Codes = "mean"
+    samples: Annotated[int, positive] = 10_000
+    k: Annotated[int, positive] = 64
+    seed: int = 0
+    jobs: Annotated[int, positive] | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in {"part": get_args(Part), "codes": get_args(Codes)}.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+
+class Subject:
+    """The codes (N, D) and the factors (N, K) of the images of a part, by their rows."""
+
+    def __init__(self, run: Trained, settings: Settings) -> None:
+        self.run, self.settings, self.model = run, settings, run.model
+        train, validation = run.data
+        subset = validation if settings.part == "validation" else train
+        self.data: ImageData = subset.data
+        everything = torch.arange(len(self.data), device=subset.indices.device)
+        self.indices = everything if settings.part == "all" else subset.indices
+        self.dims = sum(run.model.latent_dims)
+        self._means = np.zeros((len(self), self.dims), np.float32)
+        self._known = np.zeros(len(self), bool)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def has_factors(self) -> bool:
+        return self.data.grid is not None and bool(self.data.grid.varying)
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """Of the factors that have more than one value in the whole grid."""
+        grid = self.data.grid
+        return () if grid is None else tuple(grid.names[place] for place in grid.varying)
+
+    def seed(self, name: str) -> int:
+        """The seed of a score."""
+        return seed_for(self.settings.seed, f"evaluation/{name}")
+
+    def rows(self, name: str) -> Array:
+        """Rows drawn with replacement for a score, (samples,) int64."""
+        return np.random.default_rng(self.seed(name)).integers(len(self), size=self.settings.samples)
+
+    def two_rows(self, name: str) -> tuple[Array, Array]:
+        """Rows to fit on, (samples,), and, of other images, rows to be judged on, (samples / 2,): a third of the part's
+        images is kept for these. Raises `UserError` for fewer than three images.
+        """
+        if len(self) < 3:
+            raise UserError(f"it needs three images or more, and the part has {len(self)}")
+        generator, count = np.random.default_rng(self.seed(name)), self.settings.samples
+        order = generator.permutation(len(self))
+        kept, others = np.split(order, [len(self) // 3])
+        return generator.choice(others, count), generator.choice(kept, max(count // 2, 1))
+
+    def some(self, name: str, most: int) -> Array:
+        """Rows of different images, at most so many, in an order of their own."""
+        return np.random.default_rng(self.seed(name)).permutation(len(self))[:most]
+
+    def factors(self, rows: Array) -> Array:
+        """The classes of the factors that vary, (n, K) int64."""
+        data = cast(FactoredImages, self.data)
+        found = data.grid_indices(self.indices.cpu()[torch.from_numpy(rows)])
+        return data.grid.classes_of(found)[:, list(data.grid.varying)].numpy()
+
+    def codes(self, rows: Array, name: str) -> Array:
+        """The codes of those rows, (n, D), as the settings say; latent spaces one behind the other."""
+        if self.settings.codes == "sample":
+            return self.samples(rows, name)
+        missing = np.unique(rows[~self._known[rows]])
+        for some, posteriors in self.posteriors(missing):
+            self._means[some] = _joined(posterior.mean for posterior in posteriors)
+        self._known[missing] = True
+        return self._means[rows]
+
+    def samples(self, rows: Array, name: str) -> Array:
+        """One sample of each row's posterior, (n, D)."""
+        found = np.zeros((len(rows), self.dims), np.float32)
+        with isolated(seed_for(self.settings.seed, f"codes/{name}"), self.run.device):
+            for some, posteriors in self.posteriors(rows, by_place=True):
+                found[some] = _joined(posterior.sample() for posterior in posteriors)
+        return found
+
+    def normals(self, rows: Array) -> tuple[Array, Array]:
+        """Means and standard deviations of normal posteriors, (n, D) both. Raises `UserError` where they are others."""
+        means, scales = [], []
+        for _, posteriors in self.posteriors(rows, by_place=True):
+            if not all(isinstance(posterior, SimpleNormal) for posterior in posteriors):
+                kinds = ", ".join(sorted({type(posterior).__name__ for posterior in posteriors}))
+                raise UserError(f"it is of normal posteriors, and the run's are {kinds}")
+            means.append(_joined(posterior.mean for posterior in posteriors))
+            scales.append(_joined(posterior.stddev for posterior in posteriors))
+        return np.concatenate(means), np.concatenate(scales)
+
+    def images(self, rows: Array, at_once: int = BATCH) -> Iterator[Tensor]:
+        """The images of those rows, (B, C, H, W) at a time."""
+        for start in range(0, len(rows), at_once):
+            chosen = torch.from_numpy(rows[start : start + at_once]).to(self.indices.device)
+            yield self.data.gather(self.indices[chosen])
+
+    @torch.no_grad()
+    def posteriors(self, rows: Array, by_place: bool = False) -> Iterator[tuple[Array, tuple[Distribution, ...]]]:
+        """Of a batch after the other, its rows, or the places of these in `rows`, and q(z|x) of each latent space."""
+        places = np.arange(len(rows)) if by_place else rows
+        for start, images in enumerate(self.images(rows)):
+            yield places[start * BATCH : (start + 1) * BATCH], self.model.posteriors(images)
+
+
+def _joined(parts: Iterable[Tensor]) -> Array:
+    return torch.cat(list(parts), 1).float().cpu().numpy()
