@@ -315,3 +315,8 @@ def test_one_module_knows_what_lies_inside_hydra() -> None:
 
 def test_a_room_of_the_command_line_has_at_most_twelve_files() -> None:
     assert max(Counter(file.parent for file in CLI).values()) <= 12
+
+
+def test_what_decodes_asks_the_model_whose_spaces_turn_their_codes_first() -> None:
+    asking = {file.name for file in PACKAGE.rglob("*.py") if ".decoder(" in file.read_text()}
+    assert asking == {"auto_encoder.py", "chain.py"}  # the second looks at shapes alone

@@ -17,7 +17,15 @@ __all__ = ["Draws"]
 class Draws:
     """Batches of the codes (N, D) of images whose factors are the classes (N, K). Factors of one value are never fixed.
 
-    Raises `UserError` where no factor has more than one value.
+    Raises:
+        UserError: No factor has more than one value.
+
+    Example:
+        >>> draws = Draws(np.array([[1.0], [2.0], [1.5]]), np.array([[0], [1], [0]]), seed=0)
+        >>> {tuple(batch) for batch in np.sort(draws.fixed(np.zeros(50, int), batch=2)[..., 0]).tolist()} <= {
+        ...     (1.0, 1.0), (1.0, 1.5), (1.5, 1.5), (2.0, 2.0)
+        ... }
+        True
     """
 
     def __init__(self, codes: Any, factors: Any, seed: int) -> None:

@@ -17,12 +17,19 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Score:
     """A score and its parts.
 
-    value        the score itself
-    per_factor   of each factor, None for one that was left out, as it has one value
-    per_latent   of each latent, None for one that was left out, as it never moves
-    matrix       (latents, factors): what the score is read off, None for a factor that was left out
-    others       more figures, by name
-    notes        what a reader has to know of these figures, a line each
+    Attributes:
+        value: the score itself.
+        per_factor: of each factor, None for one that was left out, as it has one value.
+        per_latent: of each latent, None for one that was left out, as it never moves.
+        matrix: (latents, factors), what the score is read off, None for a factor that was left out.
+        others: more figures, by name.
+        notes: what a reader has to know of these figures, a line each.
+
+    Example:
+        >>> codes, factors = np.repeat(np.eye(2), 50, 0), np.repeat([[0], [1]], 50, 0)
+        >>> from vae_runner.evaluation import mig
+        >>> round(mig(codes, factors).value, 9)  # both latents say the same of the one factor
+        0.0
     """
 
     value: float

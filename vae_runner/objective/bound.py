@@ -50,7 +50,7 @@ class ImportanceBound(WeightedParts):
         >>> term = ImportanceBound((StateKey("q"),), (StateKey("p"),), (StateKey("z"),), samples=50)
         >>> term.replaces_recon, term.is_kl
         (True, False)
-        >>> importance_bound(torch.tensor([[-90.0], [-90.0 + math.log(3)]]))  # of mean weight e^-90 (1 + 3) / 2
+        >>> importance_bound(torch.tensor([[-90.0], [-88.901388]]))  # of weights e^-90 and 3 e^-90
         tensor([-89.3069])
     """
 

@@ -38,7 +38,7 @@ def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -
         for start in range(0, samples, chunk):
             count = min(chunk, samples - start)
             codes = [posterior.sample((count,)) for posterior in posteriors]
-            raw = model.decoder(torch.cat(codes, 2).flatten(0, 1))
+            raw = model.raw(torch.cat(codes, 2).flatten(0, 1))
             nll = model.likelihood.nll(raw, images.repeat(count, 1, 1, 1)).double().unflatten(0, (count, -1))
             weights = prior_over_posterior(priors, posteriors, codes).double() - nll
             total = torch.logaddexp(total, weights.logsumexp(0))
@@ -47,7 +47,14 @@ def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -
 
 
 class Evidences:
-    """Gathers what `log_evidence` gives over batches; `read` gives the score."""
+    """Gathers what `log_evidence` gives over batches; `read` gives the score.
+
+    Example:
+        >>> found = Evidences(samples=64)
+        >>> found.add(torch.tensor([-90.0, -94.0]), torch.tensor([30.0, 50.0]))
+        >>> found.read().value, found.read().others["effective"]
+        (-92.0, 40.0)
+    """
 
     def __init__(self, samples: int) -> None:
         self.samples = samples

@@ -118,7 +118,7 @@ def _rate(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[s
                 for q, p, z, is_closed in zip(qs, ps, codes, closed, strict=True)
             ]
             rates.append(torch.cat(kls, 1).double().cpu().numpy())
-            raw = model.decoder(torch.cat(codes, 1))
+            raw = model.raw(torch.cat(codes, 1))
             distortions.append(model.likelihood.nll(raw, images).double().cpu().numpy())
     rate, distortion = np.concatenate(rates), np.concatenate(distortions)
     each = rate.sum(1) + distortion
@@ -141,7 +141,7 @@ def _reconstruction(subject: Subject, name: str, watch: Watch) -> tuple[Score, i
     rows, found = subject.some(name, subject.settings.samples), Fidelity()
     with evaluating(subject.model):
         for images in subject.images(rows):
-            raw = subject.model.decoder(torch.cat(subject.model.codes(images), 1))
+            raw = subject.model.raw(torch.cat(subject.model.codes(images), 1))
             found.add(images, subject.model.likelihood.mean(raw))
     return found.read(), len(rows), {}
 
