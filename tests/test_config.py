@@ -81,6 +81,8 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     if group == "dataset" and option == "torch":
         fake = {"_target_": "torchvision.datasets.FakeData", "size": 40, "image_size": "[3,16,16]"}
         overrides += [f"++dataset.dataset.{name}={value}" for name, value in fake.items()]
+    elif group == "dataset" and option == "shapes3d":
+        overrides = ["dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
     elif group == "dataset" and option != "dsprites":
         photos = write_photos(tmp_path / "photos", count=24, size=(178, 218))
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
