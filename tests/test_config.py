@@ -88,6 +88,13 @@ def test_every_option_trains_two_steps_with_finite_gradients(
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
     elif overrides[0] == "dataset=dsprites":
         overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
+    if option == "factors":  # toy images are of none
+        overrides += [
+            "dataset=shapes3d",
+            "dataset.source=render",
+            f"dataset.cache_dir={cache}",
+            "dataset.validation=32",
+        ]
     if group == "experiment":
         overrides.append("visualisation=[reconstruction]")  # pictures are options of their own
     overrides += ["engine.steps=2", "engine.epochs=null", "engine.batch_size=16", "engine.device=cpu"]
