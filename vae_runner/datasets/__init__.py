@@ -12,6 +12,7 @@ from vae_runner.datasets.scenes.shapes3d import Shapes3D
 from vae_runner.datasets.split import SplitConfig, Subset, split
 from vae_runner.datasets.sprites.dsprites import dSprites
 from vae_runner.datasets.torch_images import TorchImages
+from vae_runner.datasets.torchvision_sets import TorchvisionImages
 
 __all__ = ["CelebA", "CelebA_HQ", "Shapes3D", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]
-__all__ += ["make_dataset", "split"]
+__all__ += ["TorchvisionImages", "make_dataset", "split"]
