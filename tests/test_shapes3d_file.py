@@ -155,6 +155,10 @@ def test_a_damaged_file_says_so_in_a_line(tmp_path: Path, damaged: Callable[[byt
     assert line.endswith("): put the published file in its place")
 
 
+def test_a_file_that_is_gone_is_not_called_damaged(tmp_path: Path) -> None:
+    assert told(tmp_path / "nothing") == f"cannot read {tmp_path / 'nothing'}: No such file or directory"
+
+
 def test_a_chunk_that_cannot_be_unpacked_is_told_when_it_is_read(tmp_path: Path) -> None:
     path = write(tmp_path)
     with h5py.File(path) as file:

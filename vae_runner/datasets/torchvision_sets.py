@@ -46,7 +46,15 @@ class TorchvisionImages(FactoredImages, ImageData):
         part: of EMNIST, which of its six parts; None: the balanced one.
         download: fetch the files if they are not there.
 
-    Raises `UserError` in one line where files are missing or damaged.
+    Raises:
+        UserError: in one line where files are missing, damaged or cannot be fetched.
+
+    Example:
+        >>> try:
+        ...     TorchvisionImages("nowhere", "SVHN")
+        ... except UserError as error:
+        ...     print(str(error).partition(", or set")[0])
+        no SVHN, or a damaged one, in dataset.root=nowhere: put train_32x32.mat and test_32x32.mat there
     """
 
     def __init__(self, root: str | Path, name: Name, part: Part | None = None, download: bool = False) -> None:

@@ -35,6 +35,11 @@ class FactorRows(Picture):
     scale      whole factor by which images are enlarged; None: a readable size
 
     A combination of which the set has no image is left white.
+
+    Example:
+        >>> picture = FactorRows(columns=5)
+        >>> picture.columns, picture.at_start
+        (5, True)
     """
 
     at_start: ClassVar[bool] = True

@@ -24,6 +24,15 @@ class ComposedImages:
     Args:
         buffers: (G, 4, H, W) uint8: F, W, O and H.
         colours: (K, 3) uint8, red, green and blue: those that floor, wall and object may have.
+
+    Raises:
+        ValueError: where the buffers are of another kind.
+
+    Example:
+        >>> light, colours = torch.full((5, 4, 8, 8), 51, dtype=torch.uint8), torch.tensor([[255, 0, 0], [0, 255, 0]])
+        >>> images = ComposedImages(light, colours)
+        >>> len(images), (255 * images.gather(torch.tensor([5]))[0, :, 0, 0]).tolist()  # red, red, green; and gleam
+        (40, [153.0, 102.0, 51.0])
     """
 
     def __init__(self, buffers: Tensor, colours: Tensor) -> None:

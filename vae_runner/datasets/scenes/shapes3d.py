@@ -65,7 +65,14 @@ class Shapes3D(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         provenance: `source`; of a file its `path` and its `sha256`, else the `sha256` of the rendered light.
         grid: the six factors.
 
-    Raises `UserError` in one line where the file is not there, is damaged, or holds anything else.
+    Raises:
+        UserError: in one line where the file is not there, is damaged, or holds anything else.
+
+    Example:
+        >>> Shapes3D.grid.names[:4], Shapes3D.grid.sizes
+        (('floor_hue', 'wall_hue', 'object_hue', 'scale'), (10, 10, 10, 8, 4, 15))
+        >>> Shapes3D.grid.index_of(torch.tensor([0, 6, 1, 7, 2, 7])).item()  # a large orange ball in front of blue
+        29737
     """
 
     image_shape = (3, 64, 64)
@@ -124,9 +131,8 @@ class Shapes3D(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return image, image
 
     def gather(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,) int64, each in [0, 480000), untransformed.
-
-        Returns (B, 3, 64, 64) float32, levels k/255, on the device of the data, see `to`.
+        """Returns the images at `indices` (B,) int64, each in [0, 480000), untransformed: (B, 3, 64, 64) float32,
+        levels k/255, on the device of the data, see `to`.
         """
         images = self._images.gather(indices)
         return images if images.is_floating_point() else images.to(torch.float32).div_(255)

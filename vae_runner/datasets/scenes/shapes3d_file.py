@@ -8,6 +8,7 @@ Images are read many at a time, in steps of the file's own chunks, each of which
 combinations and is unpacked as a whole.
 """
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -42,7 +43,21 @@ def find(root: str | Path) -> Path | None:
 class PublishedFile:
     """The images of a file that has one for each combination of `grid`, and the labels that say so.
 
-    Raises `UserError` in one line where it is damaged, or holds anything else; or where h5py is missing.
+    Args:
+        path: of the file.
+        grid: the factors, whose values the labels must have, in its order.
+        side: of the images, pixels.
+
+    Raises:
+        UserError: in one line where it is damaged, or holds anything else; or where h5py is missing.
+
+    Example:
+        >>> import h5py
+        >>> from vae_runner.datasets.factors import Factor
+        >>> with h5py.File("3dshapes.h5", "w") as file:
+        ...     file["images"], file["labels"] = np.zeros((2, 8, 8, 3), np.uint8), np.array([[0.0], [1.0]])
+        >>> PublishedFile("3dshapes.h5", FactorGrid([Factor("shape", (0.0, 1.0))]), side=8).image_at(1).shape
+        (3, 8, 8)
     """
 
     def __init__(self, path: str | Path, grid: FactorGrid, side: int = 64) -> None:
@@ -88,6 +103,8 @@ class PublishedFile:
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 yield file
+        except (FileNotFoundError, PermissionError) as error:
+            raise UserError(f"cannot read {self.path}: {os.strerror(error.errno or 0)}") from error
         except (OSError, KeyError, RuntimeError, ValueError) as error:  # of h5py
             reason = " ".join(str(error).split())
             raise UserError(f"{self.path} is damaged ({reason}): put the published file in its place") from error

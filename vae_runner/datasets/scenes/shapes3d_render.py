@@ -61,9 +61,10 @@ _NONE, _TINY = np.float32(0), np.float32(1e-6)
 
 
 def render(progress: Callable[[int], object] | None = None) -> NDArray[np.uint8]:
-    """All buffers; `progress` is called with the number of buffers each time that some are done.
+    """Draw all buffers; `progress` is called with the number of buffers each time that some are done.
 
-    Returns (480, 4, 64, 64) uint8, in the order of `GEOMETRIES`, of F, W, O and H, 255 for 1.
+    Returns:
+        (480, 4, 64, 64) uint8, in the order of `GEOMETRIES`, of F, W, O and H, 255 for 1.
     """
     buffers = np.empty((*GEOMETRIES, 4, SIDE, SIDE), np.uint8)
     for place, angle in enumerate(ANGLES):

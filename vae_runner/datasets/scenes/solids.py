@@ -41,6 +41,10 @@ class Solid(ABC):
         height: of its centre above the floor.
         reach: the radius of a ball around its centre that holds all of it.
         rho: the radius around its core.
+
+    Example:
+        >>> [solid(1.0).height for solid in (Cube, Cylinder, Ball, Capsule)]
+        [0.85, 1.0, 1.0, 1.0]
     """
 
     height: float
@@ -87,7 +91,13 @@ class Solid(ABC):
 
 
 class Cube(Solid):
-    """Half sides of 0.85 radii, rounded."""
+    """Half sides of 0.85 radii, rounded.
+
+    Example:
+        >>> zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
+        >>> round(Cube(1.0).entry((zero, 5 * one, zero), (zero, -one, zero)).item(), 3)  # from above
+        3.3
+    """
 
     def __init__(self, radius: float) -> None:
         self.height = 0.85 * radius
@@ -100,7 +110,13 @@ class Cube(Solid):
 
 
 class Cylinder(Solid):
-    """Upright, of 0.8 radii and a height of two, rounded."""
+    """Upright, of 0.8 radii and a height of two, rounded.
+
+    Example:
+        >>> zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
+        >>> Cylinder(1.0).entry((zero, 5 * one, zero), (zero, -one, zero)).round(2).tolist()  # from above
+        [3.0]
+    """
 
     def __init__(self, radius: float) -> None:
         self.height = radius
@@ -115,7 +131,13 @@ class Cylinder(Solid):
 
 
 class Ball(Solid):
-    """Of one radius."""
+    """Of one radius.
+
+    Example:
+        >>> zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
+        >>> Ball(1.0).entry((zero, 5 * one, zero), (zero, -one, zero)).round(2).tolist()  # from above
+        [3.0]
+    """
 
     def __init__(self, radius: float) -> None:
         self.height = self.reach = self.rho = radius
@@ -125,7 +147,13 @@ class Ball(Solid):
 
 
 class Capsule(Solid):
-    """Upright, of 0.7 radii and a height of two."""
+    """Upright, of 0.7 radii and a height of two.
+
+    Example:
+        >>> zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
+        >>> Capsule(1.0).entry((zero, 5 * one, zero), (zero, -one, zero)).round(2).tolist()  # from above
+        [3.0]
+    """
 
     def __init__(self, radius: float) -> None:
         self.height = self.reach = radius

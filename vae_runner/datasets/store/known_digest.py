@@ -25,7 +25,11 @@ logger = logging.getLogger("vae_runner")
 
 
 def known_digest(path: Path, cache: Path) -> str:
-    """64 hex digits. Raises `UserError` where the file cannot be read."""
+    """Returns 64 hex digits, noted in the folder `cache` where they will hold.
+
+    Raises:
+        UserError: where the file cannot be read.
+    """
     note = cache / f"digest-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     began = time.time_ns()
     try:
