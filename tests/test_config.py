@@ -11,6 +11,7 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
+from test_torchvision_sets import write_mnist
 
 from vae_runner.cli.composing.composer import path_value
 from vae_runner.cli.precheck import Composer
@@ -81,11 +82,23 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     if group == "dataset" and option == "torch":
         fake = {"_target_": "torchvision.datasets.FakeData", "size": 40, "image_size": "[3,16,16]"}
         overrides += [f"++dataset.dataset.{name}={value}" for name, value in fake.items()]
+    elif group == "dataset" and option == "torchvision":
+        write_mnist(tmp_path)
+        overrides = ["dataset=torchvision", "dataset.name=MNIST", f"dataset.root={tmp_path}"]
+    elif group == "dataset" and option == "shapes3d":
+        overrides = ["dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
     elif group == "dataset" and option != "dsprites":
         photos = write_photos(tmp_path / "photos", count=24, size=(178, 218))
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
     elif overrides[0] == "dataset=dsprites":
         overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
+    if option == "factors":  # toy images are of none
+        overrides += [
+            "dataset=shapes3d",
+            "dataset.source=render",
+            f"dataset.cache_dir={cache}",
+            "dataset.validation=32",
+        ]
     if group == "experiment":
         overrides.append("visualisation=[reconstruction]")  # pictures are options of their own
     overrides += ["engine.steps=2", "engine.epochs=null", "engine.batch_size=16", "engine.device=cpu"]

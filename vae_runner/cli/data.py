@@ -23,6 +23,7 @@ examples:
   vae-data check dataset=folder dataset.root=photos
   vae-data check dataset=celeba dataset.root=img_align_celeba.zip
   vae-data check dataset=celeba_hq dataset.root=DIR dataset.as_npy=true dataset.limit=1000
+  vae-data check dataset=shapes3d                 # rendered, or the published file
   vae-data check --config-dir mine dataset=own    # a data set of your own, or dataset=torch
   vae-data stores                    # prepared images: key, size, images, last used, source
   vae-data stores --remove 3f09      # the one whose key begins like that

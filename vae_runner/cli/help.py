@@ -23,6 +23,8 @@ examples:
   vae-train                                                dSprites, beta 30 falling to 4, about ten minutes on 2 cores
   vae-train experiment=smoke                               everything once, in under a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
+  vae-train dataset=shapes3d                               solids in a room, six factors in colour
+  vae-train dataset=torchvision dataset.name=MNIST         or another of torchvision's sets
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2
   vae-train resume=outputs/latest engine.steps=20000       go on, and train longer

@@ -8,9 +8,11 @@ from vae_runner.datasets.photos.celeba import CelebA
 from vae_runner.datasets.photos.celeba_hq import CelebA_HQ
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder
 from vae_runner.datasets.reading.listing import make_dataset
+from vae_runner.datasets.scenes.shapes3d import Shapes3D
 from vae_runner.datasets.split import SplitConfig, Subset, split
 from vae_runner.datasets.sprites.dsprites import dSprites
 from vae_runner.datasets.torch_images import TorchImages
+from vae_runner.datasets.torchvision_sets import TorchvisionImages
 
-__all__ = ["CelebA", "CelebA_HQ", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]
-__all__ += ["make_dataset", "split"]
+__all__ = ["CelebA", "CelebA_HQ", "Shapes3D", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]
+__all__ += ["TorchvisionImages", "make_dataset", "split"]

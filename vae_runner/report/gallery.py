@@ -14,7 +14,7 @@ __all__ = ["animations", "embedded", "pictures"]
 
 PAGE_WIDTH = 1132  # CSS pixels, as in style.css
 HALF_WIDTH = 540  # of one of two pictures beside each other
-WIDE = frozenset({"traversal", "reconstruction"})  # pictures that have labels to be read
+WIDE = frozenset({"traversal", "reconstruction", "factors"})  # pictures that have labels to be read
 ABOUT = {
     "traversal": "each row moves one latent, all others stay",
     "reconstruction": "input images, and below each its reconstruction",
@@ -23,6 +23,7 @@ ABOUT = {
     "linspace": "each row moves one latent, all others stay",
     "path": "decoded codes along a path through latent space",
     "data": "images of the data set",
+    "factors": "what the data varies: each row moves one factor, all others stay",
     "kl": "what each latent carries, in the course of training",
     "schedule": "how the weight and the capacity move",
     "codes": "where the encoder puts the images",

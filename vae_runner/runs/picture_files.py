@@ -17,7 +17,7 @@ TYPES = {".svg": "svg+xml", ".webp": "webp", ".png": "png", ".gif": "gif"}  # of
 # Of the pictures: by the first word of the name. Others come behind, by name.
 ORDER = (
     *("traversal", "reconstruction", "samples", "random", "path", "interpolation"),
-    *("scatter", "codes", "kl", "schedule", "data"),
+    *("scatter", "codes", "kl", "schedule", "factors", "data"),
 )
 TITLES = {"kl": "KL", "elbo": "ELBO", "pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 

@@ -3,7 +3,8 @@
 A `LatentWalker` (`walker`) makes grids of decoded images. `viewers` stay where they are, `linspace` and `traversal` go
 along dimensions, `paths` from one code or image to another, and `random` anywhere. They ask `priors` where a latent
 space has its codes, `references` for the images that a config names, and `association` which factor a latent follows.
-`charts` and `curves` are pictures of figures; an `animation` moves. `vae_runner.drawing` draws them all.
+`factor_rows` moves what the data varies. `charts` and `curves` are pictures of figures; an `animation` moves.
+`vae_runner.drawing` draws them all.
 """
 
 from vae_runner.drawing.encoded import Drawing
@@ -11,6 +12,7 @@ from vae_runner.visualisation.animation import Animation
 from vae_runner.visualisation.charts import KLBars, LatentScatter
 from vae_runner.visualisation.code_paths import CodePathWalker, ImagePathWalker
 from vae_runner.visualisation.curves import LossCurves, ScheduleChart
+from vae_runner.visualisation.factor_rows import FactorRows
 from vae_runner.visualisation.image_grid import Grid, draw
 from vae_runner.visualisation.linspace import LinSpaceWalker
 from vae_runner.visualisation.picture import Picture, Scene
@@ -19,6 +21,6 @@ from vae_runner.visualisation.traversal import Traversal
 from vae_runner.visualisation.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer
 from vae_runner.visualisation.walker import LatentWalker
 
-__all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "Grid", "ImagePathWalker", "KLBars", "LatentScatter"]
-__all__ += ["LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler", "RandomWalker"]
+__all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "FactorRows", "Grid", "ImagePathWalker", "KLBars"]
+__all__ += ["LatentScatter", "LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler", "RandomWalker"]
 __all__ += ["ReconstructionPairs", "ReconstructionViewer", "Scene", "ScheduleChart", "Traversal", "draw"]

@@ -58,10 +58,12 @@ def open_store(
     decode: Decode,
     source: str,
     mark: Callable[[], str],
+    remedy: str | None = None,
 ) -> StoredRows:
     """Returns the store of `count` images under `key`, prepared with `decode(position)` where it is not there yet;
     `source` tells people where the images came from. `mark()` is a hash of what the files contain now: a store that was
-    made of others, of the same sizes and times, is made again.
+    made of others, of the same sizes and times, is made again. `remedy` says what to do where there is no room; None:
+    what a folder of images can do, whose size is a setting.
 
     Of several processes that ask at once, one prepares it and the others wait.
 
@@ -78,11 +80,11 @@ def open_store(
             if store := existing(is_told=True):  # made by another process meanwhile
                 return store
             shutil.rmtree(path, ignore_errors=True)
-            _Preparation(path, shape, count, decode, source, mark).run()
+            _Preparation(path, shape, count, decode, source, mark, remedy).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"no space left on {cache} preparing the images; {_REMEDY}") from error
-        raise UserError(f"cannot write to {cache} ({error.strerror or error}); {_REMEDY}") from error
+            raise RunError(f"no space left on {cache} preparing the images; {remedy or _REMEDY}") from error
+        raise UserError(f"cannot write to {cache} ({error.strerror or error}); {remedy or _REMEDY}") from error
     return StoredRows(path, shape, count, decode)
 
 
@@ -100,9 +102,10 @@ class _Preparation:
         decode: Decode,
         source: str,
         mark: Callable[[], str],
+        remedy: str | None = None,
     ) -> None:
         self.path, self.shape, self.count, self.decode = path, shape, count, decode
-        self.source, self.mark = source, mark
+        self.source, self.mark, self.remedy = source, mark, remedy
         self.part = path.with_name(f"{path.name}.part")
         self.size = count * math.prod(shape)  # bytes
         self.blocks: dict[int, dict[str, Any]] = {}
@@ -131,7 +134,8 @@ class _Preparation:
             fitting = math.isqrt(free // (self.count * self.shape[0]))
             raise UserError(
                 f"{self.count:,} images {'x'.join(map(str, self.shape))} take {self.size / 1e9:.1f} GB, and "
-                f"{self.part.parent} has {free / 1e9:.1f} GB left; dataset.image_size={fitting} would fit, or {_REMEDY}"
+                f"{self.part.parent} has {free / 1e9:.1f} GB left; "
+                + (self.remedy or f"dataset.image_size={fitting} would fit, or {_REMEDY}")
             )
 
     def _take_up(self, pixels: BinaryIO) -> None:
