@@ -22,14 +22,13 @@ from torch.utils.checkpoint import checkpoint
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import held, log_density
-from vae_runner.divergence import WeightedParts
+from vae_runner.divergence import WeightedParts, as_precise_as
 from vae_runner.signature import enforced, positive
 from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
 
-__all__ = ["ImportanceBound", "as_precise_as", "effective_samples", "importance_bound"]
+__all__ = ["ImportanceBound", "effective_samples", "importance_bound"]
 
 BOUNDED = (constraints.interval, constraints.half_open_interval)  # by parameters
-NARROW = (torch.bfloat16, torch.float16)
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:
@@ -141,11 +140,6 @@ class WeightedAgain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, of_sample: Tensor, of_slot: Tensor) -> tuple[Tensor, None]:
         return of_sample * (of_slot / of_slot.sum(0)).unsqueeze(2), None
-
-
-def as_precise_as(raw: Tensor) -> torch.autocast:
-    """Inside, networks compute in the precision in which a decoder made `raw`."""
-    return torch.autocast(raw.device.type, raw.dtype, enabled=raw.dtype in NARROW)
 
 
 def _log_ratio(priors: tuple[Distribution, ...], posteriors: tuple[Distribution, ...], codes: list[Tensor]) -> Tensor:

@@ -27,8 +27,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import SimpleNormal
-from vae_runner.divergence import WeightedParts
-from vae_runner.objective.bound import as_precise_as
+from vae_runner.divergence import WeightedParts, as_precise_as
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL, PARTNER, PARTNER_TRUE, RECON, Y_RAW, Y_TRUE, StateKey

@@ -64,8 +64,8 @@ class Partners:
 
 
 def agreeing(grid: FactorGrid, grid_indices: Tensor, least: int = 0) -> dict[int, Tensor]:
-    """Returns for each number m of varying factors, from `least`, with how many of these images (N,) an image has exactly m classes in
-    common, (N,) int64.
+    """Returns for each number m of varying factors, from `least`, with how many of these images (N,) an image has
+    exactly m classes in common, (N,) int64.
 
     With A_j the sum over all sets of j factors of how many agree in these, whatever the others are, it is
     sum_{j >= m} (-1)^(j - m) (j over m) A_j: by inclusion and exclusion, without comparing each with each.
