@@ -263,6 +263,11 @@ def test_a_set_of_ones_own_with_too_few_factors_or_none_is_told(sizes: dict[str,
         Partners(Subset(bare, torch.arange(1)), EpochOrder(1, 1, 0), 1)
 
 
+def test_time_and_memory_are_tried_on_pairs(experiment: Make) -> None:
+    trial = experiment(*SMALL, "divergence=ada_gvae").trial()
+    assert trial(4)[PARTNER].shape == (4, 1, 16, 16)
+
+
 def test_terms_on_pairs_of_several_kinds_are_refused(experiment: Make) -> None:
     engine = experiment(*SMALL, "divergence=ada_gvae")
     engine.objective = Objective(engine.objective.model, {"pairs": PairAveraging(*KEYS, dims=10), "recon": Recon()})

@@ -62,12 +62,26 @@ class PairAveraging(WeightedParts):
     """Reconstruction and beta KL of an image and its partner, of which they share the latents that differ least: in the
     place of -ELBO, over all latent spaces.
 
-    differ    factors in which the two differ; the data set has to know its factors. None: a number drawn for each pair,
-              from 1 to one less than there are that vary
-    average   of what is shared: gvae, of means and variances; ml_vae, of precisions
-
     Logged in training: `shared`, how many latents a pair shares, the mean over the batch. Validation knows no pairs:
-    there the term is beta KL. Raises `ValueError` where there is but one latent, which is never shared.
+    there the term is beta KL.
+
+    Args:
+        input_keys, target_keys, dims: facts of the run, see `vae_runner.objective.facts`.
+        average: of what is shared: `gvae`, of means and variances; `ml_vae`, of precisions.
+        differ: factors in which the two differ; the data set has to know its factors. None: a number drawn for each
+            pair, from 1 to one less than there are that vary.
+        beta: the KL's weight, a number or a schedule.
+        samples: of the KL's Monte-Carlo estimate; None: its closed form.
+
+    Raises:
+        ValueError: where there is but one latent, which is never shared.
+
+    Example:
+        >>> q = SimpleNormal(torch.tensor([[0.0, 1.0]]), torch.zeros(1, 2))
+        >>> partner = SimpleNormal(torch.tensor([[0.2, -1.0]]), torch.zeros(1, 2))  # the second latent differs more
+        >>> (first,), (second,), shared = PairAveraging((StateKey("q"),), (StateKey("p"),), 2).merged((q,), (partner,))
+        >>> shared, first.mu, second.mu
+        (tensor([[ True, False]]), tensor([[0.1000, 1.0000]]), tensor([[ 0.1000, -1.0000]]))
     """
 
     kl_weight = "beta"

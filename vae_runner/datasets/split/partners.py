@@ -23,11 +23,28 @@ FEW = 10  # factors, for all of whose subsets the images are counted
 
 
 class Partners:
-    """The partners of every step's batch. They differ from its images in `differ` factors; None: in a number that is
-    drawn for each pair, from 1 to one less than there vary.
+    """The partners of every step's batch.
 
-    Raises `UserError` where the data set knows no factors, where its images would share none, and where `limit` and
-    `validation` leave images without a partner.
+    Args:
+        train: the images; partners are of these, too.
+        order: which of them a step has, and the seed.
+        differ: the factors in which two differ; None: a number that is drawn for each pair, from 1 to one less than
+            there vary.
+
+    Raises:
+        UserError: where the data set knows no factors, where its images would share none, and where `limit` and
+            `validation` leave images without a partner.
+
+    Example:
+        >>> from vae_runner.datasets.factors import Factor
+        >>> class Dots(FactoredImages):
+        ...     grid = FactorGrid([Factor("x", (0, 1, 2)), Factor("y", (0, 1, 2))])
+        ...     gather = None
+        >>> order = EpochOrder(size=9, batch_size=3, seed=0)
+        >>> partners = Partners(Subset(Dots(), torch.arange(9)), order, differ=1)
+        >>> same = Dots.grid.classes_of(partners.indices(0)) == Dots.grid.classes_of(order.positions(0))
+        >>> same.sum(1)  # of the two factors, each has one in common with its image
+        tensor([1, 1, 1])
     """
 
     def __init__(self, train: Subset, order: EpochOrder, differ: int | None) -> None:
