@@ -6,11 +6,12 @@ import pytest
 import torch
 from oracles import OBJECTIVES, close, objective_cases
 from torch import Tensor
+from torch.func import functional_call
 
 from vae_runner.distributions import SimpleNormal
 from vae_runner.divergence import AdversarialTC, plain_kl
-from vae_runner.divergence.adversary import density_ratio_tc, discriminator_loss, permuted
-from vae_runner.state import METRICS, SCHEDULED, State, posterior_key, prior_key, sample_key
+from vae_runner.divergence.adversary import density_ratio_tc, discriminator, discriminator_loss, judged, permuted
+from vae_runner.state import METRICS, SCHEDULED, Y_RAW, State, posterior_key, prior_key, sample_key
 
 SPACE = ((posterior_key(0),), (prior_key(0),), (sample_key(0),))
 
@@ -59,6 +60,35 @@ def given(batch: int = 16) -> State:
     return {**state, sample_key(0): q.rsample(), METRICS: {}, SCHEDULED: {}}
 
 
+def test_one_pass_of_the_discriminator_has_the_gradients_of_two_apart() -> None:
+    torch.manual_seed(0)
+    network, codes = discriminator(3, layers=3, units=16).double(), torch.randn(12, 3).double().requires_grad_()
+    held = {name: weights.detach() for name, weights in network.named_parameters()}
+    found = judged(network, torch.cat([codes, codes.detach()]), held=12)
+    expected = torch.cat([functional_call(network, held, codes), network(codes.detach())])
+    torch.testing.assert_close(found, expected)
+    directions = torch.randn_like(expected)
+    gradients = [torch.autograd.grad(one, [codes, *network.parameters()], directions) for one in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_under_bf16_inner_layers_alone_are_rounded() -> None:
+    torch.manual_seed(0)
+    network, codes = discriminator(3, layers=3, units=64), torch.randn(400, 3)
+    exact, rounded = judged(network, codes, 0), judged(network, codes, 0, inner=torch.bfloat16)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, rtol=0.03, atol=0.02)
+    assert not torch.equal(rounded, exact)
+    assert len(rounded[:, 0].unique()) > 390  # a bfloat16 has far fewer values there
+    state = given()
+    state[Y_RAW] = torch.zeros(1, dtype=torch.bfloat16)
+    plain, narrow = term(), term()
+    values = plain.loss(given()), narrow.loss(state)
+    assert values[0] != values[1]
+    torch.testing.assert_close(*values, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("source", ["second_half", "same_batch"])
 def test_the_term_is_the_kl_and_the_weighted_tc(source: str) -> None:
     loss, state = term(gamma=5.0, beta=2.0, permuted=source), given()
@@ -74,7 +104,7 @@ def test_each_player_s_loss_moves_its_own_weights_alone() -> None:
     codes = state[sample_key(0)]
     codes.retain_grad()
     loss.loss(state).backward(retain_graph=True)
-    assert all(weights.grad is None for weights in loss.parameters())
+    assert not any(weights.grad.any() for weights in loss.parameters())
     assert codes.grad.abs().sum() > 0
     before = codes.grad.clone()
     loss.own_loss(state).backward()

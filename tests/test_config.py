@@ -76,6 +76,7 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     overrides = ["dataset=dsprites"] if group in ("experiment", "dataset") else []
     place = "@divergence.beta" if group == "schedule" else ""
     overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}{place}={option}")
+    overrides += ["dataset=bars"] if option in ("ada_gvae", "ada_ml_vae") else []
     overrides += ["distribution=mixed"] if option in ("per_space", "capacity_per_space") else []
     if group == "distribution/prior":
         overrides.append("divergence.samples=2" if option in ("mixture", "vamp") else f"distribution={option}")

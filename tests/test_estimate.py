@@ -33,6 +33,9 @@ class Chain(nn.Module):
         loss = self.last(torch.relu(self.first(x.flatten(1)))).square().mean()
         return {X: x, Y_TRUE: target, LOSS: loss, METRICS: {}}
 
+    def pairings(self) -> set[int | None]:
+        return set()
+
     def on_step_training(self, state: State) -> None:
         """Nothing moves."""
 

@@ -14,10 +14,13 @@ from vae_runner.state import METRICS, SCHEDULED
 
 __all__ = ["graphs_alone"]  # a fixture
 Make = Callable[..., Engine]
-OPTIONS = ["beta_tc", "control", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info", "iwae", "wae"]
+PAIRS = ["ada_gvae", "ada_ml_vae"]
+OPTIONS = [*PAIRS, "beta_tc", "control", "dip_i", "dip_ii", "factor", "free_bits", "geco", "info", "iwae", "wae"]
 SMALL = ("architecture=mlp", "engine.threads=1", "visualisation=[]")
-SMALLER = {"factor": ("divergence.layers=2", "divergence.units=16")}
+SMALLER = {"factor": ("divergence.layers=2", "divergence.units=16"), **dict.fromkeys(PAIRS, ("dataset=bars",))}
 FIGURES = {
+    "ada_gvae": {"shared"},
+    "ada_ml_vae": {"shared"},
     "beta_tc": {"mi", "tc", "dwkl"},
     "control": {"beta"},
     "dip_i": {"dip_od", "dip_d"},
@@ -30,6 +33,8 @@ FIGURES = {
     "wae": {"mmd"},
 }
 SCHEDULES = {
+    "ada_gvae": {"beta"},
+    "ada_ml_vae": {"beta"},
     "beta_tc": {"alpha", "beta", "gamma"},
     "control": {"set_point"},
     "dip_i": {"beta", "lambda_od", "lambda_d"},
@@ -55,7 +60,8 @@ def run(experiment: Make) -> Make:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_whatever_is_trained_the_same_is_measured(option: str, run: Make) -> None:
     """At the first step the weights are the same, so that KL and reconstruction are those of the plain bound."""
-    plain, found = (run(name).train_step()[METRICS] for name in ("kl", option))
+    data = [f"dataset={'bars' if option in PAIRS else 'toy'}"]
+    plain, found = (run(name, *data).train_step()[METRICS] for name in ("kl", option))
     for name in ("recon", "kl", "kl_dims"):
         torch.testing.assert_close(found[name], plain[name])
     torch.testing.assert_close(found["loss"], found["recon"] + found["divergence"])
@@ -123,7 +129,8 @@ def test_it_compiles_as_one_graph(option: str, run: Make, graphs_alone: None, ca
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ("control", "free_bits")])
 def test_it_goes_over_all_latent_spaces(option: str, run: Make) -> None:
-    metrics = run(option, "distribution=mixed").train_step()[METRICS]
+    spaces = ["distribution=mixed", *(["distribution@distribution.space1=normal"] if option in PAIRS else [])]
+    metrics = run(option, *spaces).train_step()[METRICS]
     torch.testing.assert_close(metrics["loss"], metrics["recon"] + metrics["divergence"])
 
 

@@ -1,4 +1,4 @@
-"""A data set small enough to train on in a test: gray blobs, made from a seed."""
+"""Data sets small enough to train on in a test: gray blobs, made from a seed, and bars with known factors."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 
 
 class Blobs(ImageData):
@@ -42,3 +43,24 @@ class Blobs(ImageData):
 
     def fingerprint(self) -> str:
         return "blobs"
+
+
+class Bars(FactoredImages):
+    """A bar of each height, width, place and shade, (1, 16, 16), with the others left out where `count` says so."""
+
+    image_shape = (1, 16, 16)
+
+    def __init__(self, count: int | None = None) -> None:
+        sizes = {"kind": 1, "height": 4, "width": 4, "place": 5, "shade": 3}
+        self.grid = FactorGrid([Factor(name, tuple(range(size))) for name, size in sizes.items()])
+        order = torch.randperm(len(self.grid), generator=torch.Generator().manual_seed(2))
+        self.listed = None if count is None else order[:count]
+
+    def __len__(self) -> int:
+        return len(self.grid) if self.listed is None else len(self.listed)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        _, height, width, place, shade = self.grid.classes_of(self.grid_indices(indices)).T[:, :, None, None]
+        rows, columns = torch.arange(16)[:, None], torch.arange(16)
+        bar = (rows < 3 * height + 3) & (columns >= 2 * place) & (columns < 2 * place + 2 * width + 2)
+        return (bar * (shade + 1) / 3)[:, None]

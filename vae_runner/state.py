@@ -15,6 +15,8 @@ __all__ = [
     "METRICS",
     "MODEL",
     "OWN_LOSS",
+    "PARTNER",
+    "PARTNER_TRUE",
     "POSTERIORS",
     "RECON",
     "SCHEDULED",
@@ -76,6 +78,8 @@ X = state_key("x")  # (B, C, H, W), input images in [0, 1]
 Y_TRUE = state_key("y_true")  # (B, C, H, W), what is to be reconstructed
 Y_RAW = state_key("y_raw")  # the decoder's output: parameters of the likelihood
 Y_PRED = state_key("y_pred")  # (B, C, H, W), decoded images
+PARTNER = state_key("partner")  # (B, C, H, W), of terms on pairs: an image for each in X; None in validation
+PARTNER_TRUE = state_key("partner_true")  # (B, C, H, W), what is to be reconstructed of it; None in validation
 RECON = state_key("recon")  # (B,), -log p(x|z) of each image, nats
 LOSS = state_key("loss")  # (), nats per image
 OWN_LOSS = state_key("own_loss")  # (), what terms train weights of their own by; missing where none does

@@ -94,12 +94,13 @@ class Step(Program):
         self.stack.enter_context(own_globals(self.engine.config.seed, self.engine.device, torch.get_num_threads()))
         self.engine.prepare()
         self.engine.objective.train()
-        self.x = self.engine.train.batch(self.engine.order.positions(0))
+        self.x, partner = self.engine.batches.at(0)
+        self.pair = () if partner is None else (partner, partner)
 
     def steps(self, count: int) -> None:
         step = self.engine.training_step
         for _ in range(count):
-            step.update(step.gradients(self.x, self.x))
+            step.update(step.gradients(self.x, self.x, *self.pair))
         _wait(self.engine.device)
 
     def close(self) -> None:

@@ -166,8 +166,11 @@ class FactorGrid:
             if among[found].all():
                 return found
             found = torch.where(among[found], found, self._proposed(indices, differ, generator))
-        for row in (~among[found]).nonzero()[:, 0].tolist():
-            found[row] = self._searched(indices[row], differ, generator, among)
+        rows = (~among[found]).nonzero()[:, 0].tolist()
+        candidates = among.nonzero()[:, 0] if rows else found
+        classes = self.classes_of(candidates)
+        for row in rows:
+            found[row] = self._searched(indices[row], differ, generator, candidates, classes)
         return found
 
     def _index(self, classes: Tensor) -> Tensor:
@@ -194,20 +197,29 @@ class FactorGrid:
         classes[:, places] = (classes[:, places] + steps) % sizes
         return self._index(classes)
 
-    def _searched(self, index: Tensor, differ: int | None, generator: torch.Generator | None, among: Tensor) -> Tensor:
-        """One of all partners that there are `among` some, with the chances that they have in the whole grid."""
-        candidates, places = among.nonzero()[:, 0], list(self.varying)
-        differs = (self.classes_of(candidates) != self.classes_of(index))[:, places]
+    def _searched(
+        self,
+        index: Tensor,
+        differ: int | None,
+        generator: torch.Generator | None,
+        candidates: Tensor,
+        classes: Tensor,
+    ) -> Tensor:
+        """One of all partners among the candidates (N,), of these classes (N, F), with the chances that they have in
+        the whole grid.
+        """
+        places = list(self.varying)
+        differs = (classes != self.classes_of(index))[:, places]
         many, count = len(places), differs.sum(1)
         fits = (count >= 1) & (count <= max(many - 1, 1)) if differ is None else count == differ
         if not fits.any():
             words = f"exactly {differ}" if differ else f"1 to {max(many - 1, 1)}"
             raise UserError(f"the image {int(index)} of the grid has no partner that differs in {words} factors")
-        others = torch.tensor([self.sizes[place] - 1 for place in places], device=among.device)
-        ways = torch.tensor([math.comb(many, k) for k in range(many + 1)], device=among.device)[count]
+        others = torch.tensor([self.sizes[place] - 1 for place in places], device=candidates.device)
+        ways = torch.tensor([math.comb(many, k) for k in range(many + 1)], device=candidates.device)[count]
         chances = fits / (ways * torch.where(differs, others, 1).prod(1)).double()
         device = torch.device("cpu") if generator is None else generator.device
-        drawn = torch.rand((), generator=generator, device=device, dtype=torch.float64).to(among.device)
+        drawn = torch.rand((), generator=generator, device=device, dtype=torch.float64).to(candidates.device)
         total = chances[fits].cumsum(0)
         return candidates[fits][torch.searchsorted(total, drawn * total[-1], right=True).clamp(max=len(total) - 1)]
 

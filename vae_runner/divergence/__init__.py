@@ -5,7 +5,7 @@ field, or a few alike, and `composite` what these have in common.
 
 from vae_runner.divergence.adversary import AdversarialTC
 from vae_runner.divergence.base import DivergenceBase, sum_mean, sum_sum
-from vae_runner.divergence.composite import WeightedParts
+from vae_runner.divergence.composite import WeightedParts, as_precise_as
 from vae_runner.divergence.controllers import ControlledKL, ReconstructionConstraint
 from vae_runner.divergence.discrepancy import MMD, InfoMMD
 from vae_runner.divergence.free_bits import FreeBits
@@ -28,4 +28,4 @@ __all__ += ["SimpleNormalSimpleNormalKL", "SimpleNormalUnitNormalKL", "SimpleUni
 __all__ += ["SimpleUniformSimpleUniformKL", "SimpleWeibullSimpleWeibullKL", "beta_kl", "capacity_kl", "plain_kl"]
 __all__ += ["sum_mean", "sum_sum"]
 __all__ += ["DIP", "MMD", "AdversarialTC", "ControlledKL", "FreeBits", "InfoMMD", "ReconstructionConstraint"]
-__all__ += ["TotalCorrelation", "WeightedParts"]
+__all__ += ["TotalCorrelation", "WeightedParts", "as_precise_as"]

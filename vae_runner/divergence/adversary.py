@@ -8,8 +8,12 @@ over the batch on its own, so that they are draws of prod_d q(z_d), class 1 (the
     the VAE's term         beta KL + gamma TC, the discriminator's weights held
     the discriminator's    cross entropy of both classes, half of it each, of codes that are held
 
-Both are of one step and one backward pass. The permuted codes come from other images than the joint ones: each batch is
-halved (`second_half`); or from the same ones (`same_batch`), as in much code that is around.
+Both are of one step, and of one pass of the discriminator: it judges the codes that are trained, those that are held
+and the permuted ones together, and the first have no part in its gradients. Under bf16 its inner layers are in bf16, as
+the model's networks are; codes and logits stay in float32.
+
+The permuted codes come from other images than the joint ones: each batch is halved (`second_half`); or from the same
+ones (`same_batch`), as in much code that is around.
 """
 
 from typing import Annotated, Any, Literal
@@ -19,12 +23,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional
 
-from vae_runner.divergence.composite import WeightedParts
+from vae_runner.divergence.composite import NARROW, WeightedParts
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
-from vae_runner.state import State, StateKey
+from vae_runner.state import Y_RAW, State, StateKey, state_key
 
-__all__ = ["AdversarialTC", "density_ratio_tc", "discriminator", "discriminator_loss", "permuted"]
+__all__ = ["AdversarialTC", "density_ratio_tc", "discriminator", "discriminator_loss", "judged", "permuted"]
 
 Weight = Annotated[float, non_negative] | Schedule
 SLOPE = 0.2  # of the leaky units
@@ -61,6 +65,34 @@ def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
         for part in (nn.Linear(widths[number], widths[number + 1]), nn.LeakyReLU(SLOPE))
     ]
     return nn.Sequential(*inner, nn.Linear(widths[-1], 2))
+
+
+def judged(network: nn.Sequential, codes: Tensor, held: int, inner: torch.dtype | None = None) -> Tensor:
+    """Returns the logits (B, 2) of a `discriminator`; the first `held` codes move none of its weights. Its inner layers
+    are computed in the precision of `inner`; None: in that of the codes.
+    """
+    first, *between, last = (layer for layer in network if isinstance(layer, nn.Linear))
+    x = _Layer.apply(codes, first.weight, first.bias, held)
+    x = functional.leaky_relu(x, SLOPE).to(inner or codes.dtype)
+    for layer in between:
+        x = functional.leaky_relu(_Layer.apply(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype), held), SLOPE)
+    return _Layer.apply(x.to(codes.dtype), last.weight, last.bias, held)
+
+
+class _Layer(torch.autograd.Function):
+    """A linear layer whose weights have no gradient from the first `held` rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, held: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.held = held
+        return functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        own = gradient[ctx.held :]
+        return gradient @ weight, own.t() @ x[ctx.held :], own.sum(0), None
 
 
 @enforced
@@ -106,7 +138,8 @@ class AdversarialTC(WeightedParts):
         permuted: Literal["second_half", "same_batch"] = "second_half",
         samples: Annotated[int, positive] | None = None,
     ) -> None:
-        keys = {"posteriors": input_keys, "priors": target_keys, "codes": sample_keys}
+        self.logits_key = state_key("logits")
+        keys = {"posteriors": input_keys, "priors": target_keys, "logits": self.logits_key}
         super().__init__(keys, {"gamma": gamma, "beta": beta})
         if dims < 2:
             raise ValueError("one latent has no total correlation; make distribution.dims at least 2")
@@ -119,17 +152,17 @@ class AdversarialTC(WeightedParts):
         self.halves, self.samples = permuted == "second_half", samples
 
     def compute_parts(
-        self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...], codes: tuple[Tensor, ...]
+        self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...], logits: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        joint, _ = self._sources(torch.cat(codes, dim=1))
-        tc = density_ratio_tc(self.discriminator(joint))
+        tc = density_ratio_tc(logits[0])
         return self.kl_part(posteriors, priors) + self.weight("gamma") * tc, {"tc": tc}
 
+    def loss(self, state: State) -> Tensor:
+        self._judge(state)
+        return super().loss(state)
+
     def own_loss(self, state: State) -> Tensor:
-        codes = torch.cat([state[key] for key in self.code_keys], dim=1).detach()
-        joint, others = self._sources(codes)
-        logits = self.discriminator(torch.cat([joint, permuted(others)]))
-        of_joint, of_permuted = logits.split([len(joint), len(others)])
+        _, of_joint, of_permuted = self._judge(state)
         loss = discriminator_loss(of_joint, of_permuted)
         right = (of_joint[:, 0] > of_joint[:, 1]).float().mean() + (
             of_permuted[:, 1] >= of_permuted[:, 0]
@@ -139,6 +172,17 @@ class AdversarialTC(WeightedParts):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.parameters()), **self.settings}]
+
+    def _judge(self, state: State) -> tuple[Tensor, ...]:
+        """The logits of the codes that are trained, of the same ones held, and of permuted ones; once in a step."""
+        if self.logits_key not in state:
+            joint, others = self._sources(torch.cat([state[key] for key in self.code_keys], dim=1))
+            parts = [joint, joint.detach(), permuted(others.detach())]
+            precision = state[Y_RAW].dtype if Y_RAW in state else joint.dtype
+            inner = precision if precision in NARROW else None
+            logits = judged(self.discriminator, torch.cat(parts), held=len(joint), inner=inner)
+            state[self.logits_key] = logits.split([len(part) for part in parts])
+        return state[self.logits_key]
 
     def _sources(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """The codes that are taken as they are, and those that are permuted; one image, a set's last, is both."""

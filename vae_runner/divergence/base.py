@@ -60,7 +60,10 @@ class DivergenceBase(nn.Module):
             says so anew.
         replaces_recon: whether it takes off the reconstruction that every loss starts with, for one of its own: one
             term can.
+        trains_recon: of a term that takes it off, whether a gradient goes through it; else it is but measured.
         is_of_numbers: whether its latents have to be numbers of their own, and not a class's.
+        takes_partners: whether it trains on pairs of images, which differ in `differ` factors; None: in 1 to all but
+            one, drawn for each pair. Both keys, PARTNER and PARTNER_TRUE, are then in the state.
 
     Example:
         >>> class Centred(DivergenceBase):  # the codes' squared mean, of each latent
@@ -74,6 +77,9 @@ class DivergenceBase(nn.Module):
 
     is_kl: ClassVar[bool] = False
     replaces_recon: ClassVar[bool] = False
+    trains_recon: bool = True
+    takes_partners: ClassVar[bool] = False
+    differ: int | None = None
     is_of_numbers: ClassVar[bool] = False
     step: Tensor
 

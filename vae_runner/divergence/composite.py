@@ -15,9 +15,10 @@ from vae_runner.divergence.base import DivergenceBase, sum_mean
 from vae_runner.schedule import Constant, Schedule, as_schedule
 from vae_runner.state import StateKey
 
-__all__ = ["WeightedParts", "kl_of"]
+__all__ = ["NARROW", "WeightedParts", "as_precise_as", "kl_of"]
 
 Several = tuple[Distribution, ...]
+NARROW = (torch.bfloat16, torch.float16)
 
 
 class WeightedParts(DivergenceBase):
@@ -73,6 +74,11 @@ class WeightedParts(DivergenceBase):
 
     def with_capacity(self, capacity: float | Schedule, gamma: float = 1000.0) -> DivergenceBase:
         raise ValueError(f"{type(self).__name__} takes no capacity; divergence=capacity is gamma |KL - C|")
+
+
+def as_precise_as(raw: Tensor) -> torch.autocast:
+    """Inside, networks compute in the precision in which a decoder made `raw`."""
+    return torch.autocast(raw.device.type, raw.dtype, enabled=raw.dtype in NARROW)
 
 
 def kl_of(q: Distribution | Several, p: Distribution | Several, samples: int | None = None) -> Tensor:

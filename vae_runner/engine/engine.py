@@ -18,9 +18,10 @@ from torch import Tensor
 
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
-from vae_runner.datasets.split import EpochOrder, Subset
+from vae_runner.datasets.split import EpochOrder, Partners, Subset
 from vae_runner.engine.ahead import Ahead
 from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.batches import Batches
 from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
@@ -31,6 +32,7 @@ from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
 from vae_runner.engine.turning import Turning
+from vae_runner.errors import UserError
 from vae_runner.objective import Evidence, Objective
 from vae_runner.randomness import isolated, reseed, seed_for
 from vae_runner.schedule import Constant, Schedule
@@ -41,7 +43,6 @@ __all__ = ["Engine", "Interrupted"]
 log = logging.getLogger(__name__)
 
 LONG = 0.1  # of the steps between two validations: epochs below that are not validated one by one
-AHEAD = 4  # batches that are announced: decoded ahead without a store, fetched where a store is on the disk
 
 
 class Interrupted(KeyboardInterrupt):
@@ -96,7 +97,7 @@ class Engine:
         self._players = self.objective.players()
         self._ahead = Ahead(config.seed)
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
-        self._expected = 0  # the first step whose images are not announced
+        self.batches = Batches(self.train, self.order, self.total_steps, self._partners())
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
         self.threads = config.threads  # None until they are chosen
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
@@ -176,10 +177,10 @@ class Engine:
         factor, seed = self._ahead.at(self.step, self.total_steps, self.lr_schedule)
         self._rates.set(factor)
         reseed(seed, self.device)
-        x = self._training_batch()
+        x, partner = self.batches.at(self.step)
         if not self.objective.training:
             self.objective.train()
-        state = self.training_step.gradients(self.corruption(x), x)
+        state = self.training_step.gradients(self.corruption(x), x, *self._pair(partner))
         state[STEP], state[DEVICE], state[TURNS] = self.step, self.device, turns
         norm = gradient_norm(self._players, config.clip_norm)
         if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
@@ -237,19 +238,18 @@ class Engine:
         for callback in self.callbacks:
             callback.load_state_dict(state["callbacks"].get(callback.name, {}))
         self.step, self.validated = state["step"], state["validated"]
-        self._expected = 0
+        self.batches.rewind()
 
-    def _training_batch(self) -> Tensor:
-        """The images of this step, (B, C, H, W); the next ones are announced."""
-        last = min(self.step + AHEAD, self.total_steps)
-        for step in range(max(self.step, self._expected), last):
-            self.train.expect(self.order.positions(step))
-        self._expected = last
-        x = self.train.batch(self.order.positions(self.step))
-        if not self.train.flip:
-            return x
-        flips = self.order.flips(self.step).to(x.device, non_blocking=True)
-        return torch.where(flips[:, None, None, None], x.flip(-1), x)
+    def _partners(self) -> Partners | None:
+        """Where terms train on pairs, who makes these. Raises `UserError` where the images have no such partners."""
+        numbers = self.objective.pairings()
+        if len(numbers) > 1:
+            raise UserError("terms on pairs of images have one `differ` in common; divergence has several")
+        return Partners(self.train, self.order, numbers.pop()) if numbers else None
+
+    def _pair(self, partner: Tensor | None) -> tuple[Tensor, ...]:
+        """The input that is made of the partners, and what is to be reconstructed; nothing where there are none."""
+        return () if partner is None else (self.corruption(partner), partner)
 
     def _ends_epoch(self, step: int) -> bool:
         """Whether so many steps end an epoch that is long enough for a validation of its own."""

@@ -54,19 +54,24 @@ class TrainingStep:
         if self._compiled is None:
             self._compiled = Compiled(self.objective, self.device)
 
-    def gradients(self, x: Tensor, target: Tensor) -> State:
-        """Forward and backward: returns the state, with the gradients in the parameters' `grad`."""
-        laid_out = x.contiguous(memory_format=self.memory_format)
-        target = laid_out if target is x else target.contiguous(memory_format=self.memory_format)
+    def gradients(self, x: Tensor, target: Tensor, *pair: Tensor) -> State:
+        """Forward and backward: returns the state, with the gradients in the parameters' `grad`. `pair`: the images'
+        partners, and what is to be reconstructed of them, for terms on pairs.
+        """
+        laid_out = self._laid_out(x, target) + (self._laid_out(*pair) if pair else ())
 
         def gradients(forward: Callable[..., State]) -> State:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                state = forward(laid_out, target)
+                state = forward(*laid_out)
             self.optimizer.zero_grad(set_to_none=True)
             _total(state).backward()
             return state
 
         return gradients(self.objective) if self._compiled is None else self._compiled(gradients)
+
+    def _laid_out(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        laid_out = x.contiguous(memory_format=self.memory_format)
+        return laid_out, laid_out if target is x else target.contiguous(memory_format=self.memory_format)
 
     def update(self, state: State) -> None:
         """The optimiser's step, and what follows on it."""

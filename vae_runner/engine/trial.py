@@ -38,7 +38,8 @@ class Trial:
         """Make a step on so many images."""
         x = self._images(size)
         with isolated(0, self.device):
-            state = self.step.gradients(x, x)
+            pair = (x.flip(0),) * 2 if self.step.objective.pairings() else ()  # any images take as long as partners
+            state = self.step.gradients(x, x, *pair)
             self.step.update(state)
         return state
 

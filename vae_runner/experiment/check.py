@@ -22,6 +22,7 @@ from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.brightness import check_brightness
+from vae_runner.experiment.known_factors import check_factors
 from vae_runner.experiment.ranges import check_rates
 from vae_runner.experiment.scheduled import schedule_faults
 from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
@@ -81,6 +82,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
         problems += _check_group(config, group)
     if not problems:
         problems += check_terms(config["divergence"], len(spaces_of(config["distribution"])))
+        problems += check_factors(config)
         problems += check_rates(config)
         problems += check_brightness(config, spaces_of(config["distribution"]).values()) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():

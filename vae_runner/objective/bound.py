@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import held
-from vae_runner.divergence import WeightedParts
+from vae_runner.divergence import WeightedParts, as_precise_as
 from vae_runner.evaluation.importance import effective_samples, importance_bound, prior_over_posterior
 from vae_runner.signature import enforced, positive
 from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
@@ -29,7 +29,6 @@ from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
 __all__ = ["ImportanceBound"]
 
 BOUNDED = (constraints.interval, constraints.half_open_interval)  # by parameters
-NARROW = (torch.bfloat16, torch.float16)
 
 
 @enforced
@@ -70,6 +69,7 @@ class ImportanceBound(WeightedParts):
         keys: dict[str, Any] = {"posteriors": input_keys, "priors": target_keys, "decoded": sample_keys}
         super().__init__({**keys, "recon": RECON, "raw": Y_RAW, "target": Y_TRUE, "model": MODEL}, {})
         self.samples, self.estimator, self.chunk = samples, estimator, chunk
+        self.trains_recon = estimator != "dreg"
 
     def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
         bounded = [q for q in posteriors if isinstance(q.support, BOUNDED)]
@@ -112,7 +112,7 @@ class ImportanceBound(WeightedParts):
     def _raws(self, model: VAE, codes: Tensor, like: Tensor) -> list[Tensor]:
         """What the decoder makes of the codes (K, B, D), (k B, ...) each; as precise as what it has made before."""
         parts = [part.flatten(0, 1) for part in codes.split(self.chunk or max(len(codes), 1))] if len(codes) else []
-        with torch.autocast(codes.device.type, like.dtype, enabled=like.dtype in NARROW):
+        with as_precise_as(like):
             if self.chunk is None or not torch.is_grad_enabled():
                 return [model.raw(part) for part in parts]
             return [checkpoint(model.raw, part, use_reentrant=False) for part in parts]

@@ -16,7 +16,20 @@ from vae_runner.divergence import DivergenceBase
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
 from vae_runner.objective.elbo import measure, shared_kl, space_prefix
-from vae_runner.state import LOSS, METRICS, MODEL, OWN_LOSS, RECON, SCHEDULED, Y_RAW, Y_TRUE, State, X
+from vae_runner.state import (
+    LOSS,
+    METRICS,
+    MODEL,
+    OWN_LOSS,
+    PARTNER,
+    PARTNER_TRUE,
+    RECON,
+    SCHEDULED,
+    Y_RAW,
+    Y_TRUE,
+    State,
+    X,
+)
 
 __all__ = ["Objective"]
 
@@ -48,18 +61,26 @@ class Objective(nn.Module):
         for name, term in named.items():
             term.name = f"{name}/" if name else ""
         self._shared = [shared_kl(list(named.values()), space_id) for space_id in range(len(model.spaces))]
+        readers = [term for term in named.values() if RECON in term.all_keys()]
+        self._is_recon_trained = not readers or any(term.trains_recon for term in readers)
         self._closed = [has_closed_form_kl(*pair) for pair in model.pairs()]
 
-    def forward(self, x: Tensor, target: Tensor) -> State:
-        """Returns the state of one step: the loss, what the model put there, and the metrics.
+    def forward(
+        self, x: Tensor, target: Tensor, partner: Tensor | None = None, partner_target: Tensor | None = None
+    ) -> State:
+        """Returns the state of one step: the loss, what the model put there, and the metrics. Of terms on pairs, the
+        partners of the images are given in training.
 
         Metrics, nats per image: what is measured, `recon` = -log p(x|z), `kl` the sum over spaces, and `kl_dims`; what
         is trained, `loss`, and each term's own; beside them the likelihood's scales, where it learns them.
         """
         state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: self._of_spaces(None)}
+        if self.pairings():
+            state[PARTNER], state[PARTNER_TRUE] = partner, partner_target
         self.model(x, state)
         state[Y_TRUE] = target  # forward() has bound x; a corrupted input is reconstructed towards the clean image
-        state[RECON] = self.model.likelihood.nll(state[Y_RAW], target)
+        recons = self.model.likelihood.nll(state[Y_RAW], target)
+        state[RECON] = recons if self._is_recon_trained else recons.detach()
         recon = state[LOSS] = state[RECON].mean()
         with torch.autocast(x.device.type, enabled=False):  # the networks alone may be in bf16
             self._add_terms(state)
@@ -69,6 +90,10 @@ class Objective(nn.Module):
         metrics["recon"], metrics["loss"] = recon.detach(), state[LOSS].detach()
         metrics.update(self.model.likelihood.scales())
         return state
+
+    def pairings(self) -> set[int | None]:
+        """Returns in how many factors the pairs differ that terms train on; nothing where none does on pairs."""
+        return {term.differ for term in self.divergences if term.takes_partners}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Returns what an optimiser is made of: all weights that have no settings of their own, and each term's groups
