@@ -132,7 +132,7 @@ class PairAveraging(WeightedParts):
         first, second, shared = self.merged(posteriors, others)
         codes = torch.cat([torch.cat([q.rsample() for q in of_one], 1) for of_one in (first, second)])
         with as_precise_as(raw):
-            decoded = model.decoder(codes)
+            decoded = model.raw(codes)
         nll = model.likelihood.nll(decoded, torch.cat([target, partner_target])).mean()
         kl = (self.kl_part(first, priors) + self.kl_part(second, priors)) / 2
         return nll + kl - recon.mean(), {"shared": shared.sum(1, dtype=nll.dtype).mean()}

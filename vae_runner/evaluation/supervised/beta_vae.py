@@ -1,4 +1,4 @@
-"""The BetaVAE score (Higgins et al. 2017, section 3): which factor do two images share?
+"""The BetaVAE score (Higgins et al. 2017, ICLR, section 3): which factor do two images share?
 
     feature = mean over `batch` pairs that share the class of one factor of |z_1 - z_2|,  (D,)
 

@@ -1,4 +1,4 @@
-"""DCI: disentanglement, completeness, informativeness (Eastwood & Williams 2018).
+"""DCI: disentanglement, completeness, informativeness (Eastwood & Williams 2018, ICLR).
 
 R (D, K) says how much each latent matters to a predictor of each factor from all latents. With the shares of a row,
 and of a column, as chances,

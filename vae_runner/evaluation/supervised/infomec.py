@@ -6,8 +6,9 @@
     InfoE = mean over factors of [H(v) - H(v|z)] / H(v),  H by logistic regression without a penalty, classes balanced
 
 over the K factors and the D active latents, whose range is above a twentieth of the largest (the authors' code). I of
-continuous latents is estimated by 10 nearest neighbours (Ross 2014), of discrete ones from their counts. A row or a
-column without information counts as spread evenly; of one factor, or one latent, InfoM, or InfoC, is 1.
+continuous latents is estimated by 10 nearest neighbours (Ross 2014, "Mutual information between discrete and continuous
+data sets"), of discrete ones from their counts. A row or a column without information counts as spread evenly; of one
+factor, or one latent, InfoM, or InfoC, is 1.
 """
 
 from typing import Any

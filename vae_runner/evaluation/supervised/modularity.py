@@ -3,8 +3,9 @@
     modularity = mean over latents of 1 - sum over v of (I(z; v) - t(v))^2 / [t_a^2 (K - 1)],
     t_a = I(z; v_a) for the factor that z knows most of, t(v) = t_a there and 0 for the K - 1 others
 
-A latent without information is 0 by definition (Locatello et al. 2019's code); so that rounding is not taken for
-information, what is below 1e-12 nats is none. With one factor alone there are no others: 1 for a latent that knows it.
+A latent without information is 0 by definition, as in the code of Locatello et al. 2019, arXiv 1811.12359; so that
+rounding is not taken for information, what is below 1e-12 nats is none. With one factor alone there are no others: 1 for
+a latent that knows it.
 """
 
 from typing import Any

@@ -4,7 +4,8 @@
     PSNR  -10 log10 MSE, decibels; at most 100, which an error of 1e-5 has
     SSIM  mean over places of (2 m_x m_y + C_1)(2 s_xy + C_2) / [(m_x^2 + m_y^2 + C_1)(s_x^2 + s_y^2 + C_2)]
 
-(Wang et al. 2004), with means, variances and covariances over windows of 7 x 7 that lie within the image, those with
+(Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity"), with means, variances
+and covariances over windows of 7 x 7 that lie within the image, those with
 49 / 48, C_1 = 0.01^2 and C_2 = 0.03^2, of each channel: scikit-image's `structural_similarity` with its defaults.
 """
 
