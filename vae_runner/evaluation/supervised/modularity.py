@@ -4,8 +4,8 @@
     t_a = I(z; v_a) for the factor that z knows most of, t(v) = t_a there and 0 for the K - 1 others
 
 A latent without information is 0 by definition, as in the code of Locatello et al. 2019, arXiv 1811.12359; so that
-rounding is not taken for information, what is below 1e-12 nats is none. With one factor alone there are no others: 1 for
-a latent that knows it.
+rounding is not taken for information, what is below 1e-12 nats is none. With one factor alone there are no others: 1
+for a latent that knows it.
 """
 
 from typing import Any

@@ -3,7 +3,8 @@
     SAP = mean over factors of S_a - S_b,  the two best latents' scores for it
 
 S is the accuracy on other images of a linear SVM that has one latent alone (C = 0.01, classes balanced, as Locatello et
-al. 2019, arXiv 1811.12359), or, in `sap_continuous`, the squared correlation of the latent with the factor's class number,
+al. 2019, arXiv 1811.12359), or, in `sap_continuous`, the squared correlation of the latent with the factor's class
+number,
 
     S = Cov(z, v)^2 / (Var z Var v),  0 where Var z <= 1e-12
 
