@@ -24,7 +24,7 @@ from vae_runner.bench.rounds import Spread
 from vae_runner.bench.worker import config_of
 from vae_runner.engine import Engine
 from vae_runner.engine.allocator import keep_freed_memory
-from vae_runner.engine.own import own_globals
+from vae_runner.engine.process_globals import process_globals
 from vae_runner.experiment.assemble import assemble, build_data
 
 __all__ = ["OBJECTIVES", "Stepper", "ratios"]
@@ -109,7 +109,7 @@ def main() -> None:
     data = build_data(config_of([])["dataset"])
     plain = Stepper((*common, f"divergence={PLAIN}"), data)
     with ExitStack() as stack:
-        stack.enter_context(own_globals(0, plain.engine.device, 1))
+        stack.enter_context(process_globals(0, plain.engine.device, 1))
         steppers = {name: Stepper((*common, *settings), data) for name, settings in chosen.items()}
         others: dict[str, Timed] = {"decoder": lambda: plain.seconds(plain.decode, options.steps)}
         others |= {name: lambda one=one: one.seconds(one.step, options.steps) for name, one in steppers.items()}

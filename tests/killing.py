@@ -148,7 +148,7 @@ def run(folder: Path, request: dict[str, Any]) -> int:
         if request["whole"]:
             code = programs[request.get("program", "vae-train")].run(request["arguments"])
         else:
-            code = cli.told("vae-train", lambda: train(request))
+            code = cli.exit_code_of("vae-train", lambda: train(request))
         wait_for_threads()
     except BaseException as error:
         print(f"raised {type(error).__name__}: {error}", file=sys.stderr)

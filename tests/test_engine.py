@@ -13,7 +13,7 @@ from torch import Tensor
 from vae_runner.callbacks import Callback
 from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine, EngineConfig, Interrupted, choose_device, choose_precision
-from vae_runner.engine.ahead import Ahead
+from vae_runner.engine.step_values import StepValues
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.randomness import isolated, permutation, seed_for
@@ -103,7 +103,7 @@ def test_each_step_has_its_own_rate_and_seed_whichever_is_asked_for_first() -> N
             asked.append(int(step))
             return torch.tensor([1 / (n + 3) for n in range(300)])[step]
 
-    table, ahead = Table(), Ahead(seed=7)
+    table, ahead = Table(), StepValues(seed=7)
     for step in [0, 1, 2, *range(120, 300), 4, 299]:
         digest = hashlib.sha256(f"7/step/{step}".encode()).digest()
         expected = float(torch.tensor(1 / (step + 3))), int.from_bytes(digest[:8], "big") >> 1

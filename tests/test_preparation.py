@@ -21,7 +21,7 @@ from vae_runner.datasets.store import preparation
 from vae_runner.datasets.store.stored_rows import BLOCK
 from vae_runner.errors import RunError, UserError
 from vae_runner.files import aside
-from vae_runner.signature import fault, parameters
+from vae_runner.signature import mismatch, parameters
 
 COUNT = 3 * BLOCK + 5
 EVERY = torch.arange(COUNT)
@@ -393,8 +393,8 @@ def test_a_cache_that_cannot_be_written_is_one_line(make: Callable[..., Any], tm
 
 def test_an_absurd_size_is_refused_at_once() -> None:
     hint = parameters(SimpleImageFolder)["image_size"][1]
-    assert fault(100_000, hint) == "must be at most 4096"
-    assert fault(4096, hint) is None
+    assert mismatch(100_000, hint) == "must be at most 4096"
+    assert mismatch(4096, hint) is None
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vae_runner.callbacks import Callback, Report, Tolerant, Training
+from vae_runner.callbacks import Callback, NonFatal, Report, Training
 from vae_runner.drawing.chart.axes import Scale
 from vae_runner.errors import RunError
 from vae_runner.report import run_page, write_report
@@ -893,7 +893,7 @@ def test_a_report_that_cannot_be_written_costs_one_warning(
         raise error
 
     monkeypatch.setattr(run_page, "write_atomically", refuse)
-    report = Tolerant(Report(tmp_path, 100))
+    report = NonFatal(Report(tmp_path, 100))
     for step in (100, 200, 300):
         report.on_step_end(engine(step), {})
     told, traceback = caplog.records
@@ -909,7 +909,7 @@ def test_an_interrupt_is_no_failure_of_a_logger(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Tolerant(Stopped()).on_step(engine(1), {})
+        NonFatal(Stopped()).on_step(engine(1), {})
 
 
 def test_a_tolerated_callback_gets_every_hook_and_keeps_its_state_under_its_own_name() -> None:
@@ -926,7 +926,7 @@ def test_a_tolerated_callback_gets_every_hook_and_keeps_its_state_under_its_own_
     assert len(hooks) == 7
     for hook in hooks:
         setattr(Told, hook, lambda self, *arguments, hook=hook: calls.append((hook, len(arguments))))
-    told = Tolerant(Told())
+    told = NonFatal(Told())
     assert (told.name, told.state_dict()) == ("Told", {"kept": 7})
     told.load_state_dict({"kept": 8})
     for hook in hooks:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from vae_runner.schedule import Linear, Schedule
-from vae_runner.signature import coerced, describe, enforced, fault, locate, non_negative, parameters, positive
+from vae_runner.signature import coerced, describe, enforced, locate, mismatch, non_negative, parameters, positive
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from vae_runner.signature import coerced, describe, enforced, fault, locate, non
     ],
 )
 def test_a_fitting_value_has_no_fault(value: Any, annotation: Any) -> None:
-    assert fault(value, annotation) is None
+    assert mismatch(value, annotation) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_fitting_value_has_no_fault(value: Any, annotation: Any) -> None:
     ],
 )
 def test_a_fault_is_told_in_words(value: Any, annotation: Any, words: str) -> None:
-    assert fault(value, annotation) == words
+    assert mismatch(value, annotation) == words
 
 
 def test_whole_floats_become_ints_only_where_floats_are_not_wanted() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_runner.callbacks import Behind, TensorBoard, Tolerant
+from vae_runner.callbacks import AfterPictures, NonFatal, TensorBoard
 from vae_runner.callbacks import tensorboard as module
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
@@ -208,7 +208,7 @@ def test_where_it_fails_one_warning_says_so_and_training_goes_on(
 
 def test_the_loggers_that_a_run_can_do_without_are_tolerated(experiment: Experiment, tmp_path: Path) -> None:
     engine = experiment(folder=tmp_path)
-    callbacks = [callback.other if isinstance(callback, Behind) else callback for callback in engine.callbacks]
-    tolerated = {callback.name for callback in callbacks if isinstance(callback, Tolerant)}
+    callbacks = [callback.other if isinstance(callback, AfterPictures) else callback for callback in engine.callbacks]
+    tolerated = {callback.name for callback in callbacks if isinstance(callback, NonFatal)}
     assert tolerated >= {"EpochTable", "Progress", "Report"}
     assert not tolerated & {"MetricsLog", "Pictures", "Checkpoints"}

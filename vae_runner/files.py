@@ -24,7 +24,7 @@ from typing import Any
 from vae_runner.errors import RunError
 from vae_runner.foreign import LOADER, has_aliases, json_object, read_json
 
-__all__ = ["LOADER", "append", "aside", "flush", "has_aliases", "hold", "is_alive", "is_aside"]
+__all__ = ["LOADER", "append", "aside", "flush", "has_aliases", "is_alive", "is_aside", "share_lock"]
 __all__ += ["is_full", "json_object", "keep_as", "locked", "read_json", "refusals_told", "remove_leftovers"]
 __all__ += ["write_atomically", "write_json"]
 
@@ -205,7 +205,7 @@ def _is_there(handle: int, path: str | Path) -> bool:
         return False
 
 
-def hold(path: str | Path) -> int:
+def share_lock(path: str | Path) -> int:
     """Share the lock of a file with others who hold it, so that none of them gets it alone (`locked`).
 
     Returns a descriptor; closing it lets go. Raises `BlockingIOError` where another process has it alone.

@@ -1,7 +1,7 @@
 """What a constructor accepts, read off its annotations: one source for the check of a config and of a Python call.
 
 A range is written beside the type, `steps: Annotated[int, positive]`. Without one, a float has to be finite, in the
-single precision of the networks too, and a whole number has to fit into 64 bits. `fault` judges one value, `enforced`
+single precision of the networks too, and a whole number has to fit into 64 bits. `mismatch` judges a value, `enforced`
 makes a constructor raise `ValueError` for a value out of a written range, and `experiment.check` reads the same
 annotations to report all mistakes of a config before anything is built.
 """
@@ -25,9 +25,9 @@ __all__ = [
     "coerced",
     "describe",
     "enforced",
-    "fault",
     "finite",
     "locate",
+    "mismatch",
     "non_negative",
     "parameters",
     "positive",
@@ -81,7 +81,7 @@ def parameters(target: Callable[..., Any]) -> dict[str, tuple[inspect.Parameter,
     return {name: (parameter, hints.get(name, Any)) for name, parameter in inspect.signature(target).parameters.items()}
 
 
-def fault(value: Any, annotation: Any) -> str | None:
+def mismatch(value: Any, annotation: Any) -> str | None:
     """What is wrong with `value` for a parameter of that annotation: 'expected float ...', 'must be positive', None.
 
     A mapping with a `_target_` stands for the object that it builds, and is accepted where that is an instance.
@@ -128,7 +128,7 @@ def enforced(cls: Class) -> Class:
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         given = signature.bind(self, *args, **kwargs).arguments
         for name, hint in limits.items():
-            problem = fault(given[name], hint) if name in given else None
+            problem = mismatch(given[name], hint) if name in given else None
             if problem:
                 raise ValueError(f"{cls.__name__}: {name} {problem}, got {given[name]!r}")
         constructor(self, *args, **kwargs)
@@ -189,7 +189,7 @@ def _inner_limits(value: Any, kind: Any) -> list[str]:
     each = args if origin is tuple and args[-1] is not Ellipsis else [args[0]] * len(value)
     if len(each) != len(value):
         return []
-    texts = [text for item, part in zip(value, each, strict=True) if (text := fault(item, part))]
+    texts = [text for item, part in zip(value, each, strict=True) if (text := mismatch(item, part))]
     return [] if any(text.startswith("expected") for text in texts) else texts
 
 
@@ -198,9 +198,9 @@ def _is_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> bool:
         return False
     if origin is tuple and args and args[-1] is not Ellipsis:
         return len(value) == len(args) and all(
-            fault(item, part) is None for item, part in zip(value, args, strict=True)
+            mismatch(item, part) is None for item, part in zip(value, args, strict=True)
         )
-    return not args or all(fault(item, args[0]) is None for item in value)
+    return not args or all(mismatch(item, args[0]) is None for item in value)
 
 
 def _builds(node: Mapping[str, Any], kind: Any) -> bool:

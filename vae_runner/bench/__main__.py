@@ -9,7 +9,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from vae_runner.cli import told
+from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
 
 __all__ = ["main"]
@@ -39,7 +39,7 @@ PARTS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says, and exit."""
-    sys.exit(told("vae-bench", lambda: _bench(_options(arguments))))
+    sys.exit(exit_code_of("vae-bench", lambda: _bench(_options(arguments))))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from vae_runner.callbacks import Checkpoints, Pictures
 from vae_runner.callbacks.pictures import FIRST
 from vae_runner.engine import Engine
 from vae_runner.engine.compilation import pays
-from vae_runner.engine.own import own_globals
+from vae_runner.engine.process_globals import process_globals
 from vae_runner.experiment.assemble import assemble
 from vae_runner.report import write_report
 
@@ -91,7 +91,7 @@ class Step(Program):
     def __init__(self, config: dict[str, Any]) -> None:
         self.engine = assemble(config)
         self.stack = ExitStack()
-        self.stack.enter_context(own_globals(self.engine.config.seed, self.engine.device, torch.get_num_threads()))
+        self.stack.enter_context(process_globals(self.engine.config.seed, self.engine.device, torch.get_num_threads()))
         self.engine.prepare()
         self.engine.objective.train()
         self.x, partner = self.engine.batches.at(0)

@@ -4,26 +4,26 @@ from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.checkpoints import Checkpoints
 from vae_runner.callbacks.collapse import Collapse
 from vae_runner.callbacks.logs import EpochTable, MetricsLog
+from vae_runner.callbacks.non_fatal import NonFatal
 from vae_runner.callbacks.outcome import Report, Status
 from vae_runner.callbacks.pictures import Pictures
 from vae_runner.callbacks.progress import Progress
 from vae_runner.callbacks.tensorboard import TensorBoard
-from vae_runner.callbacks.tolerant import Tolerant
-from vae_runner.callbacks.writer import Behind, Writer
+from vae_runner.callbacks.writer import AfterPictures, Writer
 
 __all__ = [
-    "Behind",
+    "AfterPictures",
     "Callback",
     "Checkpoints",
     "Collapse",
     "EpochTable",
     "MetricsLog",
+    "NonFatal",
     "Pictures",
     "Progress",
     "Report",
     "Status",
     "TensorBoard",
-    "Tolerant",
     "Training",
     "Writer",
 ]

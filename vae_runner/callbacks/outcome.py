@@ -51,7 +51,7 @@ class Status(Callback):
 
 
 class Report(Callback):
-    """Writes the page of `folder` when pictures are due; to be called `Behind` them, when they are written."""
+    """Writes the page of `folder` when pictures are due; to be called `AfterPictures` them, when they are written."""
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every

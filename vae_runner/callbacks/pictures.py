@@ -37,7 +37,8 @@ from vae_runner.state import (
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "LazyState", "Pictures", "naming", "picture_images", "picture_state", "spoiled", "write_drawing"]
+__all__ = ["FIRST", "LazyState", "Pictures", "picture_errors", "picture_images", "picture_state", "spoiled"]
+__all__ += ["write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
 
@@ -102,7 +103,7 @@ class Pictures(Callback):
             for name, picture in self.walkers.items():
                 if picture.at_start != at_start:
                     continue
-                with isolated(0, engine.device), naming(name):
+                with isolated(0, engine.device), picture_errors(name):
                     drawings = picture.drawings(scene)
                 for drawing in drawings:
                     self.writer.submit(self._writing(name, picture, drawing.detached(), step, engine.config.seed))
@@ -114,7 +115,7 @@ class Pictures(Callback):
 
 
 @contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
+def picture_errors(name: str) -> Iterator[None]:
     """What a picture refuses inside is told with its name in the config."""
     try:
         yield
@@ -128,7 +129,7 @@ def write_drawing(drawing: Drawing, name: str, folders: list[Path], step: int, s
     """Write the drawing's files and their JSON file into the folders, of those called history only the PNG and with the
     step in its name; returns the files of the last folder.
     """
-    with naming(name):
+    with picture_errors(name):
         files, details = drawing.encode()
     record = {"picture": drawing.name or name, "step": step, "seed": seed, "range": [0, 1], **details}
     about = _as_lines(record)

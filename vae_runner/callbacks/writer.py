@@ -15,7 +15,7 @@ from typing import Any
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.state import State
 
-__all__ = ["Behind", "Writer"]
+__all__ = ["AfterPictures", "Writer"]
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Moment:
         return self.step % every == 0 or self.step == self.total_steps
 
 
-class Behind(Callback):
+class AfterPictures(Callback):
     """Calls another callback's `on_step_end` in the writer's thread, behind what was given to it before: a report finds
     the pictures of its step. The other one sees a `Moment` instead of the engine.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.output import OutputLost, open_streams, standard_output, to_stderr
 
-__all__ = ["main", "told"]
+__all__ = ["exit_code_of", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
-    return told("vae-train", lambda: _command(arguments))
+    return exit_code_of("vae-train", lambda: _command(arguments))
 
 
-def told(program: str, action: Callable[[], int]) -> int:
+def exit_code_of(program: str, action: Callable[[], int]) -> int:
     """Do it; returns its exit code, or that of the exception that it raised, which is told in one line.
 
     It is there to print, except inside a block that says otherwise: see `standard_output`.

@@ -7,7 +7,7 @@ nobody reads what is printed.
 import sys
 from collections.abc import Sequence
 
-from vae_runner.cli import told
+from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
-    return told("vae-data", lambda: _command(arguments))
+    return exit_code_of("vae-data", lambda: _command(arguments))
 
 
 def _command(arguments: list[str]) -> int:

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request, read_arguments
-from vae_runner.cli.collector import resting_collector
 from vae_runner.cli.composing.presets import LEFT_OUT, PresetLoader
+from vae_runner.cli.garbage import garbage_search_put_off
 from vae_runner.cli.hydra_compat import hydra_main
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
 from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
@@ -39,7 +39,7 @@ def launch(arguments: list[str]) -> int:
     os.environ[HYDRA] = "1"
     os.environ[COMMAND] = shlex.join(["vae-train", *arguments])
     try:
-        with resting_collector() as wake_collector:
+        with garbage_search_put_off() as wake_collector:
             return _launch(arguments, wake_collector)
     finally:
         for name, value in before.items():

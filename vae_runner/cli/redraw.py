@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_runner.cli import told
+from vae_runner.cli import exit_code_of
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
-    return told("vae-redraw", lambda: _command(arguments))
+    return exit_code_of("vae-redraw", lambda: _command(arguments))
 
 
 def _command(arguments: list[str]) -> int:

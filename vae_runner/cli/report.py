@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vae_runner.cli import told
+from vae_runner.cli import exit_code_of
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
 from vae_runner.runs.names import CONFIG, METRICS, STATUS
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
-    return told("vae-report", lambda: _command(arguments))
+    return exit_code_of("vae-report", lambda: _command(arguments))
 
 
 def _command(arguments: list[str]) -> int:

@@ -19,16 +19,16 @@ from torch import Tensor
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Partners, Subset
-from vae_runner.engine.ahead import Ahead
 from vae_runner.engine.allocator import keep_freed_memory
 from vae_runner.engine.batches import Batches
 from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
 from vae_runner.engine.fitting import load_optimizer, load_weights
-from vae_runner.engine.own import own_globals
+from vae_runner.engine.process_globals import process_globals
 from vae_runner.engine.rates import Rates
 from vae_runner.engine.step import TrainingStep
+from vae_runner.engine.step_values import StepValues
 from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
 from vae_runner.engine.turning import Turning
@@ -95,7 +95,7 @@ class Engine:
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
         self._rates = Rates(self.objective, optimizer)
         self._players = self.objective.players()
-        self._ahead = Ahead(config.seed)
+        self._step_values = StepValues(config.seed)
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
         self.batches = Batches(self.train, self.order, self.total_steps, self._partners())
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
@@ -124,7 +124,7 @@ class Engine:
         """Inside, all is ready to `advance`: what is global is the run's own, and the callbacks have started."""
         self.prepare()
         self._most_threads = torch.get_num_threads()
-        with own_globals(seed_for(self.config.seed, "run"), self.device, self.threads):
+        with process_globals(seed_for(self.config.seed, "run"), self.device, self.threads):
             for callback in self.callbacks:
                 callback.on_start(self)
             yield
@@ -174,7 +174,7 @@ class Engine:
         Raises `RunError` before the update if loss or gradient are not finite, and that is to end the run.
         """
         config, turns = self.config, self.turning.behind(self.step)
-        factor, seed = self._ahead.at(self.step, self.total_steps, self.lr_schedule)
+        factor, seed = self._step_values.at(self.step, self.total_steps, self.lr_schedule)
         self._rates.set(factor)
         reseed(seed, self.device)
         x, partner = self.batches.at(self.step)

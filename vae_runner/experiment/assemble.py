@@ -11,17 +11,17 @@ from hydra.utils import instantiate
 
 from vae_runner.auto_encoder import VAE
 from vae_runner.callbacks import (
-    Behind,
+    AfterPictures,
     Callback,
     Checkpoints,
     Collapse,
     EpochTable,
     MetricsLog,
+    NonFatal,
     Pictures,
     Progress,
     Report,
     TensorBoard,
-    Tolerant,
     Writer,
 )
 from vae_runner.corruption import Clean, Corruption
@@ -252,13 +252,13 @@ def build_callbacks(
     board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [
         metrics,
-        Tolerant(EpochTable(folder / EPOCHS)),
-        Tolerant(Progress(metrics, settings.progress)),
+        NonFatal(EpochTable(folder / EPOCHS)),
+        NonFatal(Progress(metrics, settings.progress)),
         Collapse(),
         pictures,
         Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
-        *map(Tolerant, board),
-        Behind(writer, Tolerant(Report(folder, settings.picture_every)), pictures.is_due),
+        *map(NonFatal, board),
+        AfterPictures(writer, NonFatal(Report(folder, settings.picture_every)), pictures.is_due),
     ]
 
 

@@ -27,7 +27,7 @@ from vae_runner.experiment.ranges import check_rates
 from vae_runner.experiment.scheduled import schedule_faults
 from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
 from vae_runner.objective.facts import FACTS
-from vae_runner.signature import any_size, coerced, fault, locate, parameters
+from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 
 __all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
 
@@ -255,7 +255,7 @@ def _check_values(node: dict[str, Any], key: str, hints: Mapping[str, Any]) -> l
         if name not in node:
             continue
         node[name] = coerced(node[name], hint)
-        problem = fault(node[name], hint) or _homeless(node[name], hint)
+        problem = mismatch(node[name], hint) or _homeless(node[name], hint)
         if problem:
             colon = ":" if problem.startswith("expected") else ""
             full = f"{key}.{name}" if key else name

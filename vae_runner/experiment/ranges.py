@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 
 from vae_runner.experiment.scheduled import end_faults, ends, is_schedule
-from vae_runner.signature import Limit, between, fault, non_negative
+from vae_runner.signature import Limit, between, mismatch, non_negative
 
 __all__ = ["check_rates"]
 
@@ -36,7 +36,7 @@ def check_rates(config: Mapping[str, Any]) -> list[str]:
         problems += [
             f"optimizer.{name} {problem}, got {str(node[name]).lower()}"
             for name, hint in hints.items()
-            if (problem := fault(node[name], hint))
+            if (problem := mismatch(node[name], hint))
         ]
         problems = problems or _check_highest(node.get("lr"), schedule)
     return problems or _check_step(node)

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_runner.callbacks.pictures import LazyState, naming, picture_state, write_drawing
+from vae_runner.callbacks.pictures import LazyState, picture_errors, picture_state, write_drawing
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.check import check
@@ -64,7 +64,7 @@ def redraw(
     pictures = build_pictures(nodes, run.model, run.about_data)
     scene = _scene(run)
     for name, picture in pictures.items():
-        with torch.no_grad(), isolated(0, run.device), naming(name):
+        with torch.no_grad(), isolated(0, run.device), picture_errors(name):
             drawings = picture.drawings(scene)
         for drawing in drawings:
             into = out / ANIMATIONS if drawing.is_moving else out

@@ -26,7 +26,7 @@ from vae_runner.experiment.resume import compare_configs, compare_data, own_fold
 from vae_runner.experiment.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.experiment.turns import tell_turns
-from vae_runner.experiment.unfinished import tell_unfinished
+from vae_runner.experiment.unfinished_schedules import log_unfinished_schedules
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
 from vae_runner.runs.folder import RunFolder
@@ -188,7 +188,7 @@ def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
     """What is trained on what, what it will take, and what may not be as it is wanted."""
     log.info("%s", describe_run(record))
     tell_size(engine)
-    tell_unfinished(engine)
+    log_unfinished_schedules(engine)
     tell_turns(engine)
     if not session.is_resumed:
         tell_advice(engine, record["choices"])

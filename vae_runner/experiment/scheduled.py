@@ -9,7 +9,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from vae_runner.schedule import Schedule
-from vae_runner.signature import fault, locate
+from vae_runner.signature import locate, mismatch
 
 __all__ = ["end_faults", "ends", "is_schedule", "schedule_faults"]
 
@@ -31,7 +31,7 @@ def schedule_faults(node: Any, hint: Any, key: str) -> list[str]:
         reason = str(error.__cause__ or error).removeprefix(f"{locate(node['_target_']).__name__}: ")
         return [f"{key}: {reason}"]
     for value in schedule.extremes():
-        if problem := fault(value, hint):
+        if problem := mismatch(value, hint):
             return [f"{key} {problem}, but its schedule comes to {value:g}"]
     return []
 
@@ -40,7 +40,7 @@ def end_faults(node: Any, hint: Any, key: str) -> list[str]:
     """Returns a line for each end of a schedule that the number in whose place it stands cannot be."""
     if not is_schedule(node):
         return []
-    faults = {name: problem for name in ends(node) if (problem := fault(node[name], hint))}
+    faults = {name: problem for name in ends(node) if (problem := mismatch(node[name], hint))}
     return [f"{key}.{name} {problem}, got {node[name]!r}" for name, problem in faults.items()]
 
 

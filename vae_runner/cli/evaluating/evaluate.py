@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_runner.cli import told
+from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
 from vae_runner.runs.names import CONFIG
 from vae_runner.text import plain
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code. HYDRA_FULL_ERROR=1 in the environment shows tracebacks."""
-    return told("vae-evaluate", lambda: _command(arguments))
+    return exit_code_of("vae-evaluate", lambda: _command(arguments))
 
 
 def _command(arguments: list[str]) -> int:

@@ -18,7 +18,7 @@ from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig
 from vae_runner.experiment.check import ROOT
 from vae_runner.runs.words import quoted
-from vae_runner.signature import fault, locate, parameters
+from vae_runner.signature import locate, mismatch, parameters
 
 __all__ = ["as_typed", "hint_in", "is_path"]
 
@@ -77,11 +77,11 @@ def _piece(text: str, hint: Any, parse: Parse) -> str:
         return quoted(text) if PLAIN.fullmatch(text) else text
     if isinstance(value, (str, dict)) or not PLAIN.fullmatch(text) or (value is None and not is_path(hint)):
         return text
-    return quoted(text) if fault(value, hint) and not fault(text, hint) else text
+    return quoted(text) if mismatch(value, hint) and not mismatch(text, hint) else text
 
 
 def _takes_text(hint: Any) -> bool:
-    return not fault("text", hint)
+    return not mismatch("text", hint)
 
 
 def _of(target: Any, name: str) -> Any:

@@ -29,7 +29,7 @@ from vae_runner.datasets.reading.imaging import UnreadableImage
 from vae_runner.datasets.reading.listing import printable
 from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
 from vae_runner.errors import RunError
-from vae_runner.files import hold, read_json
+from vae_runner.files import read_json, share_lock
 
 __all__ = ["BLOCK", "INDEX", "PIXELS", "VERSION", "Bad", "Decode", "StoredRows", "decode_block", "write_block"]
 
@@ -64,7 +64,7 @@ class StoredRows(HostRows):
         super().__init__(count, shape)
         self.path = path
         self.content: str | None = index.get("content")  # a hash of the files that it was made of
-        self._file = hold(path / PIXELS)  # nobody removes it meanwhile
+        self._file = share_lock(path / PIXELS)  # nobody removes it meanwhile
         weakref.finalize(self, os.close, self._file)
         if hasattr(os, "posix_fadvise"):  # else a set larger than memory costs ten times what is wanted of it
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)

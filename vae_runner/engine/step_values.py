@@ -9,12 +9,12 @@ import torch
 from vae_runner.randomness import seed_for
 from vae_runner.schedule import Schedule
 
-__all__ = ["Ahead"]
+__all__ = ["StepValues"]
 
 ROW = 128  # steps
 
 
-class Ahead:
+class StepValues:
     """The values of the next steps, made where the first of them is asked for; each is as if it were made alone."""
 
     def __init__(self, seed: int) -> None:

@@ -10,20 +10,20 @@ import torch
 
 from vae_runner.engine import Engine
 
-__all__ = ["tell_unfinished", "unfinished"]
+__all__ = ["log_unfinished_schedules", "unfinished_schedules"]
 
 log = logging.getLogger(__name__)
 
 FAR = (10**9, 10**9 + 7_919, 10**9 + 104_729)  # steps
 
 
-def tell_unfinished(engine: Engine) -> None:
+def log_unfinished_schedules(engine: Engine) -> None:
     """Log a line for each schedule that ends later than the run."""
-    for line in unfinished(engine):
+    for line in unfinished_schedules(engine):
         log.info("%s", line)
 
 
-def unfinished(engine: Engine) -> list[str]:
+def unfinished_schedules(engine: Engine) -> list[str]:
     """'capacity comes to 2.5 on its way to 25: its schedule is longer than the run's 10,000 steps'."""
     steps = torch.tensor([0, engine.total_steps, *FAR])
     lines = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from vae_runner.cli import run
-from vae_runner.cli.collector import resting_collector
+from vae_runner.cli.garbage import garbage_search_put_off
 
 
 class Node:
@@ -26,7 +26,7 @@ def _collector() -> Iterator[None]:
 
 
 def test_it_rests_until_it_is_woken_and_then_leaves_the_start_alone() -> None:
-    with resting_collector() as wake:
+    with garbage_search_put_off() as wake:
         assert not gc.isenabled()
         early = Node()
         seen = weakref.ref(early)
@@ -49,7 +49,7 @@ def test_afterwards_it_is_as_it_was_however_the_block_ended(enabled: bool) -> No
         gc.disable()
 
     def start(woken: bool) -> None:
-        with resting_collector() as wake:
+        with garbage_search_put_off() as wake:
             if woken:
                 wake()
                 assert gc.isenabled() == enabled
@@ -61,7 +61,7 @@ def test_afterwards_it_is_as_it_was_however_the_block_ended(enabled: bool) -> No
         assert gc.isenabled() == enabled
     gc.freeze()
     kept = gc.get_freeze_count()
-    with resting_collector() as wake:
+    with garbage_search_put_off() as wake:
         wake()
     assert gc.get_freeze_count() >= kept > 0
 

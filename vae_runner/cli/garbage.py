@@ -8,11 +8,11 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator
 
-__all__ = ["resting_collector"]
+__all__ = ["garbage_search_put_off"]
 
 
 @contextlib.contextmanager
-def resting_collector() -> Iterator[Callable[[], None]]:
+def garbage_search_put_off() -> Iterator[Callable[[], None]]:
     """Inside, there is no search until what is yielded is called; from then on, what was there before is left out of
     it. Afterwards everything is as it was.
     """

@@ -7,11 +7,11 @@ import torch
 
 from vae_runner.randomness import isolated
 
-__all__ = ["own_globals"]
+__all__ = ["process_globals"]
 
 
 @contextlib.contextmanager
-def own_globals(seed: int, device: torch.device, threads: int) -> Iterator[None]:
+def process_globals(seed: int, device: torch.device, threads: int) -> Iterator[None]:
     """Inside, the number of threads, the generators and cuDNN's choice of kernels are the run's own; afterwards they
     are as they were before.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from vae_runner.engine import Engine
-from vae_runner.experiment.unfinished import unfinished
+from vae_runner.experiment.unfinished_schedules import unfinished_schedules
 
 LONGER = "its schedule is longer than the run's 12 steps"
 
@@ -31,9 +31,9 @@ LONGER = "its schedule is longer than the run's 12 steps"
 def test_a_schedule_that_ends_later_than_the_run_is_told(
     experiment: Callable[..., Engine], overrides: list[str], lines: list[str]
 ) -> None:
-    assert unfinished(experiment("engine.steps=12", *overrides)) == lines
+    assert unfinished_schedules(experiment("engine.steps=12", *overrides)) == lines
 
 
 def test_a_cyclic_schedule_has_no_end_to_be_missed(experiment: Callable[..., Engine]) -> None:
     cyclic = "divergence.beta={_target_: vae_runner.schedule.Cyclic, start: 0, end: 4, period: 50}"
-    assert unfinished(experiment("engine.steps=12", "divergence=beta", cyclic)) == []
+    assert unfinished_schedules(experiment("engine.steps=12", "divergence=beta", cyclic)) == []

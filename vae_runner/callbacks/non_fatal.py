@@ -7,13 +7,13 @@ from typing import Any
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.state import State
 
-__all__ = ["Tolerant"]
+__all__ = ["NonFatal"]
 
 log = logging.getLogger(__name__)
 tracebacks = logging.getLogger("vae_runner.traceback")  # goes to train.log alone
 
 
-class Tolerant(Callback):
+class NonFatal(Callback):
     """Does what `callback` does. What it raises is told once, in a line; it is called again, a full disk may be freed.
 
     Its state is saved under the name that `callback` has by itself.
