@@ -14,6 +14,7 @@ from gridded import Squares
 import vae_runner
 from vae_runner.cli import run as vae_train
 from vae_runner.cli.evaluating import evaluate
+from vae_runner.cli.evaluating.score_lines import score_line
 from vae_runner.evaluation import mig, udr
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT
@@ -223,6 +224,17 @@ def test_a_score_or_a_number_that_is_none_is_told_before_a_run_is_loaded(
     assert (code, output, len(errors)) == (2, [], 1)
     assert errors[0].startswith(f"vae-evaluate: error: {line}")
     assert read_json(tmp_path / EVALUATION) == {}
+
+
+def test_counts_are_whole_and_figures_as_fine_as_they_are_large() -> None:
+    made = {"part": "train", "images": 2000, "seconds": 4.21}
+    line = score_line("active_units", {"value": 7.0, **made})
+    assert line.split() == ["active_units", "7", "latents", "[train,", "2,000", "images,", "4.2", "s]"]
+    others = {"effective": 2.4, "psnr_error": 1.0, "latent3/mean": 0.1, "rate": 0.5}
+    line = score_line("log_px", {"value": -1226.61, "others": others, **made})
+    assert line.split()[:6] == ["log_px", "-1,226.6", "nats", "effective", "2,", "rate"]
+    assert "psnr_error" not in line
+    assert "latent3" not in line
 
 
 def test_the_help_and_the_docs_name_every_score(vae_evaluate: Run) -> None:

@@ -9,14 +9,14 @@ from vae_runner.runs.words import duration
 __all__ = ["figure", "score_line"]
 
 WIDTH = 20
-COUNTS = ("active", "samples", "effective")
+COUNTS = ("active", "active_units", "samples", "effective")
 UNITS = {"total_correlation": "nats", "shared_information": "nats", "rmig": "nats", "log_px": "nats"}
 UNITS |= {"rate_distortion": "nats", "active_units": "latents"}
 
 
 def score_line(name: str, record: Mapping[str, Any]) -> str:
     """'  sap    0.0312    [validation, 2,000 images, 6.1 s]', in columns, with other figures before the brackets."""
-    value = f"{figure(record['value'])} {UNITS.get(name, '')}".rstrip()
+    value = f"{_shown(name, record['value'])} {UNITS.get(name, '')}".rstrip()
     where = f"[{record['part']}, {record['images']:,} images, {duration(record['seconds'])}]"
     return "  ".join(["", f"{name:<{WIDTH}}{value:<14}", ", ".join([*_others(record)]), where]).replace("    [", "  [")
 
@@ -34,4 +34,8 @@ def _others(record: Mapping[str, Any]) -> list[str]:
     """The other figures, but those of each latent and the errors, which the file has."""
     found = record.get("others", {}).items()
     told = [(name, value) for name, value in found if "/" not in name and not name.endswith("_error")]
-    return [f"{name} {value:,.0f}" if name in COUNTS else f"{name} {figure(value)}" for name, value in told]
+    return [f"{name} {_shown(name, value)}" for name, value in told]
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:,.0f}" if name in COUNTS else figure(value)
