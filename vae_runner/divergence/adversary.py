@@ -139,8 +139,8 @@ class AdversarialTC(WeightedParts):
         samples: Annotated[int, positive] | None = None,
     ) -> None:
         self.logits_key = state_key("logits")
-        keys = {"posteriors": input_keys, "priors": target_keys, "logits": self.logits_key}
-        super().__init__(keys, {"gamma": gamma, "beta": beta})
+        keys: dict[str, StateKey | tuple[StateKey, ...]] = {"posteriors": input_keys, "priors": target_keys}
+        super().__init__(keys | {"logits": self.logits_key}, {"gamma": gamma, "beta": beta})
         if dims < 2:
             raise ValueError("one latent has no total correlation; make distribution.dims at least 2")
         least = 4 if permuted == "second_half" else 2
