@@ -162,6 +162,8 @@ def test_version(vae_train: Run) -> None:
         (["--multirun", "resume=a,b"], "resume takes one run, without --multirun"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
         (["resume=nowhere"], "resume=nowhere: no run there (no config.yaml)."),
+        (["--config-dir", "x" * 5000], "--config-dir xxxx"),
+        ([f"hydra.run.dir={'x' * 5000}"], "cannot make the folder xxxx"),
         (["dataset.source=file"], "no dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz and no imgs.npy in"),
         (toy("engine.batch_size=999"), "engine.batch_size=999 but only 160 images to train on"),
         (toy("architecture=conv_higgins", "dataset.size=8"),

@@ -111,7 +111,9 @@ class Scene:
         """Kill the command at one of `count` of its points, give it again, and compare."""
         unbroken, points = self.unbroken(name)
         chosen = sample(points, count)
-        point = chosen[number % len(chosen)]
+        self.check_point(name, chosen[number % len(chosen)], unbroken)
+
+    def check_point(self, name: str, point: Point, unbroken: Path) -> None:
         folder = self.copy("killed")
         try:
             assert self.given(name, folder, kill=point).status == KILLED
@@ -166,6 +168,13 @@ def without_times(file: Path) -> Any:
 )
 def test_a_killed_command_given_again_comes_to_the_same(scene: Scene, name: str) -> None:
     scene.check(name, 11 + [*COMMANDS].index(name), ALL // len(COMMANDS) + 1)
+
+
+@pytest.mark.parametrize("page", ["new/.sweep.html.tmp", "new/job1/.report.html.tmp"])
+def test_a_sweep_killed_over_its_last_page_has_it_when_it_is_given_again(scene: Scene, page: str) -> None:
+    unbroken, points = scene.unbroken("sweep")
+    last = [point for point in points if (point.operation, point.file) == ("write", page)][-1]
+    scene.check_point("sweep", last, unbroken)
 
 
 @pytest.mark.exhaustive

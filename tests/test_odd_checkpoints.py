@@ -161,3 +161,32 @@ def test_a_checkpoint_of_another_size_is_told_alike_at_every_door(run: Path, cap
         lines.append(line.partition("the checkpoint is ")[2])
     assert lines[0] == lines[1]
     assert lines[0].startswith("of another model than the config: size mismatch for ")
+
+
+@pytest.mark.slow
+def test_a_callback_that_finds_nothing_of_its_own_is_told_in_one_line(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = load_checkpoint(run / "checkpoints/last.pt")
+    kept = {name: state for name, state in content["callbacks"].items() if "sums" not in state}
+    assert len(kept) < len(content["callbacks"])
+    for file in ("last", "previous"):
+        save_checkpoint(run / f"checkpoints/{file}.pt", {**content, "callbacks": kept})
+    capfd.readouterr()
+    assert cli.run(["resume=run", "engine.steps=6"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"vae-train: error: .*the checkpoint has nothing of 'sums' in callbacks\.\w+", line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("node", "change"), [("engine", "engine.steps=9"), ("dataset", "dataset.root=elsewhere")])
+def test_a_saved_config_whose_settings_are_none_is_told_in_one_line(
+    run: Path, node: str, change: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / "config.yaml").write_text(f"{node}: 3\nseed: 1\n")
+    capfd.readouterr()
+    for more in ([], [change], ["trust=true"]):
+        assert cli.run(["resume=run", *more]) == 2
+        assert re.match(r"vae-train: error: \S.*\n", capfd.readouterr().err)
+    assert cli.run(["resume=run", change]) == 2
+    assert capfd.readouterr().err == f"vae-train: error: run/config.yaml: {node}: expected settings, got 3\n"

@@ -236,7 +236,10 @@ class Engine:
             self.compiled = state.get("compiled", self.compiled)
         self.nonfinite.load_state_dict(state.get("nonfinite", {}))
         for callback in self.callbacks:
-            callback.load_state_dict(state["callbacks"].get(callback.name, {}))
+            try:
+                callback.load_state_dict(state["callbacks"].get(callback.name, {}))
+            except KeyError as error:
+                raise UserError(f"the checkpoint has nothing of {error} in callbacks.{callback.name}") from error
         self.step, self.validated = state["step"], state["validated"]
         self.batches.rewind()
 

@@ -20,6 +20,7 @@ from vae_runner.paths import make_importable
 from vae_runner.runs.names import CONFIG, ENVIRONMENT
 from vae_runner.runs.words import shown
 from vae_runner.signature import locate
+from vae_runner.text import plain
 
 __all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "own_folders", "refuse_changes"]
 __all__ += ["needs_trust", "saved_config"]
@@ -81,10 +82,15 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
         raise UserError(f"resume={shown(folder)}: no run there (no {CONFIG}); give the folder of a run")
     refuse_changes(changes)
     cfg = _read(file)
+    plain_nodes = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain_nodes, dict)
+    for name in ("engine", "dataset", *(key.partition(".")[0] for key in changes if "." in key)):
+        if not isinstance(plain_nodes.get(name, {}), dict):
+            raise UserError(f"{shown(file)}: {name}: expected settings, got {plain(repr(plain_nodes[name]))}")
     if trust:
         make_importable(*_own_folders(folder))
     else:
-        check_targets(OmegaConf.to_container(cfg, resolve=False), file)
+        check_targets(plain_nodes, file)
     for setting in fields(EngineConfig):  # of a run that was saved before there was this setting
         if f"engine.{setting.name}" in HARMLESS and setting.name not in cfg.get("engine", {}):
             OmegaConf.update(cfg, f"engine.{setting.name}", setting.default)

@@ -25,7 +25,7 @@ def judge_place(key: str, folder: Path) -> None:
     """Raises `UserError` where the folder that the setting `key` names is no place for a new run, or sweep, alone."""
     if fault := _fault(folder):
         raise UserError(f"{key}={shown(folder)} {fault}; choose a folder of its own, new or empty")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # False for a name that is too long, which is told where it is made
         return
     try:
         names = {entry.name for entry in folder.iterdir() if not is_aside(entry.name)}
@@ -56,7 +56,7 @@ def make_folder(folder: Path) -> list[Path]:
         if is_full(error):
             with refusals_told(folder):
                 raise
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise UserError(f"cannot make the folder {shown(folder)}: {error.strerror}") from error
     return missing
 
 

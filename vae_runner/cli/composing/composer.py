@@ -28,6 +28,7 @@ from vae_runner.cli.hydra_compat import (
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir, make_importable
 from vae_runner.runs.words import literal, quoted
+from vae_runner.text import plain
 
 __all__ = ["Composer", "composer", "one_line", "path_value", "without_hydra"]
 
@@ -128,7 +129,7 @@ def composer(request: Request) -> Iterator[Composer]:
     """
     own = request.flags.get("--config-dir")
     if own and not os.path.isdir(own):  # False for names that are too long, too
-        raise UserError(f"--config-dir {own}: no such folder")
+        raise UserError(f"--config-dir {plain(own)}: no such folder")
     make_importable(*request.own_folders)
     with opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra:
         try:

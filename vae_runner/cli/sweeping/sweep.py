@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_runner.callbacks.outcome import finish_page
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.composer import Composer, composer, path_value, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
@@ -138,6 +139,9 @@ def _rest(folder: Path, changes: Mapping[str, Any], trust: bool) -> _Rest:
         if number not in begun or not is_finished(begun[number], ledger.changes)
     ]
     if not left:
+        for run in begun.values():  # of a sweep that was killed when all was done, before its pages said so
+            finish_page(run)
+        sweep_report(folder)
         raise UserError(f"all {len(ledger.jobs)} jobs in {shown(folder)} are done; engine.steps=N trains them longer")
     for number in begun.keys() & set(left):
         saved_config(begun[number], ledger.changes, trust)
