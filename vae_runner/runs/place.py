@@ -14,6 +14,7 @@ from vae_runner.files import is_aside, is_full, refusals_told
 from vae_runner.runs.folder import LATEST, holds_a_run
 from vae_runner.runs.names import CONFIG, LEDGER, LOCK, LOG, NOTES, SWEEP_LOCK
 from vae_runner.runs.words import shown
+from vae_runner.text import plain
 
 __all__ = ["judge_place", "made_only_for", "make_folder"]
 
@@ -56,7 +57,7 @@ def make_folder(folder: Path) -> list[Path]:
         if is_full(error):
             with refusals_told(folder):
                 raise
-        raise UserError(f"cannot make the folder {shown(folder)}: {error.strerror}") from error
+        raise UserError(f"cannot make the folder {plain(shown(folder))}: {error.strerror}") from error
     return missing
 
 
