@@ -43,7 +43,7 @@ from vae_runner.datasets.reading.imaging import Recipe
 from vae_runner.datasets.split import Subset
 from vae_runner.divergence import SimpleNormalUnitNormalKL
 from vae_runner.engine import Engine, EngineConfig
-from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.machine.allocator import keep_freed_memory
 from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Gaussian
 from vae_runner.objective import Objective

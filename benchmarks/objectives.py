@@ -23,8 +23,8 @@ import torch
 from vae_runner.bench.rounds import Spread
 from vae_runner.bench.worker import config_of
 from vae_runner.engine import Engine
-from vae_runner.engine.allocator import keep_freed_memory
-from vae_runner.engine.process_globals import process_globals
+from vae_runner.engine.machine.allocator import keep_freed_memory
+from vae_runner.engine.machine.process_globals import process_globals
 from vae_runner.experiment.assemble import assemble, build_data
 
 __all__ = ["OBJECTIVES", "Stepper", "ratios"]

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import torch
 
-from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.machine.allocator import keep_freed_memory
 
 __all__ = ["compare", "compare_processes"]
 

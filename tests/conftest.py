@@ -13,7 +13,7 @@ from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.engine import Engine
 from vae_runner.experiment.assemble import assemble
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 TESTS = Path(__file__).parent
 OWN_CONFIGS = f"--config-dir={TESTS / 'conf'}"

@@ -15,8 +15,8 @@ import vae_runner
 from vae_runner.architectures import LinearDecoder
 from vae_runner.cli import run as vae_train
 from vae_runner.engine import Engine
-from vae_runner.experiment.advice import advice
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.notices.advice import advice
 from vae_runner.experiment.run import resume
 from vae_runner.likelihood import Bernoulli
 

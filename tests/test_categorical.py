@@ -16,7 +16,7 @@ from vae_runner.distributions import OneHot, RelaxedOneHot, SimpleNormal
 from vae_runner.distributions.one_hot import relaxed
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 from vae_runner.latent_space import CategoricalSpace, NormalSpace
 from vae_runner.learned_prior import MixturePrior
 from vae_runner.state import METRICS, MODEL, SCHEDULED, X, posterior_key, sample_key

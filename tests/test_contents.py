@@ -18,7 +18,7 @@ from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, dSprites
 from vae_runner.datasets.photos import contents
 from vae_runner.datasets.reading.source import FolderSource, ZipSource
 from vae_runner.errors import UserError
-from vae_runner.experiment.resume import compare_data
+from vae_runner.experiment.saved_run.resume import compare_data
 
 __all__ = ["read", "vae_train"]  # fixtures
 

@@ -16,7 +16,7 @@ from vae_runner.corruption import Clean, GaussianNoise, Masking
 from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine
 from vae_runner.engine.batches import AHEAD
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 from vae_runner.randomness import permutation
 from vae_runner.state import POSTERIORS, SPOILED, Y_PRED, Y_TRUE, X
 from vae_runner.visualisation import ReconstructionPairs, ReconstructionViewer

@@ -9,7 +9,7 @@ from samples import sampled
 
 from vae_runner.engine import Engine
 from vae_runner.experiment.assemble import assemble
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 COLLAPSED = 566.0  # nats: every pixel at its mean over the set
 ALONE = ("normal", "laplace", "exponential", "weibull", "gamma", "uniform")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import vae_runner.datasets
-from vae_runner.experiment.resume import needs_trust
+from vae_runner.experiment.saved_run.resume import needs_trust
 from vae_runner.runs import names
 from vae_runner.signature import locate
 

@@ -19,7 +19,7 @@ from vae_runner.datasets.reading.depth import Depth, eight_bits
 from vae_runner.datasets.reading.imaging import Recipe, load_image
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 __all__ = ["vae_data"]  # a fixture
 

@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from vae_runner.console import logging_to
 from vae_runner.datasets.reading import parallel
 from vae_runner.engine import Engine
-from vae_runner.experiment import estimate as module
-from vae_runner.experiment.estimate import Estimate, describe_estimate, estimate, memory_room, tell_size, too_large
+from vae_runner.experiment.notices import estimate as module
+from vae_runner.experiment.notices.estimate import (
+    Estimate,
+    describe_estimate,
+    estimate,
+    memory_room,
+    tell_size,
+    too_large,
+)
 from vae_runner.state import LOSS, METRICS, Y_TRUE, State, X, posterior_key
 
 Make = Callable[..., Engine]

@@ -23,7 +23,7 @@ from vae_runner.datasets.split import Subset
 from vae_runner.datasets.store.pixel_rows import MemoryRows
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import assemble
-from vae_runner.experiment.check import check
-from vae_runner.experiment.turns import turns_to_come
+from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.notices.turns import turns_to_come
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.latent_frame.fast_ica import nearest_orthogonal, unmixing
 from vae_runner.latent_frame.least_turn import assigned, least_moving, least_turn

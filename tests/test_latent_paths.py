@@ -18,7 +18,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import MODEL, STEP, X
 from vae_runner.visualisation import CodePathWalker, Grid, ImagePathWalker
-from vae_runner.visualisation.references import read_image
+from vae_runner.visualisation.walking.references import read_image
 
 Make = Callable[..., Engine]
 P1, P2 = torch.tensor([[0.0, 1, 2, 3], [1, 1, 1, 1]]), torch.tensor([[4.0, 1, 0, -1], [0, 0.5, 0, 0]])

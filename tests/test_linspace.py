@@ -24,7 +24,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import MODEL, State, X
 from vae_runner.visualisation import LinSpaceWalker
-from vae_runner.visualisation.priors import kl_per_dimension
+from vae_runner.visualisation.walking.priors import kl_per_dimension
 
 ON_THE_LINE = [Normal(3.0, 2.0), Laplace(0.5, 3.0), StudentT(5.0)]
 ELSEWHERE = [

@@ -17,7 +17,7 @@ from vae_runner.datasets import SplitConfig, TorchImages, dSprites, split
 from vae_runner.datasets.completion import CompletedImages, completed
 from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 from vae_runner.errors import UserError
-from vae_runner.experiment.resume import needs_trust
+from vae_runner.experiment.saved_run.resume import needs_trust
 from vae_runner.paths import make_importable
 from vae_runner.signature import locate
 

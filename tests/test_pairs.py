@@ -21,7 +21,7 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 from vae_runner.objective import Objective, PairAveraging
 from vae_runner.objective.pairs import averaged, precision_averaged, shared_latents
 from vae_runner.state import LOSS, METRICS, PARTNER, PARTNER_TRUE, RECON, posterior_key, prior_key

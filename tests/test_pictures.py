@@ -15,8 +15,8 @@ from vae_runner.errors import RunError
 from vae_runner.files import read_json
 from vae_runner.randomness import isolated
 from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, X, state_key
-from vae_runner.visualisation import walker
 from vae_runner.visualisation.association import followed
+from vae_runner.visualisation.walking import walker
 
 Make = Callable[..., Engine]
 

@@ -15,7 +15,7 @@ from test_cli import Run, toy, vae_train
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.composing.presets import LEFT_OUT
 from vae_runner.cli.precheck import Composer, composer, without_hydra
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 from vae_runner.paths import config_dir
 
 __all__ = ["vae_train"]  # a fixture

@@ -19,7 +19,7 @@ from vae_runner import cli
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment import assemble as assembling
-from vae_runner.experiment.probe import check_model, probe
+from vae_runner.experiment.checking.probe import check_model, probe
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
 

@@ -17,7 +17,7 @@ from torch import Tensor
 import vae_runner
 from vae_runner.cli import run as vae_train
 from vae_runner.errors import UserError
-from vae_runner.experiment.saved import SavedRun
+from vae_runner.experiment.saved_run.saved import SavedRun
 from vae_runner.visualisation import RandomWalker
 
 TESTS = Path(__file__).parent

@@ -11,7 +11,7 @@ from samples import sampled
 from torch import Tensor
 
 from vae_runner.engine import Engine, compilation
-from vae_runner.engine.allocator import keep_freed_memory
+from vae_runner.engine.machine.allocator import keep_freed_memory
 from vae_runner.engine.step import suits_channels_last
 from vae_runner.state import LOSS, Y_TRUE, X
 
@@ -203,7 +203,7 @@ def test_a_resumed_run_keeps_threads_and_compilation(experiment: Experiment) -> 
     torch.set_num_threads(2)
     try:
         first = experiment()
-        first.threads, first.compiled = 2, True
+        first.thread_choice.count, first.compiled = 2, True
         again = experiment()
         again.load_state_dict(first.state_dict())
         assert (again.threads, again.compiled) == (2, True)

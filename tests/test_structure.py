@@ -161,7 +161,11 @@ def test_what_draws_and_reports_runs_without_torch(room: str) -> None:
 
 NAMES = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
 FOLDERS = {*names.FOLDERS, names.HISTORY, *names.LATEST_RUN.parts, *names.LATEST_SWEEP.parts}
-SETTINGS = {"experiment/check.py", "experiment/resume.py", "runs/settings.py"}  # which name engine.tensorboard
+SETTINGS = {
+    "experiment/checking/check.py",
+    "experiment/saved_run/resume.py",
+    "runs/settings.py",
+}  # which name engine.tensorboard
 SCREENS = {"HELP", "HEAD", "TAIL"}  # what --help prints
 
 
@@ -272,14 +276,20 @@ def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
     assert not needs, f"a circle: {needs}"
 
 
-@pytest.mark.parametrize(
-    "file", [*DRAWING, *RUNS, *DATASETS, *EVALUATION, *CLI], ids=lambda file: str(file.relative_to(PACKAGE))
-)
-def test_modules_and_functions_of_finished_rooms_are_short(file: Path) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_modules_and_functions_are_short(file: Path) -> None:
     text = file.read_text()
     assert len(text.splitlines()) <= 300
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert not [node.name for node in functions if node.end_lineno - node.lineno >= 40]
+
+
+FULL = {"vae_runner": 19}  # modules that stand beside the rooms
+
+
+def test_a_room_has_at_most_twelve_files() -> None:
+    rooms = Counter(file.parent for file in FILES)
+    assert not {room.name: count for room, count in rooms.items() if count > FULL.get(room.name, 12)}
 
 
 # Of the data sets, each room imports only from those before it and from the modules that stand beside the rooms.
@@ -294,14 +304,9 @@ def test_the_rooms_of_the_data_sets_import_one_way(file: Path) -> None:
         assert not needed & set(ROOMS[ROOMS.index(room) + 1 :])
 
 
-def test_a_room_of_the_data_sets_has_at_most_twelve_files() -> None:
+def test_the_rooms_of_the_data_sets_are_known() -> None:
     rooms = Counter(file.parent for file in DATASETS)
     assert {room.name for room in rooms} == {"datasets", *ROOMS}
-    assert max(rooms.values()) <= 12
-
-
-def test_a_room_of_the_scores_has_at_most_twelve_files() -> None:
-    assert max(Counter(file.parent for file in EVALUATION).values()) <= 12
 
 
 def test_the_one_chart_engine_is_small() -> None:
@@ -311,10 +316,6 @@ def test_the_one_chart_engine_is_small() -> None:
 def test_one_module_knows_what_lies_inside_hydra() -> None:
     knowing = [file.relative_to(PACKAGE).as_posix() for file in FILES if "hydra._internal" in file.read_text()]
     assert knowing == ["cli/hydra_compat.py"]
-
-
-def test_a_room_of_the_command_line_has_at_most_twelve_files() -> None:
-    assert max(Counter(file.parent for file in CLI).values()) <= 12
 
 
 def test_what_decodes_asks_the_model_whose_spaces_turn_their_codes_first() -> None:

@@ -19,7 +19,7 @@ from vae_runner.callbacks import AfterPictures, NonFatal, TensorBoard
 from vae_runner.callbacks import tensorboard as module
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 Experiment = Callable[..., Engine]
 SHORT = ("engine.log_every=4", "engine.validate_every=6", "engine.picture_every=6")
@@ -193,7 +193,10 @@ def test_where_it_fails_one_warning_says_so_and_training_goes_on(
     caplog: pytest.LogCaptureFixture,
     writer: type,
 ) -> None:
-    for place in ("vae_runner.callbacks.tensorboard", "vae_runner.experiment.check"):  # it need not be installed
+    for place in (
+        "vae_runner.callbacks.tensorboard",
+        "vae_runner.experiment.checking.check",
+    ):  # it need not be installed
         monkeypatch.setattr(f"{place}.summary_writer", lambda: writer)
     broken, whole = experiment(*ON, folder=tmp_path / "broken"), experiment(*SHORT, folder=tmp_path / "whole")
     with caplog.at_level(logging.WARNING):

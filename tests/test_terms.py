@@ -21,7 +21,7 @@ from vae_runner.engine import Engine
 from vae_runner.engine.rates import Rates
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import assemble
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 from vae_runner.objective import Objective
 from vae_runner.state import LOSS, METRICS, OWN_LOSS, SCHEDULED, State, posterior_key, prior_key, sample_key
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vae_runner.engine import Engine
-from vae_runner.engine.threads import PATIENCE, WINDOW, Slowdown, candidates, fastest_threads
+from vae_runner.engine.machine.threads import PATIENCE, WINDOW, Slowdown, candidates, fastest_threads
 
 QUICK, SLOW = 0.125, 0.5  # seconds of a step
 
@@ -76,8 +76,8 @@ def test_a_run_whose_steps_get_slow_chooses_anew(
 ) -> None:
     engine = experiment("engine.steps=6")
     choices = iter([4, 1])
-    monkeypatch.setattr(engine, "_fastest_threads", lambda: next(choices))
-    monkeypatch.setattr(engine._slowdown, "noticed", lambda seconds: engine.step == 3)
+    monkeypatch.setattr(engine.thread_choice, "_fastest", lambda: next(choices))
+    monkeypatch.setattr(engine.thread_choice._slowdown, "noticed", lambda seconds: engine.step == 3)
     used = []
     step = engine.train_step
     monkeypatch.setattr(engine, "train_step", lambda: used.append(torch.get_num_threads()) or step())

@@ -21,7 +21,7 @@ from vae_runner.errors import UserError
 from vae_runner.state import FACTORS, MODEL, X
 from vae_runner.visualisation import Traversal, draw
 from vae_runner.visualisation.association import association, followed
-from vae_runner.visualisation.walker import AT_ONCE
+from vae_runner.visualisation.walking.walker import AT_ONCE
 
 
 def sharp(raw: Tensor) -> Distribution:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from vae_runner.engine import Engine
-from vae_runner.experiment.unfinished_schedules import unfinished_schedules
+from vae_runner.experiment.notices.unfinished_schedules import unfinished_schedules
 
 LONGER = "its schedule is longer than the run's 12 steps"
 

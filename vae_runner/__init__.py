@@ -6,7 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vae_runner.experiment.saved import Checkpoint, SavedRun
+    from vae_runner.experiment.saved_run.loading import Checkpoint
+    from vae_runner.experiment.saved_run.saved import SavedRun
 
 __all__ = ["__version__", "load"]
 __version__ = "0.1.0"
@@ -32,6 +33,6 @@ def load(
 
     Raises `vae_runner.errors.UserError` where there is no such run, its checkpoint is not whole, or it is not trusted.
     """
-    from vae_runner.experiment import saved  # here: `vae-train --help` imports this package, but needs no torch
+    from vae_runner.experiment.saved_run import loading  # here: `--help` imports this package, but needs no torch
 
-    return saved.load(run, checkpoint, device, trust, root)
+    return loading.load(run, checkpoint, device, trust, root)

@@ -2,7 +2,7 @@
 
 A range is written beside the type, `steps: Annotated[int, positive]`. Without one, a float has to be finite, in the
 single precision of the networks too, and a whole number has to fit into 64 bits. `mismatch` judges a value, `enforced`
-makes a constructor raise `ValueError` for a value out of a written range, and `experiment.check` reads the same
+makes a constructor raise `ValueError` for a value out of a written range, and `checking.check` reads the same
 annotations to report all mistakes of a config before anything is built.
 """
 

@@ -94,12 +94,8 @@ def _parts(settings: Sequence[str], config: Mapping[str, Any]) -> dict[str, list
 
 
 def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
     from vae_runner.bench.rounds import Spread
-    from vae_runner.engine import choose_device
 
-    device = choose_device(config["engine"]["device"])
     size = config["engine"]["batch_size"]
     first, *others = timings
     reference = timings[first].seconds
@@ -113,25 +109,8 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
         "threads": options.threads,
         "rounds": options.rounds,
         "starts": options.starts,
-        "machine": {
-            "processor": torch.cpu.get_capabilities().get("cpu_name", platform.machine())
-            if hasattr(torch.cpu, "get_capabilities")
-            else platform.machine(),
-            "cores": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "torch": torch.__version__,
-        },
-        "programs": {
-            label: {
-                "images_per_second": asdict(Spread.of([size / taken for taken in timing.seconds])),
-                "seconds_per_step": asdict(Spread.of(timing.seconds)),
-                "parts": timing.parts,
-                "peak_memory_bytes": timing.peak_memory,
-                "first_step_seconds": timing.first_step,
-                **_gpu(timing),
-            }
-            for label, timing in timings.items()
-        },
+        "machine": _machine(config["engine"]["device"]),
+        "programs": {label: _program(timing, size) for label, timing in timings.items()},
         "times_" + first: {label: ratio(label, reference) for label in others},
     }
     if "engine" in timings:
@@ -140,6 +119,35 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
             Spread.of([s / e for s, e in zip(timings["step"].steps, timings["engine"].steps, strict=True)])
         )
     return record
+
+
+def _machine(device_name: str) -> dict[str, Any]:
+    """What the figures were measured on."""
+    import torch
+
+    from vae_runner.engine import choose_device
+
+    device, known = choose_device(device_name), getattr(torch.cpu, "get_capabilities", dict)()
+    return {
+        "processor": known.get("cpu_name", platform.machine()),
+        "cores": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+    }
+
+
+def _program(timing: Any, batch_size: int) -> dict[str, Any]:
+    """What was measured of one program, for batches of that size."""
+    from vae_runner.bench.rounds import Spread
+
+    return {
+        "images_per_second": asdict(Spread.of([batch_size / taken for taken in timing.seconds])),
+        "seconds_per_step": asdict(Spread.of(timing.seconds)),
+        "parts": timing.parts,
+        "peak_memory_bytes": timing.peak_memory,
+        "first_step_seconds": timing.first_step,
+        **_gpu(timing),
+    }
 
 
 def _gpu(timing: Any) -> dict[str, float]:

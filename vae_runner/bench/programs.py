@@ -16,8 +16,8 @@ from torch.distributions import kl_divergence
 from vae_runner.callbacks import Checkpoints, Pictures
 from vae_runner.callbacks.pictures import FIRST
 from vae_runner.engine import Engine
-from vae_runner.engine.compilation import pays
-from vae_runner.engine.process_globals import process_globals
+from vae_runner.engine.machine.compilation import pays
+from vae_runner.engine.machine.process_globals import process_globals
 from vae_runner.experiment.assemble import assemble
 from vae_runner.report import write_report
 

@@ -78,7 +78,7 @@ def _check(rest: list[str]) -> int:
     from vae_runner.datasets.photos.image_folder import SimpleImageFolder
     from vae_runner.datasets.split import limited
     from vae_runner.experiment.assemble import build_set, split_config
-    from vae_runner.experiment.survey import survey
+    from vae_runner.experiment.checking.survey import survey
 
     request = read_arguments(rest)
     with composer(request) as compose:

@@ -254,7 +254,7 @@ def _about_the_run(request: Request) -> Request:
     """Of a resumed run, without where its data are: that is judged with its own data set, not with the default one."""
     if not {"resume", "engine.resume"} & _names(request):
         return request
-    from vae_runner.experiment.resume import HARMLESS
+    from vae_runner.experiment.saved_run.resume import HARMLESS
 
     elsewhere = {name for name in HARMLESS if name.startswith("dataset.")}
     kept = [argument for argument in request.overrides if argument.lstrip("+").partition("=")[0] not in elsewhere]

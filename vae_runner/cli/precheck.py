@@ -32,7 +32,7 @@ from vae_runner.cli.judging.judge import (
 from vae_runner.cli.judging.typed import as_typed, hint_in
 from vae_runner.cli.judging.values import JOBS, count, first_values, texts
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import check
+from vae_runner.experiment.checking.check import check
 
 __all__ = ["Checked", "Composer", "composer", "precheck", "without_hydra"]
 

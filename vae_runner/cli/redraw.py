@@ -124,7 +124,7 @@ def _redraw(wish: Wish) -> int:
         raise UserError(f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run")
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
-    from vae_runner.experiment.redrawing import checked_nodes, redraw
+    from vae_runner.experiment.saved_run.redrawing import checked_nodes, redraw
 
     if wish.device not in ("auto", "cpu", "cuda"):
         raise UserError(f"engine.device: expected one of auto, cpu, cuda, got '{wish.device}'")

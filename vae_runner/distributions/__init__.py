@@ -9,14 +9,14 @@ serves the pairs that have none.
 """
 
 from vae_runner.distributions.base import SimpleDistribution, held
+from vae_runner.distributions.closed_kl.monte_carlo import log_density, log_ratio, monte_carlo_kl
+from vae_runner.distributions.closed_kl.registered_kl import has_closed_form_kl
 from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.laplace import SimpleLaplace
 from vae_runner.distributions.mixture import Mixture
-from vae_runner.distributions.monte_carlo import log_density, log_ratio, monte_carlo_kl
 from vae_runner.distributions.normal import SimpleNormal
 from vae_runner.distributions.one_hot import OneHot, RelaxedOneHot
-from vae_runner.distributions.registered_kl import has_closed_form_kl
 from vae_runner.distributions.uniform import SimpleUniform
 from vae_runner.distributions.weibull import SimpleWeibull
 

@@ -7,7 +7,6 @@ same machine, with as many threads: a resumed run takes those of its checkpoint)
 """
 
 import contextlib
-import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,17 +18,17 @@ from torch import Tensor
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Partners, Subset
-from vae_runner.engine.allocator import keep_freed_memory
 from vae_runner.engine.batches import Batches
-from vae_runner.engine.compilation import pays
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
 from vae_runner.engine.fitting import load_optimizer, load_weights
-from vae_runner.engine.process_globals import process_globals
+from vae_runner.engine.machine.allocator import keep_freed_memory
+from vae_runner.engine.machine.compilation import pays
+from vae_runner.engine.machine.process_globals import process_globals
+from vae_runner.engine.machine.threads import ThreadChoice
 from vae_runner.engine.rates import Rates
 from vae_runner.engine.step import TrainingStep
 from vae_runner.engine.step_values import StepValues
-from vae_runner.engine.threads import Slowdown, fastest_threads
 from vae_runner.engine.trial import Trial
 from vae_runner.engine.turning import Turning
 from vae_runner.errors import UserError
@@ -39,8 +38,6 @@ from vae_runner.schedule import Constant, Schedule
 from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, TURNS, State
 
 __all__ = ["Engine", "Interrupted"]
-
-log = logging.getLogger(__name__)
 
 LONG = 0.1  # of the steps between two validations: epochs below that are not validated one by one
 
@@ -99,14 +96,18 @@ class Engine:
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
         self.batches = Batches(self.train, self.order, self.total_steps, self._partners())
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
-        self.threads = config.threads  # None until they are chosen
+        self.thread_choice = ThreadChoice(config.threads, self.device, self._timed_trial)
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
-        self._slowdown = Slowdown()
 
     @property
     def epoch(self) -> float:
         """How often the training set has been seen."""
         return self.step / self.order.steps_per_epoch
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads make a step; None until they are chosen."""
+        return self.thread_choice.count
 
     def run(self) -> dict[str, float | list[float]]:
         """Train to the end; returns the last validation. Raises what `advance` raises."""
@@ -123,7 +124,6 @@ class Engine:
     def session(self) -> Iterator[None]:
         """Inside, all is ready to `advance`: what is global is the run's own, and the callbacks have started."""
         self.prepare()
-        self._most_threads = torch.get_num_threads()
         with process_globals(seed_for(self.config.seed, "run"), self.device, self.threads):
             for callback in self.callbacks:
                 callback.on_start(self)
@@ -133,7 +133,7 @@ class Engine:
         """One step, with all that is due behind it. Raises `Interrupted` behind a saved step."""
         begun = time.perf_counter()
         state = self.train_step()
-        self._watch(time.perf_counter() - begun)
+        self.thread_choice.watch(time.perf_counter() - begun, self.step)
         for callback in self.callbacks:
             callback.on_step(self, state)
         if self.is_due(self.config.validate_every) or self._ends_epoch(self.step):
@@ -146,8 +146,7 @@ class Engine:
         """Make ready to train: choose the threads by trial, and have the step compiled. Again, it does nothing."""
         if self.config.keep_memory and self.device.type == "cpu":
             keep_freed_memory()
-        if self.threads is None:
-            self.threads = self._fastest_threads()
+        self.thread_choice.choose()
         if self.compiled:
             self.training_step.compile()
 
@@ -226,12 +225,7 @@ class Engine:
         load_weights(self.objective, state["objective"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.training_step.arrange()
-        if (
-            self.config.threads is None
-            and self.device.type == "cpu"
-            and state.get("threads") in self._possible_threads()
-        ):
-            self.threads = state["threads"]
+        self.thread_choice.restore(state.get("threads"))
         if self.config.compile == "auto" and state.get("device", self.device.type) == self.device.type:
             self.compiled = state.get("compiled", self.compiled)
         self.nonfinite.load_state_dict(state.get("nonfinite", {}))
@@ -264,27 +258,9 @@ class Engine:
         for callback in self.callbacks:
             callback.on_validation(self)
 
-    def _possible_threads(self) -> range:
-        return range(1, torch.get_num_threads() + 1) if self.device.type == "cpu" else range(0)
-
-    def _fastest_threads(self) -> int:
-        """By trial on a CPU; on a GPU the host's threads make no difference."""
-        most = torch.get_num_threads()
-        if self.device.type != "cpu" or most == 1:
-            return most
+    def _timed_trial(self) -> Callable[[], float]:
         trial = self.trial()
-        return fastest_threads(lambda: trial.seconds(self.config.batch_size), most)
-
-    def _watch(self, seconds: float) -> None:
-        """Where steps have become slow, choose the threads anew; on a GPU nobody waits for a step to end."""
-        if self.config.threads is not None or self.device.type != "cpu" or not self._slowdown.noticed(seconds):
-            return
-        before = self.threads
-        torch.set_num_threads(self._most_threads)
-        self.threads = self._fastest_threads()
-        torch.set_num_threads(self.threads)
-        if self.threads != before:
-            log.info("step %s: steps are slow; threads: %d instead of %d", f"{self.step:,}", self.threads, before)
+        return lambda: trial.seconds(self.config.batch_size)
 
     def _is_read(self) -> bool:
         """Whether the host waits for the device anyway behind this step: for a record, a validation, pictures, a

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vae_runner.engine.compilation import Compiled
 from vae_runner.engine.config import EngineConfig
+from vae_runner.engine.machine.compilation import Compiled
 from vae_runner.layers import accelerate
 from vae_runner.objective import Objective
 from vae_runner.state import LOSS, OWN_LOSS, State

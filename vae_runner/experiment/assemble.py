@@ -31,11 +31,11 @@ from vae_runner.datasets.split import SplitConfig, Subset, split
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import ImagesError, UserError, in_words, place_of
-from vae_runner.experiment.check import shortened, spaces_of
-from vae_runner.experiment.estimate import memory_room
-from vae_runner.experiment.probe import check_kinds, probe
-from vae_runner.experiment.term_trial import check_learned, check_recons, pair_name, try_term
-from vae_runner.experiment.terms import Term, placed, taken_facts, term_nodes
+from vae_runner.experiment.checking.check import shortened, spaces_of
+from vae_runner.experiment.checking.probe import check_kinds, probe
+from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
+from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
+from vae_runner.experiment.notices.estimate import memory_room
 from vae_runner.latent_space import LatentSpace
 from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective

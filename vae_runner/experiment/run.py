@@ -16,17 +16,17 @@ from vae_runner.checkpoint import has_checkpoint, load_latest
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
-from vae_runner.experiment.advice import tell_advice
 from vae_runner.experiment.assemble import assemble
-from vae_runner.experiment.check import check
-from vae_runner.experiment.content import content_fault
-from vae_runner.experiment.estimate import tell_size
+from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.notices.advice import tell_advice
+from vae_runner.experiment.notices.estimate import tell_size
+from vae_runner.experiment.notices.turns import tell_turns
+from vae_runner.experiment.notices.unfinished_schedules import log_unfinished_schedules
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
-from vae_runner.experiment.resume import compare_configs, compare_data, own_folders, saved_config
-from vae_runner.experiment.roots import absolute_root, found_root
+from vae_runner.experiment.saved_run.content import content_fault
+from vae_runner.experiment.saved_run.resume import compare_configs, compare_data, own_folders, saved_config
+from vae_runner.experiment.saved_run.roots import absolute_root, found_root
 from vae_runner.experiment.signals import StopSignals
-from vae_runner.experiment.turns import tell_turns
-from vae_runner.experiment.unfinished_schedules import log_unfinished_schedules
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
 from vae_runner.runs.folder import RunFolder
@@ -137,14 +137,7 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         if session.is_resumed:
             _go_on(engine, path, config, is_done=before == "done")
         engine.prepare()
-        record = environment(engine, known, session.command, session.changes)
-        record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
-        if own := own_folders(config):
-            record["own_folders"] = own  # where a resumed run finds them
-        if session.is_resumed:
-            compare_data(known.get("data"), record["data"])
-            for line in warn_of_another_place(known, record):
-                log.warning("%s", line)
+        record = _recorded(engine, config, known, session)
         begun = True
         folder.write_config(config)  # with what the data have filled in
         if session.latest is not None:
@@ -170,6 +163,19 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         raise RunError(f"{error}{_last_good(engine)}") from None
     _tell_end(status, path, session.latest)
     return float(validated["neg_elbo"])
+
+
+def _recorded(engine: Engine, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> dict[str, Any]:
+    """What environment.json is to hold. Raises `UserError` where a resumed run has other images than before."""
+    record = environment(engine, known, session.command, session.changes)
+    record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
+    if own := own_folders(config):
+        record["own_folders"] = own  # where a resumed run finds them
+    if session.is_resumed:
+        compare_data(known.get("data"), record["data"])
+        for line in warn_of_another_place(known, record):
+            log.warning("%s", line)
+    return record
 
 
 def _tell_end(status: Status, path: Path, latest: Path | None) -> None:

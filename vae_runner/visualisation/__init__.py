@@ -10,16 +10,16 @@ space has its codes, `references` for the images that a config names, and `assoc
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.visualisation.animation import Animation
 from vae_runner.visualisation.charts import KLBars, LatentScatter
-from vae_runner.visualisation.code_paths import CodePathWalker, ImagePathWalker
 from vae_runner.visualisation.curves import LossCurves, ScheduleChart
 from vae_runner.visualisation.factor_rows import FactorRows
 from vae_runner.visualisation.image_grid import Grid, draw
-from vae_runner.visualisation.linspace import LinSpaceWalker
 from vae_runner.visualisation.picture import Picture, Scene
-from vae_runner.visualisation.random import PriorSampler, RandomWalker
-from vae_runner.visualisation.traversal import Traversal
-from vae_runner.visualisation.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer
-from vae_runner.visualisation.walker import LatentWalker
+from vae_runner.visualisation.walking.code_paths import CodePathWalker, ImagePathWalker
+from vae_runner.visualisation.walking.linspace import LinSpaceWalker
+from vae_runner.visualisation.walking.random import PriorSampler, RandomWalker
+from vae_runner.visualisation.walking.traversal import Traversal
+from vae_runner.visualisation.walking.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer
+from vae_runner.visualisation.walking.walker import LatentWalker
 
 __all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "FactorRows", "Grid", "ImagePathWalker", "KLBars"]
 __all__ += ["LatentScatter", "LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler", "RandomWalker"]

@@ -21,8 +21,8 @@ from vae_runner.runs.names import GRIDS, HISTORY, of_step
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL
 from vae_runner.visualisation.picture import Phase, Picture, Scene
-from vae_runner.visualisation.traversal import Traversal
-from vae_runner.visualisation.walker import Count, Scale
+from vae_runner.visualisation.walking.traversal import Traversal
+from vae_runner.visualisation.walking.walker import Count, Scale
 
 __all__ = ["Animation"]
 

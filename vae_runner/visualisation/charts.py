@@ -18,9 +18,9 @@ from vae_runner.signature import Limit, enforced, non_negative
 from vae_runner.state import FACTORS, MODEL, STEP, State
 from vae_runner.visualisation.association import followed
 from vae_runner.visualisation.picture import Phase, Picture, Scene, check_space
-from vae_runner.visualisation.priors import kl_per_dimension
-from vae_runner.visualisation.traversal import latent_name
-from vae_runner.visualisation.walker import SpaceId, followed_of, posteriors_of
+from vae_runner.visualisation.walking.priors import kl_per_dimension
+from vae_runner.visualisation.walking.traversal import latent_name
+from vae_runner.visualisation.walking.walker import SpaceId, followed_of, posteriors_of
 
 __all__ = ["Chart", "KLBars", "LatentScatter"]
 

@@ -19,7 +19,7 @@ from vae_runner.signature import Limit, enforced, non_negative
 from vae_runner.state import DEVICE
 from vae_runner.visualisation.image_grid import Grid
 from vae_runner.visualisation.picture import Picture, Scene
-from vae_runner.visualisation.walker import Scale
+from vae_runner.visualisation.walking.walker import Scale
 
 __all__ = ["FactorRows"]
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from vae_runner.cli.evaluating.score_lines import score_line
 from vae_runner.errors import RunError, UserError
-from vae_runner.experiment.saved import load
+from vae_runner.experiment.saved_run.loading import load
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS, Portrait, alike, compared, portrait
 from vae_runner.experiment.scoring.evaluation import LeftOut, Record, evaluate, write_records
 from vae_runner.experiment.scoring.subject import Settings, Subject

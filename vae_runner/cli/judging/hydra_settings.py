@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import shortened
+from vae_runner.experiment.checking.check import shortened
 from vae_runner.signature import locate
 
 __all__ = ["check_folder_name", "hydra_faults", "plugin_hint", "repeated", "user_path"]

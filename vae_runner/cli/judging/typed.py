@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig
-from vae_runner.experiment.check import ROOT
+from vae_runner.experiment.checking.check import ROOT
 from vae_runner.runs.words import quoted
 from vae_runner.signature import locate, mismatch, parameters
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.errors import UserError
-from vae_runner.experiment.resume import needs_trust
+from vae_runner.experiment.saved_run.resume import needs_trust
 from vae_runner.runs.ledger import Ledger, read_ledger
 from vae_runner.runs.names import LEDGER
 from vae_runner.runs.read import find_runs

@@ -22,7 +22,7 @@ from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_repo
 from vae_runner.cli.sweeping.origin import check_origin, go_on_command, is_launchers, is_replaced
 from vae_runner.cli.sweeping.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
-from vae_runner.experiment.resume import check_targets, refuse_changes, saved_config
+from vae_runner.experiment.saved_run.resume import check_targets, refuse_changes, saved_config
 from vae_runner.experiment.sweep_job import is_begun, is_finished
 from vae_runner.output import to_stdout
 from vae_runner.runs.folder import held, remove

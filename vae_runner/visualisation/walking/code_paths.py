@@ -1,10 +1,4 @@
-"""Ways through latent space with t in [0, 1], between codes and between images: straight, and along a sphere,
-
-    linear       z_t = (1 - t) z_1 + t z_2
-    spherical    z_t = sin((1 - t) w) / sin(w) z_1 + sin(t w) / sin(w) z_2,    w the angle between z_1 and z_2,
-
-which stays where a normal prior of many dimensions lies (Shoemake 1985, SIGGRAPH; White 2016, arXiv 1609.04468).
-"""
+"""Walks between two codes, and between the codes of two images, along one of two `ways`."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -18,9 +12,19 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.priors import family, on_whole_line, quantile, why_not
-from vae_runner.visualisation.references import Images, as_images
-from vae_runner.visualisation.walker import LatentWalker, Phase, Scale, SpaceId, as_lists, decoded, filled, titled
+from vae_runner.visualisation.walking.priors import family, on_whole_line, quantile, why_not
+from vae_runner.visualisation.walking.references import Images, as_images
+from vae_runner.visualisation.walking.walker import (
+    LatentWalker,
+    Phase,
+    Scale,
+    SpaceId,
+    as_lists,
+    decoded,
+    filled,
+    titled,
+)
+from vae_runner.visualisation.walking.ways import spherical, straight
 
 __all__ = ["CodePathWalker", "ImagePathWalker"]
 
@@ -82,7 +86,7 @@ class PathWalker(LatentWalker):
     def _walk(self, state: State) -> tuple[Tensor, list[Tensor]]:
         """The images (B, num_steps, C, H, W), and their codes (B * num_steps, D) for each latent space."""
         self.check(state[MODEL])
-        way = _spherical if self.interpolation == "spherical" else _straight
+        way = spherical if self.interpolation == "spherical" else straight
         parts = [way(start, end, self.num_steps) for start, end in zip(*self.ends(state), strict=True)]
         images = [decoded(state[MODEL], codes) for codes in zip(*parts, strict=True)]
         return torch.stack(images, 1), [part.transpose(0, 1).flatten(0, 1) for part in parts]
@@ -244,27 +248,6 @@ class ImagePathWalker(PathWalker):
             images = [end[0] for end in _alike(both, "im1 and im2", "images")]
         start, end = (image.to(state[self.data_key]) for image in images)
         return start, end
-
-
-def _straight(start: Tensor, end: Tensor, num_steps: int) -> Tensor:
-    """The codes (num_steps, B, D) on the way between (B, D) and (B, D), which are its ends to the bit."""
-    weight = torch.linspace(0, 1, num_steps, dtype=start.dtype, device=start.device)
-    return torch.lerp(start, end, weight[:, None, None])
-
-
-def _spherical(start: Tensor, end: Tensor, num_steps: int) -> Tensor:
-    """The codes (num_steps, B, D) along great circles around 0, the length going along evenly with the angle's sines;
-    its ends to the bit. Straight where the codes lie on one line with 0, which leaves no angle or no one circle.
-    """
-    weight = torch.linspace(0, 1, num_steps, dtype=torch.float64, device=start.device)[:, None, None]
-    z1, z2 = start.double(), end.double()
-    cosine = torch.nn.functional.cosine_similarity(z1, z2, dim=-1, eps=1e-30).clamp(-1, 1)[:, None]
-    angle, sine = cosine.acos(), cosine.acos().sin()
-    safe = sine.clamp(min=1e-30)
-    along = torch.sin((1 - weight) * angle) / safe * z1 + torch.sin(weight * angle) / safe * z2
-    codes = torch.where(sine > 1e-4, along.to(start), _straight(start, end, num_steps))
-    codes[0], codes[-1] = start, end
-    return codes
 
 
 def _alike(ends: list[list[Tensor]], arguments: str, what: str) -> list[list[Tensor]]:

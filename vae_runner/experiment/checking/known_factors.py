@@ -5,7 +5,7 @@ from typing import Any
 
 from vae_runner.datasets.base import ImageData
 from vae_runner.divergence import DivergenceBase
-from vae_runner.experiment.terms import term_nodes
+from vae_runner.experiment.checking.terms import term_nodes
 from vae_runner.signature import locate
 
 __all__ = ["check_factors"]

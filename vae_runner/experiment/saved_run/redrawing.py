@@ -12,9 +12,10 @@ from torch import Tensor
 from vae_runner.callbacks.pictures import LazyState, picture_errors, picture_state, write_drawing
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
-from vae_runner.experiment.check import check
-from vae_runner.experiment.resume import check_targets, saved_config
-from vae_runner.experiment.saved import Checkpoint, SavedRun, load
+from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.saved_run.loading import Checkpoint, load
+from vae_runner.experiment.saved_run.resume import check_targets, saved_config
+from vae_runner.experiment.saved_run.saved import SavedRun
 from vae_runner.files import remove_leftovers
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.objective import Objective

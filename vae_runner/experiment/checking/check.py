@@ -21,11 +21,11 @@ from vae_runner.datasets.reading.parallel import usable_cores
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig, choose_device
 from vae_runner.errors import UserError, in_words, place_of
-from vae_runner.experiment.brightness import check_brightness
-from vae_runner.experiment.known_factors import check_factors
-from vae_runner.experiment.ranges import check_rates
-from vae_runner.experiment.scheduled import schedule_faults
-from vae_runner.experiment.terms import about_facts, check_terms, term_nodes
+from vae_runner.experiment.checking.brightness import check_brightness
+from vae_runner.experiment.checking.known_factors import check_factors
+from vae_runner.experiment.checking.ranges import check_rates
+from vae_runner.experiment.checking.scheduled import schedule_faults
+from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
 from vae_runner.objective.facts import FACTS
 from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 

@@ -13,8 +13,8 @@ from vae_runner.randomness import isolated, seed_for
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.priors import family, on_whole_line, why_not
-from vae_runner.visualisation.walker import (
+from vae_runner.visualisation.walking.priors import family, on_whole_line, why_not
+from vae_runner.visualisation.walking.walker import (
     Count,
     LatentWalker,
     Phase,

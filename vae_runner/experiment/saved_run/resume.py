@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
-from vae_runner.experiment.check import leaves
+from vae_runner.experiment.checking.check import leaves
 from vae_runner.files import has_aliases, read_json
 from vae_runner.paths import make_importable
 from vae_runner.runs.names import CONFIG, ENVIRONMENT

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from hydra.utils import instantiate
 
-from vae_runner.experiment.scheduled import end_faults, ends, is_schedule
+from vae_runner.experiment.checking.scheduled import end_faults, ends, is_schedule
 from vae_runner.signature import Limit, between, mismatch, non_negative
 
 __all__ = ["check_rates"]

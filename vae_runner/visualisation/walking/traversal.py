@@ -13,8 +13,8 @@ from vae_runner.signature import Limit, enforced, non_negative, positive
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.association import Follows
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.linspace import NATS, Dims, LinSpaceWalker, Row
-from vae_runner.visualisation.walker import (
+from vae_runner.visualisation.walking.linspace import NATS, Dims, LinSpaceWalker, Row
+from vae_runner.visualisation.walking.walker import (
     Count,
     Phase,
     Scale,

@@ -22,8 +22,8 @@ import math
 import torch
 from torch import Tensor
 
+from vae_runner.distributions.closed_kl.same_family_kl import weibull_weibull
 from vae_runner.distributions.gamma import gamma_entropy
-from vae_runner.distributions.same_family_kl import weibull_weibull
 from vae_runner.distributions.special import (
     EULER_GAMMA,
     LOG_TWO_PI,

@@ -5,12 +5,15 @@ wait for each other, and one thread alone is four to thirteen times as fast. So 
 its steps have taken twice as long for a while.
 """
 
+import logging
 import statistics
 from collections.abc import Callable
 
 import torch
 
-__all__ = ["Slowdown", "candidates", "fastest_threads"]
+__all__ = ["Slowdown", "ThreadChoice", "candidates", "fastest_threads"]
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 3  # timed steps with each number of threads
 TIE = 1.1  # more threads have to gain more than this
@@ -66,3 +69,44 @@ class Slowdown:
             return False
         self._best, self._slow = float("inf"), 0
         return True
+
+
+class ThreadChoice:
+    """The number of threads of a run's steps: as `fixed`, or else the fastest by trial. On a GPU the host's threads
+    make no difference, and nobody waits for a step to end.
+
+    `trial()` returns what makes a step without a trace in the run, and returns its wall time.
+    """
+
+    def __init__(self, fixed: int | None, device: torch.device, trial: Callable[[], Callable[[], float]]) -> None:
+        self.count = fixed  # None until they are chosen
+        self._free, self._on_cpu = fixed is None, device.type == "cpu"
+        self._trial, self._slowdown = trial, Slowdown()
+        self._most = torch.get_num_threads()
+
+    def choose(self) -> None:
+        """Before the first step of a session."""
+        self._most = torch.get_num_threads()
+        if self.count is None:
+            self.count = self._fastest()
+
+    def restore(self, count: object) -> None:
+        """Take the number of a checkpoint, where the user has set none and this process may use so many."""
+        if self._free and self._on_cpu and count in range(1, torch.get_num_threads() + 1):
+            assert isinstance(count, int)
+            self.count = count
+
+    def watch(self, seconds: float, step: int) -> None:
+        """Where steps, the last of which took so many seconds, have become slow, choose anew."""
+        if not self._free or not self._on_cpu or not self._slowdown.noticed(seconds):
+            return
+        before = self.count
+        torch.set_num_threads(self._most)
+        self.count = self._fastest()
+        torch.set_num_threads(self.count)
+        if self.count != before:
+            log.info("step %s: steps are slow; threads: %d instead of %d", f"{step:,}", self.count, before)
+
+    def _fastest(self) -> int:
+        most = torch.get_num_threads()
+        return fastest_threads(self._trial(), most) if self._on_cpu and most > 1 else most

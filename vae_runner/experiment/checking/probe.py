@@ -23,7 +23,7 @@ from vae_runner.datasets.reading.pixel_range import SLACK, remedy
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError, in_words
-from vae_runner.experiment.chain import Chain, kind_of, kind_problem, named
+from vae_runner.experiment.checking.chain import Chain, kind_of, kind_problem, named
 from vae_runner.randomness import all_isolated
 
 __all__ = ["check_images", "check_kinds", "check_model", "images_problem", "probe"]

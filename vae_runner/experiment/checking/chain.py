@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vae_runner.auto_encoder import VAE
 from vae_runner.corruption import Corruption
 from vae_runner.errors import in_words
-from vae_runner.experiment.check import spaces_of
+from vae_runner.experiment.checking.check import spaces_of
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Bernoulli, Likelihood
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, distributions
 from torch.distributions import Distribution, kl_divergence, register_kl
 
-from vae_runner.distributions import cross_family_kl as cross
-from vae_runner.distributions import same_family_kl as same
+from vae_runner.distributions.closed_kl import cross_family_kl as cross
+from vae_runner.distributions.closed_kl import same_family_kl as same
 from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.laplace import SimpleLaplace

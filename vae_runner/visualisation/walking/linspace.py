@@ -14,7 +14,7 @@ from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import MODEL, State
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.priors import (
+from vae_runner.visualisation.walking.priors import (
     centre,
     family,
     inside,
@@ -24,7 +24,7 @@ from vae_runner.visualisation.priors import (
     on_whole_line,
     quantile,
 )
-from vae_runner.visualisation.walker import (
+from vae_runner.visualisation.walking.walker import (
     Count,
     LatentWalker,
     Phase,

@@ -9,7 +9,7 @@ from vae_runner.auto_encoder import AutoEncoderBase, as_sample
 from vae_runner.signature import enforced
 from vae_runner.state import MODEL, SPOILED, Y_PRED, Y_RAW, State, StateKey, X
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.walker import Count, LatentWalker, Phase, Scale, in_rows, titled
+from vae_runner.visualisation.walking.walker import Count, LatentWalker, Phase, Scale, in_rows, titled
 
 __all__ = ["DataViewer", "ReconstructionPairs", "ReconstructionViewer"]
 

@@ -8,8 +8,8 @@ import torch
 
 from vae_runner.datasets.base import ImageData
 from vae_runner.errors import UserError, in_words
-from vae_runner.experiment.chain import named
-from vae_runner.experiment.probe import images_problem
+from vae_runner.experiment.checking.chain import named
+from vae_runner.experiment.checking.probe import images_problem
 from vae_runner.randomness import all_isolated
 
 __all__ = ["survey"]

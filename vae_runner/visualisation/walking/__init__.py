@@ -1,0 +1,1 @@
+"""Ways through latent space: from a model and images to a grid of decoded images."""
