@@ -23,6 +23,7 @@ from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -36,10 +37,22 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
-__all__ = ["BASIC", "CachingConfigRepository", "ConfigLoader", "ConfigRepository", "Hydra", "add_settings"]
+__all__ = [
+    "BASIC",
+    "LOCAL_LAUNCHERS",
+    "CachingConfigRepository",
+    "ConfigLoader",
+    "ConfigRepository",
+    "Hydra",
+    "add_settings",
+]
 __all__ += ["hydra_main", "launcher", "opened", "run_composed", "split_into_jobs", "sweep_composed"]
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"  # the sweeper of all combinations
+LOCAL_LAUNCHERS = {  # whose jobs find what this machine has
+    f"{BasicLauncher.__module__}.{BasicLauncher.__name__}",
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+}
 OWN = "command-line"  # what Hydra calls the folder of --config-dir
 VERSION = "1.3"  # whose ways Hydra has
 LATER = {"hydra.sweep.dir", "hydra.mode"}  # settings that a sweep is given when it starts, behind all others

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.presets import LEFT_OUT, PresetLoader
 from vae_runner.cli.garbage import garbage_search_put_off
-from vae_runner.cli.hydra_compat import hydra_main
+from vae_runner.cli.hydra_compat import LOCAL_LAUNCHERS, hydra_main
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
 from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
 from vae_runner.errors import UserError
@@ -96,7 +96,7 @@ def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
 
     with standard_output(is_needed=False), StopSignals().listening():  # what is trained goes on without it
         if request.multirun:
-            return _sweep(request, cfg, compose)
+            return _sweep(request, checked, compose)
         if cfg.engine.resume is not None:
             return _resume(request, cfg, compose)
         return _single(request, checked, compose)
@@ -147,13 +147,24 @@ def _is_begun(path: Path, error: BaseException) -> bool:
     return (path / CONFIG).exists()
 
 
-def _sweep(request: Request, cfg: DictConfig, compose: "Composer") -> int:
+def _sweep(request: Request, checked: "Checked", compose: "Composer") -> int:
     from vae_runner.cli.sweeping.sweep import sweep
     from vae_runner.runs.place import made_only_for
 
-    folder, made = _new_folder(cfg, "hydra.sweep.dir", request)
+    if checked.cfg.hydra.launcher._target_ in LOCAL_LAUNCHERS:
+        _look_at_data(checked)
+    folder, made = _new_folder(checked.cfg, "hydra.sweep.dir", request)
     with made_only_for(made):
-        return sweep(request, cfg, folder, compose)
+        return sweep(request, checked.cfg, folder, compose)
+
+
+def _look_at_data(checked: "Checked") -> None:
+    """Look up the images that the jobs will train on, of each data set once. Raises `UserError` with all problems."""
+    from vae_runner.console import logging_to
+    from vae_runner.experiment.sweep_data import look_at_data
+
+    with logging_to(None):
+        look_at_data(config["dataset"] for config in checked.configs)
 
 
 def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:

@@ -42,11 +42,16 @@ COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehan
 @dataclass(frozen=True)
 class Checked:
     """A command line that has no mistakes: what it is composed to, with Hydra's node, and what the check has made of
-    that, plain and without it; of a sweep, of its first job.
+    that, plain and without it; of a sweep, of jobs in which each value is seen once.
     """
 
     cfg: DictConfig
-    config: dict[str, Any]
+    configs: list[dict[str, Any]]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Of a sweep, of its first job."""
+        return self.configs[0]
 
 
 def precheck(request: Request, composer: Composer) -> Checked:
@@ -167,7 +172,7 @@ def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Check
     judged.raise_if_any(composer.placed(found, _keys(judged.usable)))
     if faults := hydra_faults(cfg, multirun=False, jobs=1):
         raise UserError("\n".join(faults))
-    return Checked(cfg, config)
+    return Checked(cfg, [config])
 
 
 def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Checked:
@@ -191,7 +196,7 @@ def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Che
     drawn = [override for override in judged.parsed if override.value_type == ValueType.INTERVAL_SWEEP]
     if drawn and cfg.hydra.sweeper._target_ == BASIC:
         raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")
-    return Checked(cfg, configs[0])
+    return Checked(cfg, configs)
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:

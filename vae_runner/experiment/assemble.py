@@ -46,7 +46,7 @@ from vae_runner.signature import locate, parameters
 from vae_runner.visualisation import Picture
 
 __all__ = ["assemble", "build", "build_corruption", "build_data", "build_model", "build_objective", "build_set"]
-__all__ += ["split_config"]
+__all__ += ["set_settings", "split_config"]
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +109,12 @@ def split_config(node: Mapping[str, Any]) -> SplitConfig:
 
 def build_set(node: Mapping[str, Any]) -> ImageData:
     """All images of a data set, before any are chosen. Raises `UserError` where it is no data set."""
-    return completed(
-        build({name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__})
-    )
+    return completed(build(set_settings(node)))
+
+
+def set_settings(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the set itself."""
+    return {name: value for name, value in node.items() if name not in SplitConfig.__dataclass_fields__}
 
 
 def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int], num_images: int) -> Objective:
