@@ -11,6 +11,7 @@ from test_terms import weights
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from vae_runner.architectures import MLPEncoder
 from vae_runner.checkpoint import load_latest
 from vae_runner.distributions import Mixture, SimpleNormal, SimpleWeibull, log_ratio
 from vae_runner.engine import Engine
@@ -182,3 +183,21 @@ def test_the_importance_bound_and_total_correlation_take_it(experiment: Make) ->
     for option in ("iwae", "beta_tc"):
         metrics = experiment("distribution/prior=mixture", f"divergence={option}", *SMALL[:3]).train_step()[METRICS]
         assert metrics["loss"].isfinite()
+
+
+@pytest.mark.parametrize(
+    ("forward", "words"),
+    [
+        (lambda self, x: x.flatten(1)[:, :3], "gives (4, 3) for 4 images"),
+        (lambda self, x: x @ x.new_zeros(5, 7), "fails on 4 images"),
+    ],
+    ids=["too few numbers", "shapes that do not fit"],
+)
+def test_an_encoder_that_fails_is_named_before_pseudo_inputs_meet_it(
+    experiment: Make, monkeypatch: pytest.MonkeyPatch, forward: Callable[..., Tensor], words: str
+) -> None:
+    monkeypatch.setattr(MLPEncoder, "forward", forward)
+    with pytest.raises(UserError) as told:
+        experiment(*SMALL, "distribution/prior=vamp")
+    (line,) = str(told.value).splitlines()
+    assert line.startswith("architecture.encoder (vae_runner.architectures.MLPEncoder) " + words)

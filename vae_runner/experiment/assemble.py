@@ -32,7 +32,7 @@ from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import ImagesError, UserError, in_words, place_of
 from vae_runner.experiment.checking.check import shortened, spaces_of
-from vae_runner.experiment.checking.probe import check_kinds, probe
+from vae_runner.experiment.checking.probe import check_kinds, check_model, probe
 from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.experiment.notices.estimate import memory_room
@@ -125,6 +125,8 @@ def build_objective(config: Mapping[str, Any], image_shape: tuple[int, int, int]
     """
     with isolated(seed_for(config["engine"]["seed"], "weights")):
         model = build_model(config, image_shape)
+        if any(space.pseudo_inputs is not None for space in model.spaces):
+            check_model(model, image_shape, config)  # their priors ask the encoder before `probe` does
         facts = Facts(tuple(model.latent_dims), num_images, config["engine"]["batch_size"])
         pairs, terms = model.pairs(), {}
         for term in term_nodes(config["divergence"]):
