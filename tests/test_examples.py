@@ -53,3 +53,25 @@ def test_each_public_class_has_an_example(room: str) -> None:
     classes = [node for file in files for node in public_classes(file)]
     assert classes
     assert [node.name for node in classes if ">>> " not in inspect.cleandoc(ast.get_docstring(node) or "")] == []
+
+
+def own_doc(made: object, name: str) -> str | None:
+    """What help() shows of a class's member: its own docstring, or that of the one which it overrides."""
+    return inspect.getdoc(inspect.getattr_static(made, name)) or inspect.getdoc(getattr(made, name))
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.name != "__main__.py"], ids=named)
+def test_whatever_a_module_offers_says_what_it_is(file: Path) -> None:
+    module, silent = importlib.import_module(dotted(file)), []
+    for name in getattr(module, "__all__", []):
+        made = getattr(module, name)
+        if getattr(made, "__module__", None) != module.__name__:
+            continue
+        if inspect.isroutine(made) and not inspect.getdoc(made):
+            silent.append(name)
+        is_shape = getattr(made, "_is_protocol", False)  # whose docstring says all, where it is of somebody else
+        for member, value in vars(made).items() if inspect.isclass(made) and not is_shape else ():
+            offered = inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod))
+            if offered and not member.startswith("_") and not own_doc(made, member):
+                silent.append(f"{name}.{member}")
+    assert silent == []

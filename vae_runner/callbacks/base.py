@@ -27,16 +27,21 @@ class Training(Protocol):
     validated: dict[str, float | list[float]]
 
     @property
-    def skipped(self) -> int: ...
+    def skipped(self) -> int:
+        """Steps that were left out since they were not finite."""
 
     @property
-    def epoch(self) -> float: ...
+    def epoch(self) -> float:
+        """How often the training set has been seen."""
 
-    def is_due(self, every: int) -> bool: ...
+    def is_due(self, every: int) -> bool:
+        """Whether something that happens every so many steps, and at the end, happens now."""
 
-    def schedules(self, steps: torch.Tensor) -> dict[str, torch.Tensor]: ...
+    def schedules(self, steps: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Returns the value of every schedule at these steps (N,), by name: (N,) each."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Returns all that a resumed run needs, in plain containers and tensors."""
 
 
 class Callback:
@@ -44,6 +49,7 @@ class Callback:
 
     @property
     def name(self) -> str:
+        """Under which its state is kept in a checkpoint."""
         return type(self).__name__
 
     def on_start(self, engine: Training) -> None:
@@ -68,6 +74,7 @@ class Callback:
         """The run is over, well or not."""
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns what a resumed run gives back to `load_state_dict`, in plain containers and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ class Checkpoints(Callback):
             self.save(engine)
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns the best -ELBO so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -41,6 +41,7 @@ class Collapse(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns which warnings have been given."""
         return {"told": self.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

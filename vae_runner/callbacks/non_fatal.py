@@ -25,6 +25,7 @@ class NonFatal(Callback):
 
     @property
     def name(self) -> str:
+        """That of the callback."""
         return self.callback.name
 
     def on_start(self, engine: Training) -> None:
@@ -49,6 +50,7 @@ class NonFatal(Callback):
         self._call(self.callback.close)
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns that of the callback."""
         return self.callback.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -211,6 +211,7 @@ class LazyState(dict[StateKey, Any]):
 
     @cached_property
     def rest(self) -> State:
+        """What is not known beforehand, made when first asked for."""
         return self._make()
 
     def __missing__(self, key: StateKey) -> Any:

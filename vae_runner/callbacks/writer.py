@@ -114,6 +114,7 @@ class AfterPictures(Callback):
 
     @property
     def name(self) -> str:
+        """That of the callback."""
         return self.other.name
 
     def on_step_end(self, engine: Training, state: State) -> None:
@@ -132,6 +133,7 @@ class AfterPictures(Callback):
         self.other.close()
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns that of the callback."""
         return self.other.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -72,6 +72,7 @@ class Request:
 
     @property
     def multirun(self) -> bool:
+        """Whether it is a sweep."""
         return "--multirun" in self.flags
 
     def faults(self) -> list[str]:

@@ -84,6 +84,7 @@ class CompletedImages(ImageData):
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
         if hasattr(self.data, "image_shape"):
             return tuple(int(size) for size in self.data.image_shape)  # type: ignore[return-value]
         with isolated(0):
@@ -185,6 +186,7 @@ class CompletedGrid(CompletedImages, FactoredImages, ImageData):  # in which ord
 
     @property
     def listed(self) -> Tensor | None:  # type: ignore[override]
+        """The images' places in the complete grid (N,), where the data set has not all of them in its order."""
         return getattr(self.data, "listed", None)
 
 

@@ -21,10 +21,12 @@ class Drawing(Protocol):
     """
 
     @property
-    def name(self) -> str | None: ...
+    def name(self) -> str | None:
+        """The part of the file's name that tells it from others of its picture; None where it is the only one."""
 
     @property
-    def is_moving(self) -> bool: ...
+    def is_moving(self) -> bool:
+        """Whether it has frames, and takes a while to encode."""
 
     def encode(self) -> Encoded:
         """Draw it; called in the thread that writes. It makes no use of torch, which keeps threads for each thread."""

@@ -65,10 +65,12 @@ class Grid:
 
     @property
     def columns(self) -> int:
+        """How many images stand in the longest row."""
         return min(self.row_size, len(self.images))
 
     @property
     def rows(self) -> int:
+        """How many rows there are."""
         return math.ceil(len(self.images) / self.columns)
 
     def values(self) -> np.ndarray:
@@ -76,6 +78,7 @@ class Grid:
         return np.asarray(self.images, np.float32)
 
     def encode(self) -> Encoded:
+        """Returns it as a PNG, with where each image lies in it."""
         layout = lay_out(self, *self.images.shape[-2:])
         return Encoded({".png": as_png(_drawn(self, layout))}, {**self.details, "layout": layout.record()})
 

@@ -30,10 +30,12 @@ class Text:
 
 @cache
 def font(size: int) -> Any:
+    """Returns the font at that size, pixels."""
     return ImageFont.load_default(size)
 
 
 def line_height(size: int) -> int:
+    """Returns the distance of two lines of text of that size, pixels."""
     return round(size * 1.5)
 
 

@@ -45,9 +45,11 @@ class Movie:
     is_moving: ClassVar[bool] = True
 
     def detached(self) -> "Movie":
+        """Returns itself: its frames are arrays already."""
         return self
 
     def encode(self) -> Encoded:
+        """Returns it in its format, its last frame held for longer."""
         mode = "L" if all(tiles.shape[-1] == 1 for tiles in self.frames) else "RGB"
         pictures = [self._picture(*frame, mode) for frame in zip(self.frames, self.texts, strict=True)]
         durations = [self.milliseconds] * (len(pictures) - 1) + [self.milliseconds * self.last]

@@ -68,6 +68,7 @@ class NonFinite:
         return False
 
     def state_dict(self) -> dict[str, int]:
+        """Returns what a resumed run goes on counting from."""
         return {"skipped": self.skipped, "in_a_row": self._in_a_row}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

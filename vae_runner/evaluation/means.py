@@ -53,6 +53,7 @@ class Means:
         self._sums, self._weight = {}, 0.0
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns the sums so far."""
         return {"sums": {name: total.clone() for name, total in self._sums.items()}, "weight": self._weight}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -36,10 +36,12 @@ class LatentKL:
 
     @property
     def dead(self) -> list[str]:
+        """The names of latents that carry nothing."""
         return [name for name, kl in self.nats.items() if kl < DEAD_NATS]
 
     @property
     def active(self) -> int:
+        """How many latents carry something."""
         return sum(kl >= DEAD_NATS for kl in self.nats.values())  # nan is neither
 
 

@@ -41,6 +41,7 @@ class Picture:
 
     @property
     def words(self) -> list[str]:
+        """The words of its name."""
         return re.split(r"[-_. ]+", self.name)
 
 

@@ -64,6 +64,7 @@ class Run:
 
     @property
     def total_steps(self) -> int | None:
+        """How many steps it is to make; None where it is not known."""
         return whole(self.status.get("total_steps")) or None
 
     @property

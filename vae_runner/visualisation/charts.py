@@ -42,9 +42,11 @@ class Chart:
     is_moving: ClassVar[bool] = False
 
     def detached(self) -> "Chart":
+        """Returns itself: it is drawn already."""
         return self
 
     def encode(self) -> Encoded:
+        """Returns it as a PNG and as an SVG."""
         return Encoded({".png": self.canvas.png(), ".svg": self.canvas.svg()}, self.details)
 
 

@@ -98,6 +98,7 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
 
 
 def judge_single(override: Override) -> str | None:
+    """Returns what is wrong with a setting of a single run, which is for sweeps."""
     if override.key_or_group.startswith("hydra.sweep."):
         return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
     if override.key_or_group.startswith("hydra.sweeper."):
@@ -119,6 +120,7 @@ def judge_values(override: Override) -> str | None:
 
 
 def about_dashes(name: str, value: str, known: Iterable[str]) -> str:
+    """Returns what is wrong with an argument that has dashes and is no option, with what may be meant."""
     if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
         return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
     if setting := nearest(name.replace("-", "_"), known):

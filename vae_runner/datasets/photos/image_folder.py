@@ -113,11 +113,13 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
 
     @property
     def paths(self) -> list[Path]:
+        """The images' files; of a ZIP file, its own path with the name inside behind it."""
         self._settle()
         return [Path(self.source.location(entry)) for entry in self.entries]
 
     @property
     def skipped(self) -> dict[str, str]:
+        """Files that are left out since they cannot be read, with the reason."""
         self._settle()
         return self._skipped
 

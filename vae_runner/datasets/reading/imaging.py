@@ -117,6 +117,7 @@ class Recipe:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of what is made."""
         return (self.channels, self.image_size, self.image_size)
 
     def decode(self, file: str | Path | BinaryIO, name: str, look: Look | None = None) -> NDArray[np.uint8]:

@@ -83,6 +83,7 @@ class FolderSource:
         self.identity = str(self.root.resolve())
 
     def location(self, entry: Entry) -> str:
+        """Returns the path of the entry's file."""
         return os.path.join(self.root, entry.name)  # noqa: PTH118 - a text, which Path would clean up
 
     def open(self, entry: Entry) -> BinaryIO:
@@ -126,6 +127,7 @@ class ZipSource:
             )
 
     def location(self, entry: Entry) -> str:
+        """Returns the archive's path, and the entry's name inside."""
         return f"{self.root}/{entry.name}"
 
     def open(self, entry: Entry) -> BinaryIO:

@@ -38,6 +38,7 @@ class PreparedStore:
 
     @property
     def idle_days(self) -> float:
+        """Days since a run has last used it."""
         return max(time.time() - self.used, 0) / _DAY
 
 

@@ -1,1 +1,1 @@
-"""The one chart engine, for SVG and PNG: a `canvas` of marks, the `scale` of values, `axes` with curves, `figures`."""
+"""The one chart engine, for SVG and PNG: a `canvas` of marks, `axes` with curves, and `kinds` of charts."""

@@ -31,11 +31,12 @@ def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors = (1, 2, 5) if last - first <= 3 else (1,)
     every = math.ceil((last - first) / (most + 2))
-    found = [factor * 10.0**power for power in range(first, last + 1, every) for factor in factors]
-    return [value for value in found if low <= value <= high]
+    powers = range(first, last + 1, every)
+    return [value for power in powers for one in factors if low <= (value := one * 10.0**power) <= high]
 
 
 def finite(values: Sequence[float]) -> list[float]:
+    """Returns those of the values that are finite."""
     return [value for value in values if math.isfinite(value)]
 
 
@@ -89,7 +90,7 @@ class Series:
 
 
 class Surface(Protocol):
-    """What axes and curves are drawn on."""
+    """What axes and curves are drawn on: rules, ticks, titles and curves as of `Panels`, in pixels."""
 
     def rule(self, start: Point, end: Point) -> None: ...
     def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None: ...
@@ -105,6 +106,7 @@ class Axes:
     y: Scale
 
     def place(self, x: float, y: float) -> Point:
+        """Returns the point of the canvas, in pixels, of these values."""
         return self.x(x), self.y(y)
 
     def draw(self, surface: Surface, with_x: bool = True, vertical_rules: bool = False) -> None:
@@ -121,11 +123,9 @@ class Axes:
 def vertical(
     series: Sequence[Series], bottom: float, top: float, room: Room, may_be_log: bool, from_zero: bool
 ) -> Scale:
-    """The scale of the values: logarithmic where that is allowed and a decade is spanned, else `from_zero` where no
-    value is below.
-    """
+    """The scale of the values: logarithmic where that is allowed and they span a decade, else perhaps `from_zero`."""
     values = finite([value for one in series for _, value in one.points])
-    log = bool(may_be_log and values and min(values) > 0 and max(values) >= 10 * min(values))
+    log = may_be_log and bool(values) and 0 < 10 * min(values) <= max(values)
     return Scale(*(room(values, log, from_zero) if values else (0.0, 1.0)), bottom, top, log)
 
 
@@ -141,16 +141,20 @@ class Panels(Canvas):
     """A canvas with axes on it."""
 
     def rule(self, start: Point, end: Point) -> None:
+        """Draw a line of the frame or of the grid."""
         self.line([start, end], RULE, 1)
 
     def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None:
+        """Write the number of a tick."""
         self.text(x, y + 4 * (axis == "y"), text, anchor="end" if axis == "y" else "middle")
 
     def titles(self, axes: Axes, title: str, x_title: str) -> None:
+        """Write the panel's title, and that of its x axis."""
         self.text((axes.x.start + axes.x.end) / 2, axes.y.start + 34, x_title, anchor="middle")
         self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
 
     def curve(self, series: Series, axes: Axes) -> None:
+        """Draw what is finite of a series, as a line or as dots."""
         for is_finite, part in groupby(series.points, lambda point: math.isfinite(point[1])):
             places = [axes.place(*point) for point in part] if is_finite else []
             if series.drawn_as == "line":

@@ -150,6 +150,7 @@ def _about_shape(made: Tensor, shape: tuple[int, ...]) -> str:
 
 
 def kind_problem(name: str, part: Any) -> str | None:
+    """Returns what is wrong with the kind of a part, named as in the config, `_` for a dot; None where nothing is."""
     kinds = {"likelihood": Likelihood, "distribution": LatentSpace}
     kind = kinds.get(name, nn.Module)
     if not isinstance(part, kind):

@@ -47,6 +47,7 @@ class Estimate:
 
     @property
     def memory(self) -> float:
+        """Bytes at the batch size."""
         return self.fixed + self.batch_size * self.per_image
 
 

@@ -75,6 +75,7 @@ class SavedRun:
 
     @property
     def device(self) -> torch.device:
+        """Where the model is."""
         return next(self.model.parameters()).device
 
     @cached_property

@@ -41,10 +41,12 @@ class Trained(Protocol):
     checkpoint: str | None
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the model is."""
 
     @property
-    def data(self) -> tuple[Subset, Subset]: ...
+    def data(self) -> tuple[Subset, Subset]:
+        """The parts of the data set that the run knows."""
 
 
 @enforced
@@ -92,6 +94,7 @@ class Subject:
 
     @property
     def has_factors(self) -> bool:
+        """Whether the images have factors, of which one at least varies."""
         return self.data.grid is not None and bool(self.data.grid.varying)
 
     @property

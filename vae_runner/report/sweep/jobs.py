@@ -57,6 +57,7 @@ class Job:
 
     @property
     def state(self) -> str:
+        """What has become of it, in a word."""
         if self.is_missing:
             return "missing"
         if self.run.status:
@@ -65,6 +66,7 @@ class Job:
 
     @property
     def reason(self) -> str:
+        """Why it has ended as it has, as far as is known; else an empty text."""
         told = self.run.status.get("reason") or REASONS.get(self.state) or "; ".join(self.run.faults)
         return plain(" ".join(str(told).split()), LONGEST)
 
@@ -76,13 +78,16 @@ class Job:
 
     @property
     def seconds(self) -> float | None:
+        """Wall time in training, s; None where it is not known."""
         return wall_seconds(self.run)
 
     @property
     def images_per_second(self) -> float | None:
+        """Of training; None where it is not known."""
         return images_per_second(self.run)
 
     def validated(self, key: str) -> float | None:
+        """Returns a figure of the last validation, by its key; None where there is none."""
         found = points(self.run.validation[-1:], key)
         return found[0][1] if found else None
 
@@ -104,9 +109,11 @@ class Sweep:
 
     @property
     def best(self) -> Job | None:
+        """The job with the lowest figure, where there is one."""
         return next((job for job in self.jobs if job.is_best), None)
 
     def count(self, state: str) -> int:
+        """Returns how many jobs are in that state."""
         return sum(job.state == state for job in self.jobs)
 
 

@@ -56,6 +56,7 @@ class LatentRow(NamedTuple):
         )
 
     def record(self) -> dict[str, Any]:
+        """Returns what the picture's JSON file says of the row."""
         factor = self.follows._asdict() if self.follows else {"factor": None, "strength": None}
         return {**self.row.record(), **factor, "dead": self.is_dead}
 
