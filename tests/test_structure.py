@@ -162,6 +162,7 @@ def test_what_draws_and_reports_runs_without_torch(room: str) -> None:
 NAMES = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
 FOLDERS = {*names.FOLDERS, names.HISTORY, *names.LATEST_RUN.parts, *names.LATEST_SWEEP.parts}
 SETTINGS = {
+    "cli/judging/other_names.py",
     "experiment/checking/check.py",
     "experiment/saved_run/resume.py",
     "runs/settings.py",

@@ -32,6 +32,7 @@ __all__ = [
     "parameters",
     "positive",
     "probability",
+    "ranges",
 ]
 
 Class = TypeVar("Class", bound=type)
@@ -116,6 +117,19 @@ def describe(annotation: Any) -> str:
     """The annotation in a user's words: 'float or Schedule', 'list of int', 'one of fp32, bf16'."""
     words = dict.fromkeys(_describe_one(_split(alternative)[0]) for alternative in _alternatives(annotation))
     return " or ".join([word for word in words if word != "Tensor"] or words)  # no user can write a tensor
+
+
+def ranges(annotation: Any) -> list[str]:
+    """The written limits of an annotation, as they complete 'it has to be': 'positive', 'in [0, 1]'."""
+    limits = [limit for alternative in _alternatives(annotation) for limit in _split(alternative)[1]]
+    return list(dict.fromkeys(_as_property(limit.text) for limit in limits if limit not in (finite, any_size)))
+
+
+def _as_property(text: str) -> str:
+    for start, short in (("must not be ", "not "), ("must be ", ""), ("must lie ", ""), ("must ", "to ")):
+        if text.startswith(start):
+            return short + text.removeprefix(start)
+    return text
 
 
 def enforced(cls: Class) -> Class:

@@ -16,6 +16,8 @@ from vae_runner.output import OutputLost, open_streams, standard_output, to_stde
 
 __all__ = ["exit_code_of", "main"]
 
+HELP = ("--help", "-h")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says, and exit."""
@@ -51,12 +53,8 @@ def exit_code_of(program: str, action: Callable[[], int]) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    if {"--help", "-h"} & set(arguments):
-        from vae_runner.cli.arguments import read_arguments
-        from vae_runner.cli.help import help_text
-
-        own = read_arguments(arguments).flags.get("--config-dir")
-        print(help_text(Path(own) if own else None))
+    if any(argument.partition("=")[0] in HELP for argument in arguments):
+        print(_help(arguments))
         return 0
     if "--version" in arguments:
         from vae_runner import __version__
@@ -66,6 +64,22 @@ def _command(arguments: list[str]) -> int:
     from vae_runner.cli.launch import launch
 
     return launch(arguments)
+
+
+def _help(arguments: list[str]) -> str:
+    """The screen of what the command line names besides, or the whole one."""
+    from vae_runner.cli.arguments import read_arguments
+
+    rest = [argument.partition("=")[2] if argument.partition("=")[0] in HELP else argument for argument in arguments]
+    request = read_arguments([argument for argument in rest if argument])
+    own = Path(folder) if (folder := request.flags.get("--config-dir")) else None
+    if request.overrides:
+        from vae_runner.cli.screens.topics import topic_text
+
+        return topic_text(request.overrides, own)
+    from vae_runner.cli.screens.help import help_text
+
+    return help_text(own)
 
 
 def _explain(error: Exception, program: str) -> int:

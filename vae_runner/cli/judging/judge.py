@@ -15,6 +15,7 @@ from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
 from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
 from vae_runner.cli.composing.sums import adds_term
 from vae_runner.cli.judging.hydra_settings import plugin_hint
+from vae_runner.cli.judging.other_names import option_here, setting_here
 from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import did_you_mean, nearest, shortened
@@ -72,7 +73,8 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
             if option is None and group not in NULLABLE:
                 return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
             if option is not None and option not in options:
-                close = difflib.get_close_matches(str(option), options, 1)
+                here = option_here(group, str(option))
+                close = [here] if here else difflib.get_close_matches(str(option), options, 1)
                 hint = plugin_hint(group, option) or (f" Did you mean {name}={close[0]}?" if close else "")
                 return f"no {group} called {shortened(str(option))}.{hint} Choices: {', '.join(options)}"
     return None
@@ -93,8 +95,8 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
         parent = key.rpartition(".")[0]
         inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
         is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
-        return None if is_open else _unknown(key, names)
-    return _unknown(key, names)
+        return None if is_open else _unknown(key, names, groups)
+    return _unknown(key, names, groups)
 
 
 def judge_single(override: Override) -> str | None:
@@ -123,7 +125,7 @@ def about_dashes(name: str, value: str, known: Iterable[str]) -> str:
     """Returns what is wrong with an argument that has dashes and is no option, with what may be meant."""
     if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
         return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
-    if setting := nearest(name.replace("-", "_"), known):
+    if setting := setting_here(name) or nearest(name.replace("-", "_"), known):
         return f"settings are written without dashes: {setting}={value or 'VALUE'}"
     return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
 
@@ -166,5 +168,7 @@ def nodes(config: Any, key: str = "") -> list[str]:
     return [key, *below] if key else below
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
+def _unknown(key: str, known: Iterable[str], groups: set[str]) -> str:
+    here = setting_here(key)
+    hint = did_you_mean(key, known) if here is None else f" Did you mean {here}{'=OPTION' if here in groups else ''}?"
+    return f"no setting called {shortened(key)}.{hint}"

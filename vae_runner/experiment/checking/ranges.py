@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from vae_runner.experiment.checking.scheduled import end_faults, ends, is_schedule
 from vae_runner.signature import Limit, between, mismatch, non_negative
 
-__all__ = ["check_rates"]
+__all__ = ["OPTIMIZER", "check_rates"]
 
 RATE = between(1e-9, 10)
 OPTIMIZER: dict[str, Any] = {

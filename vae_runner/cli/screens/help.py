@@ -8,7 +8,7 @@ from pathlib import Path
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
-__all__ = ["help_text"]
+__all__ = ["first_comment", "groups_in", "help_text", "options_of"]
 
 HEAD = """\
 vae-train: train a variational auto-encoder, and look at what it learned
@@ -35,6 +35,7 @@ examples:
 TAIL = """\
 options:
   --help              this screen
+  --help TOPIC ...    every setting of a GROUP or GROUP=OPTION, of engine, or a setting: --help divergence=capacity
   --version           the version
   --cfg job           print the whole config instead of training; every line of it is a setting
   --multirun, -m      one run for each combination of the values given with commas
@@ -56,13 +57,13 @@ def help_text(own: Path | None = None) -> str:
         raise UserError(f"--config-dir {own}: no such folder")
     folders = [config_dir(), *([own] if own else [])]
     defaults = (config_dir() / "train.yaml").read_text()
-    groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(_groups, folders)))]
+    groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(groups_in, folders)))]
     return "\n".join(
         [HEAD, "groups (* is the default):", *groups, "\nsettings of the engine:", *_engine(defaults), "", TAIL]
     )
 
 
-def _groups(folder: Path) -> set[str]:
+def groups_in(folder: Path) -> set[str]:
     """Every folder with options in it, as a path from the config folder."""
     return {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")} - {"."}
 
@@ -71,16 +72,20 @@ def _group(folders: Sequence[Path], group: str, defaults: str) -> str:
     chosen = re.search(rf"^  - {re.escape(group)}: (.*)$", defaults, re.M)
     chosen_names = set(re.findall(r"\w+", chosen[1])) if chosen else set()
     lines = [f"  {group}"]
-    files = {
-        file.stem: file for folder in folders for file in (folder / group).glob("*.yaml") if file.is_file()
-    }  # the user's hide ours
-    for _, file in sorted(files.items()):
+    for file in options_of(folders, group).values():
         mark = "*" if file.stem in chosen_names else " "
-        lines.append(f"   {mark}{file.stem:<22} {_first_comment(file)}")
+        lines.append(f"   {mark}{file.stem:<22} {first_comment(file)}")
     return "\n".join(lines)
 
 
-def _first_comment(file: Path) -> str:
+def options_of(folders: Sequence[Path], group: str) -> dict[str, Path]:
+    """The file of each option of a group, by its name; a later folder's hides an earlier one's."""
+    files = {file.stem: file for folder in folders for file in (folder / group).glob("*.yaml") if file.is_file()}
+    return dict(sorted(files.items()))
+
+
+def first_comment(file: Path) -> str:
+    """What the first line of a config file says of it."""
     comments = (line[1:].strip() for line in file.read_text(errors="replace").splitlines() if line.startswith("#"))
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 

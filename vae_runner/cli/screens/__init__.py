@@ -1,0 +1,1 @@
+"""What `vae-train --help` prints."""
