@@ -82,7 +82,7 @@ def test_version(vae_train: Run) -> None:
         (
             ["dataset=dspritez"],
             "no dataset called 'dspritez'. Did you mean dataset=dsprites? "
-            "Choices: celeba, celeba_hq, dsprites, folder, shapes3d, torch, torchvision",
+            "Choices: arrays, celeba, celeba_hq, dsprites, folder, shapes3d, torch, torchvision",
         ),
         (["architecture/encoder=mpl"], "no architecture/encoder called 'mpl'. Did you mean architecture/encoder=mlp?"),
         (["visualisation=[data,travesal]"], "no visualisation called 'travesal'. Did you mean visualisation="),

@@ -4,6 +4,7 @@ Training does not go through items. A set has `gather(indices)`, which makes a w
 `to(device)`, and `fingerprint()`, which tells one content from another.
 """
 
+from vae_runner.datasets.arrays.array_images import ArrayImages
 from vae_runner.datasets.photos.celeba import CelebA
 from vae_runner.datasets.photos.celeba_hq import CelebA_HQ
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder
@@ -14,5 +15,5 @@ from vae_runner.datasets.sprites.dsprites import dSprites
 from vae_runner.datasets.torch_images import TorchImages
 from vae_runner.datasets.torchvision_sets import TorchvisionImages
 
-__all__ = ["CelebA", "CelebA_HQ", "Shapes3D", "SimpleImageFolder", "SplitConfig", "Subset", "TorchImages", "dSprites"]
-__all__ += ["TorchvisionImages", "make_dataset", "split"]
+__all__ = ["ArrayImages", "CelebA", "CelebA_HQ", "Shapes3D", "SimpleImageFolder", "SplitConfig", "Subset"]
+__all__ += ["TorchImages", "TorchvisionImages", "dSprites", "make_dataset", "split"]

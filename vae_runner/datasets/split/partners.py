@@ -103,7 +103,7 @@ def agreeing(grid: FactorGrid, grid_indices: Tensor, least: int = 0) -> dict[int
 
 def _factored(data: ImageData) -> FactoredImages:
     """The data set, where it knows the factors of its images."""
-    if not isinstance(data, FactoredImages):
+    if not isinstance(data, FactoredImages) or data.grid is None:
         raise UserError(
             "divergence takes pairs of images that share factors, and this dataset knows none: take one with factors, "
             "such as dataset=dsprites, or state those of your own as a grid (docs/library.md)"
