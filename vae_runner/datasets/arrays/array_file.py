@@ -19,9 +19,10 @@ from vae_runner.datasets.arrays import hdf5
 from vae_runner.datasets.reading.listing import printable
 from vae_runner.errors import UserError
 
-__all__ = ["ENDINGS", "ArrayFile"]
+__all__ = ["ENDINGS", "ROOT", "ArrayFile"]
 
 ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
+ROOT = "dataset.root"  # the setting of a published file, whose key is no setting
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)  # of zipfile and numpy
 _ENDING = ".npy"  # of the members of an .npz
 _PIECE = 1 << 24  # bytes that are read together
@@ -113,6 +114,9 @@ class ArrayFile:
 
     def _chosen(self, key: str | None, usual: Sequence[str]) -> str:
         setting = f"{self.setting.removesuffix('s')}_key"
+        if self.setting == ROOT and key not in self.keys:  # of a published file
+            held = ", ".join(map(printable, self.keys)) or "no arrays"
+            raise UserError(f"{self.named} has no array {key}: it holds {held}")
         held = ", ".join(map(printable, self.keys)) or "no arrays"
         if key is not None:
             if key not in self.keys:

@@ -19,14 +19,14 @@ from vae_runner.datasets.arrays.array_file import ArrayFile
 from vae_runner.datasets.arrays.columns import grid_of_columns, grid_of_sizes
 from vae_runner.datasets.arrays.pieces import Pieces
 from vae_runner.datasets.factors import FactorGrid
-from vae_runner.datasets.labelled import LabelledImages
 from vae_runner.datasets.reading.item import NoImageError, levels_of
 from vae_runner.datasets.reading.listing import printable
 from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.host_array import HostArray, room_for
 from vae_runner.datasets.store.known_digest import known_digest
-from vae_runner.datasets.store.pixel_rows import HostRows, Rows
+from vae_runner.datasets.store.pixel_rows import Rows
 from vae_runner.datasets.store.preparation import open_store
+from vae_runner.datasets.store.row_images import RowImages
 from vae_runner.errors import UserError
 
 __all__ = ["ArrayImages"]
@@ -39,7 +39,7 @@ _FACTORS = ("factors", "labels", "classes", "latents_classes", "y")
 _NAMES = "names"
 
 
-class ArrayImages(LabelledImages):
+class ArrayImages(RowImages):
     """The images of a file `.npy`, `.npz` or `.h5`: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, bool or floats in
     [0, 1].
 
@@ -112,27 +112,6 @@ class ArrayImages(LabelledImages):
         """Where the images come from, and the names of their factors."""
         known = {} if self._grid is None else {"factors": list(self._grid.names)}
         return {"source": self._source, "root": printable(self.root.absolute()), **known}
-
-    def gather(self, indices: Tensor) -> Tensor:
-        """Returns the images at `indices` (B,) int64: (B, C, H, W) float32 in [0, 1]."""
-        images = self._rows.gather(indices)
-        return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
-
-    def to(self, device: torch.device | str) -> "ArrayImages":
-        """Have `gather` answer on `device`, and keep the pixels there if they fit comfortably; returns self."""
-        self._rows = self._rows.to(device)
-        return self
-
-    @property
-    def on_host(self) -> bool:
-        return isinstance(self._rows, HostRows)
-
-    @property
-    def reads_ahead(self) -> bool:
-        return isinstance(self._rows, HostRows)
-
-    def expect(self, indices: Tensor) -> None:
-        self._rows.expect(indices)
 
     def fingerprint(self) -> str:
         """Returns a hash of the pixels and the factors."""
