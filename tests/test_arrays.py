@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from arrays import NAMES, bars, write_arrays
+from omegaconf import DictConfig
 
 from vae_runner.datasets import ArrayImages, SplitConfig, split
 from vae_runner.datasets.arrays.columns import grid_of_columns
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
+from vae_runner.experiment.checking.check import check
 
 ROOT = Path(__file__).parent.parent
 PIXELS, FACTORS = bars()
@@ -285,11 +287,10 @@ def test_pairs_and_pictures_know_the_factors(experiment: Callable[..., Engine], 
     engine.train_step()
 
 
-def test_pairs_of_images_without_factors_are_refused(experiment: Callable[..., Engine], tmp_path: Path) -> None:
-    write_arrays(tmp_path)
-    chosen = ["dataset=arrays", "dataset.images=bars.npz", f"dataset.root={tmp_path}", f"dataset.cache_dir={tmp_path}"]
-    with pytest.raises(UserError, match="takes pairs of images that share factors, and this dataset knows none"):
-        experiment(*chosen, "divergence=ada_gvae")
+def test_pairs_of_images_without_factors_are_refused_before_any_is_read(compose: Callable[..., DictConfig]) -> None:
+    _, problems = check(compose("dataset=arrays", "dataset.images=nowhere.npz", "divergence=ada_gvae"))
+    assert len(problems) == 1
+    assert "takes pairs of images that share factors, and ArrayImages knows none" in problems[0]
 
 
 def program(module: str, *arguments: str) -> subprocess.CompletedProcess:

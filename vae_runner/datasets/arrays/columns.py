@@ -18,12 +18,16 @@ from vae_runner.errors import UserError
 
 __all__ = ["grid_of_columns", "grid_of_sizes"]
 
+_SETTING = "dataset.factors"
 _MOST = 4096  # classes of a factor
 _INDEXED = 2**62  # combinations
 
 
 def grid_of_columns(
-    columns: Mapping[str, NDArray], categories: Sequence[str] = (), circular: Sequence[str] = ()
+    columns: Mapping[str, NDArray],
+    categories: Sequence[str] = (),
+    circular: Sequence[str] = (),
+    setting: str = _SETTING,
 ) -> tuple[FactorGrid, Tensor]:
     """Returns the factors of some columns (N,), and of each image the index in their grid, (N,) int64.
 
@@ -31,6 +35,7 @@ def grid_of_columns(
         columns: integers, floats, bools or texts, by the names of the factors.
         categories: the factors whose classes have no order; those of texts need not be among them.
         circular: the factors of which, behind the last class, the first one comes.
+        setting: what names the columns in messages.
 
     Raises:
         UserError: in one line that names the factor, for what is no such column.
@@ -41,9 +46,9 @@ def grid_of_columns(
         ((2, 2), ('box', 'dot'), [2, 0, 3])
     """
     _check_names(columns, categories, circular)
-    found = {name: _classes(name, np.asarray(column)) for name, column in columns.items()}
+    found = {name: _classes(f"{setting}: {name}", np.asarray(column)) for name, column in columns.items()}
     grid = FactorGrid([_factor(name, values, categories, circular) for name, (values, _) in found.items()])
-    _check_size(grid)
+    _check_size(grid, setting)
     return grid, grid.index_of(torch.from_numpy(np.stack([classes for _, classes in found.values()], 1)))
 
 
@@ -83,9 +88,9 @@ def _check_names(known: Mapping[str, Any], categories: Sequence[str], circular: 
             raise UserError(f"dataset.{setting}: there is no factor {unknown[0]}, there are {', '.join(known)}")
 
 
-def _check_size(grid: FactorGrid) -> None:
+def _check_size(grid: FactorGrid, setting: str) -> None:
     if len(grid) >= _INDEXED:
-        raise UserError(f"dataset.factors: {len(grid.names)} factors have {len(grid):.1g} combinations: take fewer")
+        raise UserError(f"{setting}: {len(grid.names)} factors have {float(len(grid)):.1g} combinations: take fewer")
 
 
 def _classes(name: str, column: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
@@ -95,14 +100,14 @@ def _classes(name: str, column: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
     if column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "replace")
     if column.dtype.kind not in "iufU":
-        raise UserError(f"dataset.factors: {name} is {column.dtype}, expected integers, floats or texts")
+        raise UserError(f"{name} is {column.dtype}, expected integers, floats or texts")
     if column.dtype.kind == "f" and not np.isfinite(column).all():
         row = int((~np.isfinite(column)).argmax())
-        raise UserError(f"dataset.factors: {name} of image {row:,} is {column[row]}, expected a finite number")
+        raise UserError(f"{name} of image {row:,} is {column[row]}, expected a finite number")
     values, classes = np.unique(column, return_inverse=True)
     if len(values) > _MOST:
         raise UserError(
-            f"dataset.factors: {name} has {len(values):,} different values, at most {_MOST:,} are classes of a factor: "
+            f"{name} has {len(values):,} different values, at most {_MOST:,} are classes of a factor: "
             "leave it out, or put them into bins (numpy.digitize)"
         )
     return values, classes.astype(np.int64)

@@ -19,6 +19,7 @@ from vae_runner.randomness import seed_for
 
 __all__ = ["Partners"]
 
+_MOST = 2**31  # combinations, a byte each
 FEW = 10  # factors, for all of whose subsets the images are counted
 
 
@@ -114,6 +115,8 @@ def _factored(data: ImageData) -> FactoredImages:
 def _shared_grid(grid: FactorGrid, differ: int | None) -> FactorGrid:
     """The factors, where pairs can share all but so many of them."""
     most, names = len(grid.varying) - 1, ", ".join(grid.names[place] for place in grid.varying)
+    if len(grid) > _MOST:
+        raise UserError(f"pairs need at most {_MOST:,} combinations of factors, and {names} have {len(grid):,}")
     if most < 1:
         raise UserError(f"pairs share all but some of the factors that vary, and here vary {names or 'none'}: too few")
     if differ is not None and differ > most:
