@@ -6,6 +6,7 @@ import numpy as np
 
 SHAPES, SIZES, PLACES = ("row", "column"), (2, 4, 6), range(8)
 NAMES = ["shape", "size", "place"]
+FACTOR_COUNTS = (len(SHAPES), len(SIZES), len(PLACES))
 
 
 def bars() -> tuple[np.ndarray, np.ndarray]:
