@@ -45,7 +45,8 @@ def sheet(node: Mapping[str, Any]) -> Image.Image:
     grid = Grid(pixels.numpy(), _COLUMNS, title=f"{title}{len(chosen)} of {len(part):,} {kind}", tile_captions=captions)
     if not isinstance(data, FactoredImages) or data.grid is None or not data.grid.varying:
         return draw(grid)
-    chart = count_chart(data.grid, data.grid_indices(part), f"{kind} of each class")
+    pair = (node.get("correlated") or [])[:2]
+    chart = count_chart(data.grid, data.grid_indices(part), f"{kind} of each class", pair)
     return _stacked(draw(grid), Image.open(io.BytesIO(chart.png())).convert("RGB"))
 
 
