@@ -82,7 +82,8 @@ def test_version(vae_train: Run) -> None:
         (
             ["dataset=dspritez"],
             "no dataset called 'dspritez'. Did you mean dataset=dsprites? "
-            "Choices: celeba, celeba_hq, dsprites, folder, shapes3d, torch, torchvision",
+            "Choices: arrays, cars3d, celeba, celeba_hq, dsprites, folder, mpi3d, shapes3d, smallnorb, torch, "
+            "torchvision",
         ),
         (["architecture/encoder=mpl"], "no architecture/encoder called 'mpl'. Did you mean architecture/encoder=mlp?"),
         (["visualisation=[data,travesal]"], "no visualisation called 'travesal'. Did you mean visualisation="),

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from arrays import write_arrays
 from omegaconf import DictConfig, OmegaConf
 from photos import write_photos
+from published_sets import SMALL, write_published
 from test_torchvision_sets import write_mnist
 
 from vae_runner.cli.composing.composer import path_value
@@ -86,6 +88,18 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     elif group == "dataset" and option == "torchvision":
         write_mnist(tmp_path)
         overrides = ["dataset=torchvision", "dataset.name=MNIST", f"dataset.root={tmp_path}"]
+    elif group == "dataset" and option == "arrays":
+        write_arrays(tmp_path)
+        overrides = [
+            "dataset=arrays",
+            "dataset.images=bars.npz",
+            f"dataset.root={tmp_path}",
+            "dataset.factors=bars.npz",
+        ]
+    elif group == "dataset" and option in SMALL:
+        write_published(tmp_path)
+        overrides = [f"dataset={option}", f"dataset.root={tmp_path}", f"dataset._target_={SMALL[option]}"]
+        overrides += ["dataset.validation=8", f"dataset.cache_dir={tmp_path}"]
     elif group == "dataset" and option == "shapes3d":
         overrides = ["dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
     elif group == "dataset" and option != "dsprites":

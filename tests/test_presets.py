@@ -72,6 +72,9 @@ def test_every_preset_goes_with_every_option(
     if option == "torchvision":
         data["name"] = "MNIST"
         where.append("dataset.name=MNIST")
+    if option == "arrays":
+        data["images"] = "x.npz"
+        where.append("dataset.images=x.npz")
     besides = ["visualisation=[]", *where, *BESIDES.get(option, [])]
     cfg = compose(f"experiment={preset}", f"{group}={option}", *besides)
     refused = ["architecture/decoder=linear"] * ((preset, option) == ("squires2019_weibull", "bernoulli"))

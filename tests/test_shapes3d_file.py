@@ -76,14 +76,14 @@ def test_each_piece_is_read_once_when_images_are_asked_for_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = PublishedFile(write(tmp_path), SMALL)
-    published._step = 500
+    published._pieces.step = 500
     read: list[int] = []
-    whole = PublishedFile._read
-    monkeypatch.setattr(PublishedFile, "_read", lambda self, start: read.append(start) or whole(self, start))
+    whole = published._pieces.read
+    monkeypatch.setattr(published._pieces, "read", lambda start, stop: read.append(start) or whole(start, stop))
     for position in range(0, COUNT, 50):
         published.image_at(position)
     assert read == [0, 500, 1000]
-    assert len(published._pieces) == 2
+    assert len(published._pieces._kept) == 2
 
 
 def test_hues_and_scales_may_be_labelled_as_the_description_of_the_set_has_them(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_a_room_has_at_most_twelve_files() -> None:
 
 
 # Of the data sets, each room imports only from those before it and from the modules that stand beside the rooms.
-ROOMS = ["reading", "store", "photos", "sprites", "scenes", "split"]
+ROOMS = ["reading", "store", "arrays", "published", "photos", "sprites", "scenes", "split"]
 
 
 @pytest.mark.parametrize("file", DATASETS, ids=lambda file: str(file.relative_to(PACKAGE)))

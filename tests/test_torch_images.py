@@ -14,8 +14,9 @@ from torch.utils.data import IterableDataset, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import FakeData
 
-from vae_runner.datasets import SplitConfig, TorchImages, split, torch_images
+from vae_runner.datasets import SplitConfig, TorchImages, split
 from vae_runner.datasets.reading.item import as_pixels
+from vae_runner.datasets.store import host_array
 from vae_runner.errors import UserError
 
 GRAY = torch.arange(16, dtype=torch.uint8).reshape(4, 4) * 16
@@ -192,12 +193,12 @@ def test_images_that_take_half_of_the_memory_are_kept_in_a_file_that_has_no_name
 ) -> None:
     items = [GRAY, *torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))]
     in_memory = TorchImages(Listed(*items))
-    monkeypatch.setattr(torch_images, "memory_bytes", lambda: 60)
+    monkeypatch.setattr(host_array, "memory_bytes", lambda: 60)
     in_file = TorchImages(Listed(*items), cache_dir=tmp_path)
     assert in_file.fingerprint() == in_memory.fingerprint()
     assert torch.equal(in_file.gather(torch.arange(4)), in_memory.gather(torch.arange(4)))
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(torch_images.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr(host_array.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
     with pytest.raises(UserError, match=r"4 images 1x4x4 take .* dataset.limit=N .* dataset.cache_dir=DIR"):
         TorchImages(Listed(*items), cache_dir=tmp_path).fingerprint()
 

@@ -1,11 +1,13 @@
-"""`vae-data check`: a look at the data that `vae-train` would get, without training; `vae-data stores`: what is kept.
+"""`vae-data check` and `show`: the data that `vae-train` would get, without training; `vae-data stores`: what is kept.
 
 Exit codes: 0 all is well, 1 there are files that cannot be read, or not be used so, 2 a mistake in the request, 141
 nobody reads what is printed.
 """
 
+import io
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
@@ -17,6 +19,7 @@ HELP = """\
 vae-data: look at the images of a data set before training on them, and at the prepared stores
 
 usage:  vae-data check dataset=OPTION [dataset.SETTING=VALUE ...]
+        vae-data show dataset=OPTION [dataset.SETTING=VALUE ...] [--out FILE.png]
         vae-data stores [--remove KEY | --older-than DAYS | --all] [dataset.cache_dir=DIR]
 
 examples:
@@ -25,6 +28,7 @@ examples:
   vae-data check dataset=celeba_hq dataset.root=DIR dataset.as_npy=true dataset.limit=1000
   vae-data check dataset=shapes3d                 # rendered, or the published file
   vae-data check --config-dir mine dataset=own    # a data set of your own, or dataset=torch
+  vae-data show dataset=shapes3d                  # some of its images, and how many there are of each class
   vae-data stores                    # prepared images: key, size, images, last used, source
   vae-data stores --remove 3f09      # the one whose key begins like that
   vae-data stores --older-than 30    # all that were not used for 30 days; --all: all
@@ -34,6 +38,8 @@ formats and modes, how bright those of more than 8 bits are, duplicates, files t
 read and why, the size of the prepared store and the time to make it. Of a set without files every image is looked at:
 how many, their shape, their values. Nothing is written. The settings are those of
 vae-train, see vae-train --help.
+
+show: writes data.png, or FILE: some of the images that a run would train on, and a histogram of each known factor.
 
 stores: one that a run is using, or preparing, is kept.
 
@@ -67,8 +73,42 @@ def _command(arguments: list[str]) -> int:
         return stores(rest)
     if command == "check":
         return _check(rest)
+    if command == "show":
+        return _show(rest)
     raise UserError(f"no command called {command!r}; there are: vae-data check dataset=folder dataset.root=DIR, "
-                    "and vae-data stores")  # fmt: skip
+                    "vae-data show, and vae-data stores")  # fmt: skip
+
+
+def _show(rest: list[str]) -> int:
+    file, rest = _out(rest)
+    from vae_runner.cli.arguments import read_arguments
+    from vae_runner.cli.precheck import composer, precheck
+    from vae_runner.experiment.checking.sheet import sheet
+    from vae_runner.files import write_atomically
+
+    request = read_arguments(rest)
+    with composer(request) as compose:
+        config = precheck(request, compose).config
+    picture, buffer = sheet(config["dataset"]), io.BytesIO()
+    picture.save(buffer, "PNG")
+    write_atomically(file, buffer.getvalue())
+    to_stdout(f"{file}  {picture.width}x{picture.height}")
+    return 0
+
+
+def _out(rest: list[str]) -> tuple[Path, list[str]]:
+    """The file to write to, and the other arguments. Raises `UserError` where it is none."""
+    name, others = "data.png", list(rest)
+    for place, argument in enumerate(rest):
+        flag, equals, value = argument.partition("=")
+        if flag == "--out":
+            name = value if equals else "".join(rest[place + 1 : place + 2])
+            others = rest[:place] + rest[place + (1 if equals else 2) :]
+            break
+    file = Path(name).expanduser()
+    if file.suffix.lower() != ".png" or not file.parent.is_dir():
+        raise UserError(f"--out {name}: give a file that ends in .png, in a folder that is there")
+    return file, others
 
 
 def _check(rest: list[str]) -> int:

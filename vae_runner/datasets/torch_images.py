@@ -10,10 +10,6 @@ What a set draws at random for image i is drawn from (i, `seed`): the images are
 them, and the generators of the training are left alone.
 """
 
-import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +23,10 @@ from tqdm import tqdm
 
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.reading.item import NoImageError, as_pixels, part_of
-from vae_runner.datasets.reading.parallel import memory_bytes, sha256
+from vae_runner.datasets.reading.parallel import sha256
 from vae_runner.datasets.store.cache import cache_dir as cache_folder
-from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows, fits
+from vae_runner.datasets.store.host_array import HostArray, room_for
+from vae_runner.datasets.store.pixel_rows import HostRows, Rows
 from vae_runner.errors import UserError, in_words
 from vae_runner.randomness import all_isolated, permutation, reseed_all, seed_for
 from vae_runner.signature import any_size, enforced, non_negative
@@ -125,7 +122,7 @@ class TorchImages(ImageData):
 
     def _placed(self) -> Rows:
         if self._rows is None:
-            self._rows = _HostArray(self._kept())
+            self._rows = HostArray(self._kept())
         return self._rows
 
     def _kept(self) -> Tensor:
@@ -135,25 +132,6 @@ class TorchImages(ImageData):
             with all_isolated(0):
                 self._pixels = _read_all(self._read, self._chosen, self.workers, cache_folder(self.cache_dir))
         return self._pixels
-
-
-class _HostArray(HostRows):
-    """Rows in a tensor on the host, in memory or in a file."""
-
-    def __init__(self, pixels: Tensor) -> None:
-        super().__init__(len(pixels), tuple(pixels.shape[1:]))  # type: ignore[arg-type]
-        self.pixels = pixels
-
-    def read(self, positions: NDArray[np.int64]) -> NDArray:
-        return self.pixels.index_select(0, torch.from_numpy(positions)).numpy()
-
-    def to(self, device: torch.device | str) -> Rows:
-        if fits(self.pixels.nbytes, torch.device(device)):
-            return MemoryRows(self.pixels.to(device))
-        return super().to(device)
-
-    def fingerprint(self) -> str:
-        return sha256(self.pixels)
 
 
 class _Items(Dataset[Any]):
@@ -181,7 +159,7 @@ def _read_all(items: _Items, chosen: Any, workers: int, cache: Path) -> Tensor:
         if isinstance(found, str):
             raise UserError(found)
         if pixels is None:
-            pixels = _room((len(chosen), *found.shape), found.dtype == np.uint8, cache)
+            pixels = room_for((len(chosen), *found.shape), found.dtype == np.uint8, cache)
         if found.shape != tuple(pixels.shape[1:]):
             shapes = ["x".join(map(str, shape)) for shape in (found.shape, pixels.shape[1:])]
             raise UserError(
@@ -189,7 +167,7 @@ def _read_all(items: _Items, chosen: Any, workers: int, cache: Path) -> Tensor:
                 "images must be of one shape: give it a transform, such as torchvision.transforms.Resize([64, 64])"
             )
         if found.dtype != np.uint8 and pixels.dtype == torch.uint8:
-            as_floats = _room(tuple(pixels.shape), False, cache)
+            as_floats = room_for(tuple(pixels.shape), False, cache)
             for part in torch.arange(row).split(1024):
                 as_floats[part] = pixels[part].float() / 255
             pixels = as_floats
@@ -220,24 +198,6 @@ def _each(items: _Items, chosen: Any, workers: int) -> Iterator[NDArray | str]:
 def _as_is(items: list[Any]) -> list[Any]:
     """Not put together: the texts among them are errors."""
     return items
-
-
-def _room(shape: tuple[int, ...], is_uint8: bool, cache: Path) -> Tensor:
-    """A tensor of that shape, uint8 or float32: in memory where it takes no more than half of it, else in a file."""
-    count, dtype = math.prod(shape), torch.uint8 if is_uint8 else torch.float32
-    nbytes = count * dtype.itemsize
-    if nbytes <= memory_bytes() // 2:
-        return torch.empty(shape, dtype=dtype)
-    cache.mkdir(parents=True, exist_ok=True)
-    if nbytes > (free := shutil.disk_usage(cache).free):
-        raise UserError(
-            f"{shape[0]:,} images {'x'.join(map(str, shape[1:]))} take {nbytes / 1e9:.1f} GB, more than half of the "
-            f"memory, and than the {free / 1e9:.1f} GB free in {cache}; dataset.limit=N takes so many of them, "
-            "dataset.cache_dir=DIR another disk"
-        )
-    with tempfile.NamedTemporaryFile(dir=cache, prefix=".images-") as file:  # its name goes, its bytes stay mapped
-        os.posix_fallocate(file.fileno(), 0, nbytes)  # a full disk would kill the process later
-        return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(shape)
 
 
 def _length(dataset: Any, name: str) -> int:

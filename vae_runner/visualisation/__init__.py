@@ -3,8 +3,8 @@
 A `LatentWalker` (`walker`) makes grids of decoded images. `viewers` stay where they are, `linspace` and `traversal` go
 along dimensions, `paths` from one code or image to another, and `random` anywhere. They ask `priors` where a latent
 space has its codes, `references` for the images that a config names, and `association` which factor a latent follows.
-`factor_rows` moves what the data varies. `charts` and `curves` are pictures of figures; an `animation` moves.
-`vae_runner.drawing` draws them all.
+`factor_rows` moves what the data varies, `factor_counts` counts it. `charts` and `curves` are pictures of figures; an
+`animation` moves. `vae_runner.drawing` draws them all.
 """
 
 from vae_runner.drawing.encoded import Drawing

@@ -24,6 +24,7 @@ examples:
   vae-train experiment=smoke                               everything once, in under a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
   vae-train dataset=shapes3d                               solids in a room, six factors in colour
+  vae-train dataset=arrays dataset.images=x.npz            an array of your own, .npy, .npz or .h5, with its factors
   vae-train dataset=torchvision dataset.name=MNIST         or another of torchvision's sets
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2

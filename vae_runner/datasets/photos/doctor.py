@@ -56,6 +56,8 @@ class Checkup:
         yield f"images      {self.files:,} files under {printable(data.root)}, {self.size / 1e6:,.1f} MB"
         if len(folders_of(data.entries)) > 1:
             yield f"folders     {describe_folders(data.entries)}"
+        if data.labels is not None:
+            yield f"labels      {data.labels.describe()}"
         if left := describe_others(data.source.others):
             yield f"left out    {left}"
         yield f"formats     {_counts(self.formats)}"

@@ -20,8 +20,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.labelled import LabelledImages
 from vae_runner.datasets.photos.contents import Contents
+from vae_runner.datasets.photos.labels import read_labels
 from vae_runner.datasets.photos.photo_files import PhotoFiles
 from vae_runner.datasets.photos.photo_settings import PhotoSettings, takes_settings
 from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
@@ -47,7 +48,7 @@ logger = logging.getLogger("vae_runner")
 
 
 @enforced
-class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
+class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
     """All images under a folder; item i is (image, image): the transformed one twice, or with a target of its own.
 
     Args:
@@ -56,6 +57,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         extensions: the endings that count, in whatever case; by default those of the usual image files.
         transform: takes the loader's image, makes the input of an item; None: the image itself.
         target_transform: takes the loader's image, makes the target of an item; None: the target is the input.
+        labels: what the images show: a table, "folders", "auto" or None, see `labels.read_labels`.
         image_size, channels, crop, fit, background, decoding, levels, store, cache_dir, workers, skip_bad: see
             `PhotoSettings`; by name only.
 
@@ -83,6 +85,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         extensions: Sequence[str] | None = None,
         transform: Transform | None = None,
         target_transform: Transform | None = None,
+        labels: str | Path | None = None,
         **settings: Any,
     ) -> None:
         self.root = Path(root).expanduser()
@@ -96,6 +99,8 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
             raise UserError(f"dataset.loader takes paths, and {printable(root)} is a zip: unpack it")
         self.contents = Contents(self.source, self.store_folder)
         self.entries = self._choose(self.source.entries)
+        self.labels = read_labels(self.source, self.entries, labels)
+        self._grid = self.labels and self.labels.grid
         self._skipped: dict[str, str] = {}
         self._rows: Rows | None = None
         self._settled = not self.settings.skip_bad  # whether the number of images is known
@@ -124,6 +129,11 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         return self._skipped
 
     @property
+    def listed(self) -> Tensor | None:  # type: ignore[override]
+        """The index in the grid of each image, where labels say so."""
+        return self.labels and self.labels.of(self.entries)
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.recipe.shape
 
@@ -142,6 +152,7 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
             "content": f"{VERSION}-{self.contents.mark(self.entries)}",
             "skipped": len(self.skipped),
             "skipped_files": list(self.skipped),
+            **({"labels": self.labels.describe()} if self.labels else {}),
         }
 
     def gather(self, indices: Tensor) -> Tensor:
@@ -181,11 +192,13 @@ class SimpleImageFolder(PhotoFiles, ImageData, Dataset[tuple[Any, Any]]):
         chosen = permutation(len(self.entries), seed)[:count].sort().values.tolist()
         few = copy.copy(self)
         few.entries, few._rows = [self.entries[position] for position in chosen], None
+        few.__dict__.pop("_ordered", None)  # of labels, where it was asked for already
         return few
 
     def fingerprint(self) -> str:
-        """Returns a hash of the pixels that `gather` reads; without a store, of what their files contain."""
-        return self._prepared().fingerprint()
+        """Returns a hash of labels and the pixels that `gather` reads; without a store, of what their files contain."""
+        pixels = self._prepared().fingerprint()
+        return pixels if self.labels is None else self.labels.mark(pixels, self.entries)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_rows": None}  # made anew in the other process, from the store

@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_runner.datasets.reading.imaging import as_channels
 from vae_runner.datasets.reading.pixel_range import SLACK, remedy
 
-__all__ = ["NoImageError", "as_pixels", "part_of"]
+__all__ = ["NoImageError", "as_pixels", "levels_of", "part_of"]
 
 _GRAY = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel; 16 bits are I;16 and the like
 
@@ -55,7 +55,7 @@ def as_pixels(image: Any) -> NDArray:
     values = image.detach().cpu().numpy() if is_tensor else image
     if not isinstance(values, np.ndarray):
         raise NoImageError(f"expected a PIL image, a tensor or an array, got {type(values).__name__}")
-    return np.require(_levels(_channels_first(values, is_tensor)), requirements="CW")  # torch warns of others
+    return np.require(levels_of(_channels_first(values, is_tensor)), requirements="CW")  # torch warns of others
 
 
 def _channels_first(values: NDArray, is_tensor: bool) -> NDArray:
@@ -68,7 +68,12 @@ def _channels_first(values: NDArray, is_tensor: bool) -> NDArray:
     return values if leads else values.transpose(2, 0, 1)
 
 
-def _levels(values: NDArray) -> NDArray:
+def levels_of(values: NDArray) -> NDArray:
+    """Returns pixels as uint8 where all are levels k/255, else as float32 in [0, 1]; in whatever shape.
+
+    Raises:
+        NoImageError: where they are neither uint8, nor bool, nor floats in [0, 1].
+    """
     if values.dtype == np.uint8:
         return values
     if values.dtype == np.bool_:

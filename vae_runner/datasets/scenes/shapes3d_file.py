@@ -8,17 +8,14 @@ Images are read many at a time, in steps of the file's own chunks, each of which
 combinations and is unpacked as a whole.
 """
 
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_runner.datasets.arrays.hdf5 import array_in, opened
+from vae_runner.datasets.arrays.pieces import Pieces
 from vae_runner.datasets.factors import FactorGrid
 from vae_runner.errors import UserError
 
@@ -28,7 +25,6 @@ FILE_NAME = "3dshapes.h5"
 
 _IMAGES, _LABELS = "images", "labels"
 _PIECE, _LARGEST = 4096, 32_768  # images read together, 50 MB, and where the file's chunks have more
-_KEPT = 2  # pieces, for threads that are not in step
 _SPANS = {"hue": ((0.0, 0.9), (0.0, 1.0)), "scale": ((0.75, 1.25), (0.0, 1.0))}  # in the file, and in its description
 _TOLERANCE = 1e-5
 
@@ -62,60 +58,32 @@ class PublishedFile:
 
     def __init__(self, path: str | Path, grid: FactorGrid, side: int = 64) -> None:
         self.path, self.count, self.image = Path(path), len(grid), (side, side, 3)
-        self._lock, self._pieces = threading.Lock(), OrderedDict[int, NDArray[np.uint8]]()
         with self._opened() as file:
             images, labels = (self._member(file, name) for name in (_IMAGES, _LABELS))
             self._check(_IMAGES, images, (self.count, *self.image), np.dtype(np.uint8))
             self._check(_LABELS, labels, (self.count, len(grid.names)), np.dtype(np.float64))
-            self._step = _step(images.chunks)
+            self._pieces = Pieces(self._read, _step(images.chunks))
             self._check_labels(labels[()], grid)
 
     def image_at(self, position: int) -> NDArray[np.uint8]:
         """(3, side, side) uint8. Many threads may ask at once, about in order."""
-        start = position - position % self._step
-        with self._lock:
-            if start not in self._pieces:
-                self._pieces[start] = self._read(start)
-            self._pieces.move_to_end(start)
-            piece = self._pieces[start]
-            if len(self._pieces) > _KEPT:
-                self._pieces.popitem(last=False)
-        return piece[position - start].transpose(2, 0, 1)
+        return self._pieces.at(position).transpose(2, 0, 1)
 
     def forget(self) -> None:
         """Let go of what was read."""
-        self._pieces.clear()
+        self._pieces.forget()
 
-    def _read(self, start: int) -> NDArray[np.uint8]:
+    def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
         with self._opened() as file:
-            return file[_IMAGES][start : start + self._step]
+            return file[_IMAGES][start:stop]
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        """Whatever breaks while it is read becomes one line."""
-        try:
-            import h5py
-        except ImportError as error:
-            raise UserError(
-                f"{self.path} is read by h5py, which is not there: pip install 'vae_runner[hdf5]', or set "
-                "dataset.source=render"
-            ) from error
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:
-                yield file
-        except (FileNotFoundError, PermissionError) as error:
-            raise UserError(f"cannot read {self.path}: {os.strerror(error.errno or 0)}") from error
-        except (OSError, KeyError, RuntimeError, ValueError) as error:  # of h5py
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.path} is damaged ({reason}): put the published file in its place") from error
+    def _opened(self) -> Any:
+        without, damaged = ", or set dataset.source=render", "put the published file in its place"
+        return opened(self.path, without, damaged)
 
     def _member(self, file: Any, name: str) -> Any:
-        import h5py
-
-        link, data = file.get(name, getlink=True), None
-        if isinstance(link, h5py.HardLink):
-            data = file[name]
-        if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:  # of other files nothing is read
+        data = array_in(file, name)
+        if data is None:
             held = ", ".join(sorted(file)) or "nothing"
             raise UserError(f"{self.path} has no array {name}: it holds {held}; expected {_IMAGES} and {_LABELS}")
         return data

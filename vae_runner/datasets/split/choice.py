@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.completion import completed
+from vae_runner.datasets.split.constraints import HeldOut, constrained
 from vae_runner.datasets.split.subset import Subset
 from vae_runner.errors import UserError
 from vae_runner.randomness import permutation, seed_for
@@ -34,6 +35,8 @@ class SplitConfig:
     held back. Both choices depend on `split_seed` alone, so that runs of different seeds are validated alike. Of a set
     with a split of its own, so many of its validation images are used; null: all of them, and else 2000.
 
+    `held_out` and `correlated` constrain what is trained on, see `constraints`.
+
     `flip` mirrors half of the images in training, left to right, by (seed, epoch, image).
 
     Example:
@@ -47,6 +50,8 @@ class SplitConfig:
     limit: Annotated[int, positive] | None = None
     split_seed: Annotated[int, any_size] = 0
     flip: bool = False
+    held_out: HeldOut | None = None
+    correlated: list[str | float] | None = None
 
 
 def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
@@ -69,6 +74,7 @@ def split(data: ImageData, config: SplitConfig) -> tuple[Subset, Subset]:
         source = f"dataset.validation={config.validation:g}" if own is None and config.validation else "the split"
         purpose = "validate" if len(train) else "train on"
         raise UserError(f"{source} of {len(order):,} images leaves nothing to {purpose}")
+    train, held = constrained(data, (train, held), config.held_out, config.correlated, config.split_seed)
     return Subset(data, train.sort().values, config.flip), Subset(data, held.sort().values)
 
 

@@ -19,6 +19,7 @@ from vae_runner.randomness import seed_for
 
 __all__ = ["Partners"]
 
+_MOST = 2**31  # combinations, a byte each
 FEW = 10  # factors, for all of whose subsets the images are counted
 
 
@@ -103,7 +104,7 @@ def agreeing(grid: FactorGrid, grid_indices: Tensor, least: int = 0) -> dict[int
 
 def _factored(data: ImageData) -> FactoredImages:
     """The data set, where it knows the factors of its images."""
-    if not isinstance(data, FactoredImages):
+    if not isinstance(data, FactoredImages) or data.grid is None:
         raise UserError(
             "divergence takes pairs of images that share factors, and this dataset knows none: take one with factors, "
             "such as dataset=dsprites, or state those of your own as a grid (docs/library.md)"
@@ -114,6 +115,8 @@ def _factored(data: ImageData) -> FactoredImages:
 def _shared_grid(grid: FactorGrid, differ: int | None) -> FactorGrid:
     """The factors, where pairs can share all but so many of them."""
     most, names = len(grid.varying) - 1, ", ".join(grid.names[place] for place in grid.varying)
+    if len(grid) > _MOST:
+        raise UserError(f"pairs need at most {_MOST:,} combinations of factors, and {names} have {len(grid):,}")
     if most < 1:
         raise UserError(f"pairs share all but some of the factors that vary, and here vary {names or 'none'}: too few")
     if differ is not None and differ > most:

@@ -13,10 +13,11 @@ Loic Matthey, Irina Higgins, Demis Hassabis and Alexander Lerchner, "dSprites: D
 2017, https://github.com/deepmind/dsprites-dataset
 """
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,13 +28,16 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from vae_runner.datasets.base import ImageData
-from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
+from vae_runner.datasets.factors import FactoredImages
 from vae_runner.datasets.reading.download import fetch, git_blob_id
 from vae_runner.datasets.reading.listing import printable
 from vae_runner.datasets.sprites import dsprites_file, dsprites_render
+from vae_runner.datasets.sprites.dressed import Variant, dressing
+from vae_runner.datasets.sprites.dsprites_factors import GRID, METADATA
 from vae_runner.datasets.sprites.packed import PackedImages
 from vae_runner.datasets.store import cache
 from vae_runner.errors import UserError
+from vae_runner.signature import any_size
 
 __all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]
 
@@ -58,6 +62,9 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
             draws the images and never looks at `root`; "auto" is "file" where the data is there or `download` is set,
             else "render".
         cache_dir: where packed images are kept for the next start; ~/.cache/vae_runner by default.
+        variant: "plain", or with a "colour" of each sprite, "noisy" around it, or with a "background", see `dressed`.
+        seed: of what the variants draw, once for each image.
+        background: the picture of that variant, which may lie in `root`.
 
     Attributes:
         source: where the images came from: "file", "downloaded" or "rendered".
@@ -79,32 +86,12 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         696848
     """
 
-    image_shape = (1, 64, 64)
-    grid = FactorGrid(
-        [
-            Factor("color", (1.0,)),
-            Factor("shape", (1.0, 2.0, 3.0), is_category=True, labels=("square", "ellipse", "heart")),
-            Factor("scale", tuple(np.linspace(0.5, 1, 6))),
-            Factor("orientation", tuple(np.linspace(0, 2 * np.pi, 40)), period=2 * np.pi),
-            Factor("posX", tuple(np.linspace(0, 1, 32))),
-            Factor("posY", tuple(np.linspace(0, 1, 32))),
-        ]
-    )
+    grid = GRID
     latents_names = grid.names
     latents_sizes = np.array(grid.sizes)
     latents_bases = np.array(grid.strides)
-    latents_possible_values: ClassVar[dict[str, NDArray[np.float64]]] = {
-        factor.name: np.array(factor.values) for factor in grid.factors
-    }
-    metadata: ClassVar[dict[str, Any]] = {
-        "title": "dSprites dataset",
-        "version": 1,
-        "date": "April 2017",
-        "description": "One white sprite on black for every combination of shape, scale, orientation and position.",
-        "latents_names": latents_names,
-        "latents_sizes": latents_sizes,
-        "latents_possible_values": latents_possible_values,
-    }
+    latents_possible_values: ClassVar[dict[str, NDArray[np.float64]]] = METADATA["latents_possible_values"]
+    metadata: ClassVar[dict[str, Any]] = METADATA
 
     def __init__(
         self,
@@ -113,12 +100,16 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         transform: Callable[[Image.Image], Any] | None = None,
         source: Source = "auto",
         cache_dir: str | Path | None = None,
+        variant: Variant = "plain",
+        seed: Annotated[int, any_size] = 0,
+        background: str | Path | None = None,
     ) -> None:
         if source not in get_args(Source):
             raise UserError(f"dataset.source must be one of {', '.join(get_args(Source))}, got {source!r}")
         if download and source == "render":
             raise UserError("dataset.download=true contradicts dataset.source=render: leave one of them out")
         self.root = None if root is None else Path(root).expanduser()
+        self.variant, self._dress = variant, dressing(variant, seed, background, self.root)
         self.transform = transform
         self._wanted = source
         self._cache = cache.cache_dir(cache_dir)
@@ -129,7 +120,11 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return self._provenance
+        return self._provenance if self._dress is None else self._provenance | {"variant": self.variant}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return (1 if self._dress is None else 3, 64, 64)
 
     def download(self) -> None:
         """Bring the published file to `root`, checked, unless the data is there already."""
@@ -153,14 +148,14 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
                 "set dataset.root=DIR, dataset.source=download or dataset.source=render"
             )
         self.source = self.provenance["source"]
-        self._images = PackedImages(torch.from_numpy(bits), self.image_shape[1:])
+        self._images = PackedImages(torch.from_numpy(bits), (64, 64))
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        pixels = self.gather(torch.from_numpy(self._within(index).reshape(1)))[0, 0]
-        image = Image.fromarray((255 * pixels).byte().cpu().numpy())
+        pixels = self.gather(torch.from_numpy(self._within(index).reshape(1)))[0]
+        image = Image.fromarray((255 * pixels).round().byte().permute(1, 2, 0).squeeze(2).cpu().numpy())
         image = image if self.transform is None else self.transform(image)
         return image, image
 
@@ -168,9 +163,10 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         """Gather the images at `indices` (B,) int64, each in [0, 737280), untransformed.
 
         Returns:
-            (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`.
+            (B, 1, 64, 64) float32 zeros and ones on the device of the data, see `to`; of variants (B, 3, 64, 64).
         """
-        return self._images.gather(indices)
+        sprites = self._images.gather(indices)
+        return sprites if self._dress is None else self._dress(sprites, indices)
 
     def to(self, device: torch.device | str) -> "dSprites":
         """Move the packed images, 377 MB, to `device`; returns self."""
@@ -178,8 +174,11 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return self
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of the packed images, in hex: the same for the same images from wherever."""
-        return self.provenance["sha256"]
+        """Returns the SHA-256 of the packed images, in hex: the same for the same images from wherever; of a variant
+        one of that and all that it draws from.
+        """
+        mark = self.provenance["sha256"]
+        return mark if self._dress is None else hashlib.sha256(f"{mark} {self._dress}".encode()).hexdigest()
 
     def showcase(self) -> list[int]:
         """Returns indices of a square, an ellipse and a heart: centred, of middle size, turned by 37 degrees."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.labelled import LabelledImages
+from vae_runner.datasets.photos.labels import may_know_factors
 from vae_runner.divergence import DivergenceBase
 from vae_runner.experiment.checking.terms import term_nodes
 from vae_runner.signature import locate
@@ -16,7 +18,12 @@ def check_factors(config: Mapping[str, Any]) -> Iterator[str]:
     is read. One of the user's own is asked when it is there (`datasets.split.Partners`).
     """
     kind = locate(config["dataset"]["_target_"])
-    if ImageData not in getattr(kind, "__mro__", ()) or kind.grid is not ImageData.grid:
+    known = getattr(kind, "__mro__", ())
+    never = ImageData in known and kind.grid is ImageData.grid
+    unlabelled = (
+        LabelledImages in known and kind.grid is LabelledImages.grid and not may_know_factors(config["dataset"])
+    )
+    if not never and not unlabelled:
         return
     for term in term_nodes(config["divergence"]):
         target = locate(term.node["_target_"])

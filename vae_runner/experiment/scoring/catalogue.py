@@ -28,22 +28,24 @@ class Entry:
 
     make            of the subject and the score's name, and what watches trees grow
     needs_factors   it cannot be made for a data set that states none
+    needs_grid      nor for one that lacks combinations of them: it judges one factor while all others vary
     is_slow         minutes: made where it is asked for by name alone
     """
 
     make: Callable[[Subject, str, Watch], tuple[Score, int, dict[str, Any]]]
     needs_factors: bool = False
+    needs_grid: bool = False
     is_slow: bool = False
 
 
-def _of_draws(score: Callable[[Any, Any], Score]) -> Entry:
+def _of_draws(score: Callable[[Any, Any], Score], needs_grid: bool = False) -> Entry:
     """A score of codes and factors."""
 
     def make(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
         rows = subject.rows(name)
         return score(subject.codes(rows, name), subject.factors(rows)), len(np.unique(rows)), {"samples": len(rows)}
 
-    return Entry(make, needs_factors=True)
+    return Entry(make, needs_factors=True, needs_grid=needs_grid)
 
 
 def _of_codes(score: Callable[[Any], Score]) -> Entry:
@@ -78,7 +80,7 @@ def _of_batches(score: Callable[..., Score]) -> Entry:
         sizes = {"train": count, "test": max(count // 2, 1), "batch": PAIRS}
         return score(draws, **sizes), len(rows), sizes
 
-    return Entry(make, needs_factors=True)
+    return Entry(make, needs_factors=True, needs_grid=True)
 
 
 def _posterior_mig(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
@@ -172,7 +174,7 @@ CATALOGUE: dict[str, Entry] = {
     "beta_vae": _of_batches(of.beta_vae_score),
     "modularity": _of_draws(of.modularity),
     "explicitness": _of_two_parts(of.explicitness),
-    "irs": _of_draws(of.irs),
+    "irs": _of_draws(of.irs, needs_grid=True),
     "infomec": _of_draws(of.infomec),
     "total_correlation": _of_codes(of.gaussian_total_correlation),
     "wasserstein": _of_codes(of.wasserstein_correlation),

@@ -18,6 +18,7 @@ from vae_runner.text import plain
 __all__ = ["LeftOut", "evaluate", "known_scores", "write_records"]
 
 NEEDS = "needs factors, and the data set states none"
+NEEDS_GRID = "needs images of all combinations of the factors, and the data set has {known:,} of {all:,}"
 
 
 class LeftOut(NamedTuple):
@@ -58,6 +59,9 @@ def evaluate(
         entry, begun = CATALOGUE[name], time.perf_counter()
         if entry.needs_factors and not subject.has_factors:
             yield LeftOut(name, NEEDS)
+            continue
+        if entry.needs_grid and (lacking := subject.lacking()):
+            yield LeftOut(name, NEEDS_GRID.format(**lacking))
             continue
         try:
             score, images, sizes = entry.make(subject, name, watch(name) if watch else _unwatched)

@@ -97,6 +97,12 @@ class Subject:
         """Whether the images have factors, of which one at least varies."""
         return self.data.grid is not None and bool(self.data.grid.varying)
 
+    def lacking(self) -> dict[str, int] | None:
+        """How many combinations of the factors the data set has images of, where these are not all."""
+        data = cast(FactoredImages, self.data)
+        known = len(data.grid) if data.listed is None else len(data.listed.unique())
+        return None if known == len(data.grid) else {"known": known, "all": len(data.grid)}
+
     @property
     def factor_names(self) -> tuple[str, ...]:
         """Of the factors that have more than one value in the whole grid."""
