@@ -17,6 +17,7 @@ usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-train --multirun GROUP=OPTION,OPTION SETTING=VALUE,VALUE ...
         vae-train resume=RUN|SWEEP                         go on; of a sweep, with the jobs that are not done
         vae-redraw RUN ...                                 its pictures again, with other settings; vae-redraw --help
+        vae-use VERB RUN ...                               encode, sample, interpolate, export, ...; vae-use --help
         vae-evaluate RUN ...                               its scores: MIG, DCI, log p(x), ...; vae-evaluate --help
 
 examples:
