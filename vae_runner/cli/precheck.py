@@ -33,6 +33,7 @@ from vae_runner.cli.judging.typed import as_typed, hint_in
 from vae_runner.cli.judging.values import JOBS, count, first_values, texts
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.inheritance import source_fault
 
 __all__ = ["Checked", "Composer", "composer", "precheck", "without_hydra"]
 
@@ -161,6 +162,15 @@ def _number_of_jobs(judged: _Judged) -> int:
     return math.prod(count(override) for override in judged.parsed)
 
 
+def _found(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """What the check has made of a new run's config, and what is wrong with it."""
+    config, problems = check(cfg)
+    source = config.get("init_from")
+    if isinstance(source, str) and config.get("resume") is None and (fault := source_fault(source)):
+        problems.append(fault)
+    return config, problems
+
+
 def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Checked:
     """The run that the settings come to. Raises `UserError` with all that is wrong."""
     try:
@@ -168,7 +178,7 @@ def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Check
     except UserError as error:
         judged.raise_if_any([str(error)])
         raise
-    config, found = check(without_hydra(cfg))
+    config, found = _found(without_hydra(cfg))
     judged.raise_if_any(composer.placed(found, _keys(judged.usable)))
     if faults := hydra_faults(cfg, multirun=False, jobs=1):
         raise UserError("\n".join(faults))
@@ -184,7 +194,7 @@ def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Che
     hydra = first_values(override for override in judged.usable if override.is_hydra_override())
     for settings in itertools.islice(_jobs(judged.usable), COMBINATIONS):
         try:
-            config, problems = check(without_hydra(composer.compose_job(hydra, settings)))
+            config, problems = _found(without_hydra(composer.compose_job(hydra, settings)))
             configs.append(config)
             found += composer.placed(problems, _keys(judged.usable))
         except UserError as error:

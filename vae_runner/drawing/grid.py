@@ -77,6 +77,10 @@ class Grid:
         """The images as float32."""
         return np.asarray(self.images, np.float32)
 
+    def _repr_png_(self) -> bytes:
+        """Returns the picture that a notebook shows."""
+        return png(self)
+
     def encode(self) -> Encoded:
         """Returns it as a PNG, with where each image lies in it."""
         layout = lay_out(self, *self.images.shape[-2:])

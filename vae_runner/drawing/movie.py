@@ -1,5 +1,6 @@
 """Moving pictures, for ever, as GIF, WebP or APNG: frames of tiles, each with a text below."""
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,12 @@ class Movie:
     def detached(self) -> "Movie":
         """Returns itself: its frames are arrays already."""
         return self
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Returns the moving picture that a notebook shows."""
+        kind = {"apng": "png"}.get(self.format, self.format)
+        data = self.encode().files[ENDINGS[self.format]]
+        return {f"image/{kind}": base64.b64encode(data).decode()}
 
     def encode(self) -> Encoded:
         """Returns it in its format, its last frame held for longer."""

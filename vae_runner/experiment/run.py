@@ -18,6 +18,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.inheritance import Inherited, absolute_source, begun_with
 from vae_runner.experiment.notices.advice import tell_advice
 from vae_runner.experiment.notices.estimate import tell_size
 from vae_runner.experiment.notices.turns import tell_turns
@@ -58,6 +59,8 @@ def start(
     config = _checked(cfg) if isinstance(cfg, DictConfig) else cfg
     if config["engine"]["resume"] is not None:
         raise UserError("resume takes a run's folder at the front door; a new run starts from nothing")
+    if config.get("init_from") is not None:
+        config["init_from"] = absolute_source(config["init_from"])
     with _folder(place).claim(resuming=False) as folder:
         folder.write_config(config)
         known = {"name": folder.path.name, "choices": dict(choices)}
@@ -134,16 +137,14 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         engine = assemble(config, path, lambda: signals.number, session.data)
         log.info("run   %s", shown(path))  # behind what is found wrong while the parts are made
         engine.callbacks.insert(0, status)
-        if session.is_resumed:
-            _go_on(engine, path, config, is_done=before == "done")
+        is_new = not (session.is_resumed and _go_on(engine, path, config, is_done=before == "done"))
+        inherited = begun_with(engine.objective, config, known) if is_new else None
         engine.prepare()
-        record = _recorded(engine, config, known, session)
+        record = _recorded(engine, config, known, session, inherited)
         begun = True
-        folder.write_config(config)  # with what the data have filled in
-        if session.latest is not None:
-            folder.link_as_latest(session.latest)
-        write_json(path / ENVIRONMENT, record)
+        _write_down(folder, config, record, session)
         _tell(engine, record, session)
+        _keep_first_step(engine, inherited)
         signals.defer()  # to the very end: what comes behind the last step finds a run that is done
         validated = engine.run()
     except (RunError, OutOfMemoryError) as error:
@@ -165,9 +166,17 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
     return float(validated["neg_elbo"])
 
 
-def _recorded(engine: Engine, config: Mapping[str, Any], known: Mapping[str, Any], session: _Session) -> dict[str, Any]:
+def _recorded(
+    engine: Engine,
+    config: Mapping[str, Any],
+    known: Mapping[str, Any],
+    session: _Session,
+    inherited: Inherited | None,
+) -> dict[str, Any]:
     """What environment.json is to hold. Raises `UserError` where a resumed run has other images than before."""
     record = environment(engine, known, session.command, session.changes)
+    if begun := inherited.record() if inherited else known.get("init_from"):
+        record["init_from"] = begun
     record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
     if own := own_folders(config):
         record["own_folders"] = own  # where a resumed run finds them
@@ -176,6 +185,13 @@ def _recorded(engine: Engine, config: Mapping[str, Any], known: Mapping[str, Any
         for line in warn_of_another_place(known, record):
             log.warning("%s", line)
     return record
+
+
+def _write_down(folder: RunFolder, config: Mapping[str, Any], record: Mapping[str, Any], session: _Session) -> None:
+    folder.write_config(config)  # with what the data have filled in
+    if session.latest is not None:
+        folder.link_as_latest(session.latest)
+    write_json(folder.path / ENVIRONMENT, record)
 
 
 def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
@@ -200,14 +216,22 @@ def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
         tell_advice(engine, record["choices"])
 
 
-def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool) -> None:
-    """Bring the engine to where the last checkpoint was; to the start, where the run has not come to its first one.
+def _keep_first_step(engine: Engine, inherited: Inherited | None) -> None:
+    """Have a checkpoint of step 0, to go on from whatever becomes of the run that this one began with, if any."""
+    for callback in engine.callbacks if inherited else ():
+        if isinstance(callback, Checkpoints):
+            callback.save(engine)
+
+
+def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool) -> bool:
+    """Bring the engine to where the last checkpoint was, and return true; to the start, where the run has not come to
+    its first one.
 
     A run that has made its last step and was killed before it said so is gone on with, to its end.
     """
     if not is_done and not has_checkpoint(path / CHECKPOINTS):
         log.info("there is no checkpoint yet: starting from step 0")
-        return
+        return False
     content = load_latest(path / CHECKPOINTS, content_fault)
     compare_configs(content["config"], config)
     engine.load_state_dict(content)
@@ -218,6 +242,7 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
         done = f"{engine.step:,} of {engine.total_steps:,}"
         raise UserError(f"{shown(path)} is complete at step {done}; engine.steps=N trains it longer")
     log.info("going on from step %s", f"{engine.step:,}")
+    return True
 
 
 def _reason(error: RunError | OutOfMemoryError) -> str:

@@ -45,6 +45,10 @@ class Chart:
         """Returns itself: it is drawn already."""
         return self
 
+    def _repr_png_(self) -> bytes:
+        """Returns the picture that a notebook shows."""
+        return self.canvas.png()
+
     def encode(self) -> Encoded:
         """Returns it as a PNG and as an SVG."""
         return Encoded({".png": self.canvas.png(), ".svg": self.canvas.svg()}, self.details)

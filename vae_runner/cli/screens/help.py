@@ -17,6 +17,7 @@ usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-train --multirun GROUP=OPTION,OPTION SETTING=VALUE,VALUE ...
         vae-train resume=RUN|SWEEP                         go on; of a sweep, with the jobs that are not done
         vae-redraw RUN ...                                 its pictures again, with other settings; vae-redraw --help
+        vae-use VERB RUN ...                               encode, sample, interpolate, export, ...; vae-use --help
         vae-evaluate RUN ...                               its scores: MIG, DCI, log p(x), ...; vae-evaluate --help
 
 examples:
@@ -29,6 +30,7 @@ examples:
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2
   vae-train resume=outputs/latest engine.steps=20000       go on, and train longer
+  vae-train init_from=outputs/latest divergence.beta=8     a new run that begins with the weights of that one
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
   vae-data check dataset=folder dataset.root=DIR           look at them first
   vae-train dataset=torch dataset.dataset._target_=own.Set any data set of torch, torchvision, or your own.py

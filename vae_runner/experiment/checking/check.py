@@ -49,7 +49,8 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 
 LONG = 200  # characters of a value that is shown whole
 
-ROOT = {"seed": Annotated[int, any_size], "resume": str | None, "trust": bool}
+ROOT = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
+LATER = frozenset({"init_from"})  # which older runs have not
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
@@ -69,7 +70,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     if missing:
         return config, missing
     roots = {*ROOT, "engine", "visualisation", *(group.split(".")[0] for group in GROUPS)}
-    if absent := [f"{key} is missing; set {key}=..." for key in ROOT if key not in config]:
+    if absent := [f"{key} is missing; set {key}=..." for key in ROOT if key not in {*config, *LATER}]:
         return config, absent
     known = [*roots, *dict(leaves({key: config[key] for key in config if key in roots}))]
     problems = [_unknown(key, known) for key in config if key not in roots]

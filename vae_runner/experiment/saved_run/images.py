@@ -23,7 +23,7 @@ from vae_runner.foreign import read_bytes
 from vae_runner.signature import locate
 from vae_runner.text import plain
 
-__all__ = ["Images", "as_batch", "recipe_of"]
+__all__ = ["Images", "as_batch", "file_pixels", "recipe_of"]
 
 Images = Tensor | np.ndarray | Image.Image | str | Path | list | tuple
 ROUNDING = 1e-5  # so far outside of [0, 1] a resized image may be
@@ -112,12 +112,16 @@ def _of_file(path: Path, shape: tuple[int, int, int], recipe: Recipe | None) -> 
     with readable(path):
         if path.suffix.lower() == ".npy":
             return _of_picture(CelebA_HQ.npy_loader(path), shape, recipe)
-        data = read_bytes(path)
-        with Image.open(io.BytesIO(data)) as image:
-            is_of_size = image.size == (shape[2], shape[1])
-        if recipe is None or is_of_size:
-            return _of_picture(load_image(io.BytesIO(data), *_channels(shape, recipe)), shape, recipe)
-        return recipe.decode(io.BytesIO(data), path.name).copy()
+        return file_pixels(read_bytes(path), path.name, shape, recipe)
+
+
+def file_pixels(data: bytes, name: str, shape: tuple[int, int, int], recipe: Recipe | None) -> np.ndarray:
+    """The pixels of a file of these bytes, (C, H, W) uint8. Raises whatever reading an image raises."""
+    with Image.open(io.BytesIO(data)) as image:
+        is_of_size = image.size == (shape[2], shape[1])
+    if recipe is None or is_of_size:
+        return _of_picture(load_image(io.BytesIO(data), *_channels(shape, recipe)), shape, recipe)
+    return recipe.decode(io.BytesIO(data), name).copy()
 
 
 def _of_picture(image: Image.Image, shape: tuple[int, int, int], recipe: Recipe | None) -> np.ndarray:

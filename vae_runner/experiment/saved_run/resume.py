@@ -134,6 +134,8 @@ def _own_folders(run: Path) -> list[Path]:
 
 def refuse_changes(changes: Mapping[str, Any]) -> None:
     """Raises `UserError` where a change would make it another run."""
+    if "init_from" in changes:
+        raise UserError("init_from cannot be set on resume: the run has begun, and goes on from its own checkpoint")
     if refused := sorted(changes.keys() - HARMLESS):
         raise UserError(
             f"{', '.join(refused)} cannot be changed on resume: the run would be another. "

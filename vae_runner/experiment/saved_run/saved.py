@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,16 +27,21 @@ from vae_runner.experiment.saved_run.resume import compare_data
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate, known_scores
 from vae_runner.experiment.scoring.records import Record
 from vae_runner.experiment.scoring.subject import Codes, Part, Settings, Subject
+from vae_runner.experiment.using.code_table import CodeTable, collected, of_subset
+from vae_runner.experiment.using.log_columns import Columns, log_columns
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.runs.names import ENVIRONMENT
 from vae_runner.runs.words import shown
 from vae_runner.state import DEVICE, MODEL, STEP, State, X
-from vae_runner.visualisation import Grid, LatentWalker, LinSpaceWalker
+from vae_runner.visualisation import Grid, ImagePathWalker, LatentWalker, LinSpaceWalker
+from vae_runner.visualisation.walking.code_paths import Interpolation
 
-__all__ = ["SavedRun"]
+__all__ = ["SavedRun", "Split"]
 
 log = logging.getLogger(__name__)
+
+Split = Literal["train", "validation", "all"]
 
 
 class SavedRun:
@@ -111,14 +116,37 @@ class SavedRun:
         """What made the model's input from the clean images in training."""
         return build_corruption(self.config)
 
-    def images(self, count: int = 256) -> Tensor:
-        """The validation images that the run's pictures show, the set's own choice first: (`count` or fewer, C, H, W).
+    def subset(self, split: Split = "validation") -> Subset:
+        """The images of a part of the data: it has a length, `[index]`, is looped over, and given to a `DataLoader`.
+
+        Raises `ValueError` where there is no part of that name, `ImagesError` where the images are not there.
+        """
+        train, validation = self.data
+        parts = {"train": train, "validation": validation}
+        if split == "all":
+            return Subset(train.data, torch.arange(len(train.data), device=train.indices.device))
+        if split not in parts:
+            raise ValueError(f"split must be one of {', '.join([*parts, 'all'])}, got {split!r}")
+        return parts[split]
+
+    def images(self, count: int = 256, split: Split = "validation") -> Tensor:
+        """The images that the run's pictures show of a part of the data, the set's own choice first: (`count` or fewer,
+        C, H, W).
 
         Raises `ValueError` for a count below 1.
         """
         if count < 1:
             raise ValueError(f"count must be 1 or more, got {count}")
-        return picture_images(self.data[1], count)
+        return picture_images(self.subset(split), count)
+
+    @cached_property
+    def metrics(self) -> dict[str, Columns]:
+        """The run's log as columns, by kind of record: `metrics["validation"]["neg_elbo"]` beside `["step"]`."""
+        return log_columns(self.folder)
+
+    def encode_all(self, split: Split = "validation") -> CodeTable:
+        """Returns `names`, `mean`, `scale` and factors of all images of a part of the data, read batch by batch."""
+        return collected(of_subset(self.model, self.subset(split), self.device))
 
     @torch.no_grad()
     def encode(self, images: Images, sample: bool = False) -> Sample:
@@ -163,6 +191,18 @@ class SavedRun:
         with isolated(seed_for(seed, "samples"), self.device):
             codes = [prior.sample((n,)) for prior in self.model.priors()]
         return self.model.decode(as_sample(codes))
+
+    def interpolate(self, first: Images, last: Images, steps: int = 9, interpolation: Interpolation = "linear") -> Grid:
+        """Returns the grid of the images decoded between the codes of two images, which stand at its ends.
+
+        `interpolation` is linear, or spherical where the priors cover the whole line. Raises as `encode`, and
+        `UserError` where there is no such way.
+        """
+        start, end = self._as_batch(first), self._as_batch(last)
+        walker = ImagePathWalker(steps, start, end, interpolation=interpolation)
+        known: State = {MODEL: self.model, STEP: self.step, DEVICE: self.device, X: start}
+        with isolated(0, self.device), torch.no_grad():
+            return walker(known)
 
     def traverse(self, images: Images | None = None, **arguments: Any) -> Grid:
         """Returns the grid of a `LinSpaceWalker` through the codes of `images` (default: the run's own pictures').

@@ -1,0 +1,1 @@
+"""`vae-use`: what a trained model is of use for, a verb for each."""
