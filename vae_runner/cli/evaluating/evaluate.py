@@ -166,4 +166,16 @@ def _evaluate(wish: Wish) -> int:
     trust = wish.given.get("trust") == "true"
     loading = Loading(wish.given.get("checkpoint"), device, trust, wish.given.get("dataset.root"))
     with warnings_to_stderr():
-        return score_runs(runs, names, settings, loading)
+        code = score_runs(runs, names, settings, loading)
+    _set_side_by_side(wish.folders)
+    return code
+
+
+def _set_side_by_side(folders: Sequence[Path]) -> None:
+    """Make the pages of sweeps anew, which are the folders that have several runs."""
+    from vae_runner.report.sweep import write_sweep
+    from vae_runner.runs.read import is_run
+
+    for folder in folders:
+        if not is_run(folder):
+            write_sweep(folder)

@@ -15,6 +15,7 @@ from vae_runner.experiment.scoring.alike_runs import OF_SEEDS, Portrait, alike, 
 from vae_runner.experiment.scoring.evaluation import LeftOut, Record, evaluate, write_records
 from vae_runner.experiment.scoring.subject import Settings, Subject
 from vae_runner.output import to_stderr, to_stdout
+from vae_runner.report import write_report
 from vae_runner.runs.words import shown
 
 __all__ = ["Loading", "score_runs"]
@@ -45,6 +46,7 @@ def score_runs(runs: Sequence[Path], names: Sequence[str], settings: Settings, l
             subject = _subject(folder, settings, loading)
             if not _score(folder, subject, alone):
                 code = 1
+            write_report(folder)
             if together:
                 portraits[folder] = portrait(subject)
         except (UserError, RunError) as error:
@@ -95,6 +97,9 @@ def _compare(portraits: dict[Path, Portrait], names: Sequence[str]) -> None:
             for place, record in zip(places, compared([portraits[folders[one]] for one in places], name), strict=True):
                 _tell(shown(folders[place]), record)
                 write_records(folders[place], {name: record})
+    for places in groups:
+        for place in places:
+            write_report(folders[place])
 
 
 def _tell(name: str, record: Record) -> None:

@@ -65,7 +65,8 @@ def evaluate(
             yield LeftOut(name, str(error))
             continue
         how = made(subject, images, sizes, time.perf_counter() - begun)
-        yield name, {**figures(score, subject.factor_names), **how}
+        factors = {"factors": list(subject.factor_names)} if entry.needs_factors else {}
+        yield name, {**figures(score, subject.factor_names), **factors, **how}
 
 
 def _unwatched(steps: Iterable[Any]) -> Iterable[Any]:

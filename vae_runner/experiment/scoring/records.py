@@ -2,6 +2,7 @@
 
 value, per_factor (by name), per_latent, matrix (latents, factors), others    the score
 notes                                                                         what was left out, and why
+factors                                                                       the names of the matrix's columns
 settings, part, images, seed, checkpoint, step, seconds, version              how it was made
 """
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vae_runner.foreign import dig, number, read_json
+from vae_runner.foreign import dig
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
+from vae_runner.report.scored.score_records import score_records
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger
-from vae_runner.runs.names import EVALUATION
 from vae_runner.runs.read import Run, read_run
 from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
 from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
-__all__ = ["Job", "Sweep", "csv_text", "read_scores", "read_sweep", "table"]
+__all__ = ["Job", "Sweep", "csv_text", "read_sweep", "table"]
 
 Content = TypeVar("Content")
 
@@ -124,16 +124,20 @@ def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
     ledger = read_ledger(base)
     missing = _missing(folders, ledger) if ledger else []
     keys = list(dict.fromkeys([*label_keys(settings), *(ledger.swept if missing else ())]))
+    runs = [
+        _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault]))
+        for folder in folders
+    ]
     jobs = [
         Job(
             folder,
             _name(folder, base),
-            _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault])),
+            run,
             own,
             {key: own.values[key] for key in keys if key in own.values},
-            scores=read_scores(folder),
+            scores={(one.name, one.part): one.value for one in score_records(run.evaluation)},
         )
-        for folder, own in zip(folders, settings, strict=True)
+        for folder, run, own in zip(folders, runs, settings, strict=True)
     ]
     if missing:
         jobs = _in_order([*jobs, *(_never_begun(number, ledger, base) for number in missing)])
@@ -159,16 +163,6 @@ def table(sweep: Sweep) -> str:
         scored = [_cell(job.scores.get(score)) for score in sweep.scores]
         rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best, *scored])
     return csv_text(rows)
-
-
-def read_scores(folder: Path) -> dict[tuple[str, str], float]:
-    """The values in a run's evaluation.json, by the score's name and the part of the data: ('mig', 'validation')."""
-    found = {}
-    for name, record in read_json(folder / EVALUATION).items():
-        value, part = number(dig(record, "value")), dig(record, "part")
-        if value is not None and isinstance(part, str):
-            found[plain(name, LONG), plain(part, LONG)] = value
-    return found
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
