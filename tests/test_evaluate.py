@@ -200,7 +200,7 @@ def test_a_run_without_scikit_learn_gets_what_needs_none(
         ([".", "dataset.root="], ["dataset.root: expected a folder, got ''"]),
         ([".", "divergence=beta"],
          ["divergence cannot be set: a run is scored as it is (score, checkpoint, part, codes, engine.device, trust, "
-          "samples, k, seed, jobs, dataset.root)"]),
+          "samples, k, seed, jobs, dataset.root, rank)"]),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line_each(vae_evaluate: Run, arguments: list[str], lines: list[str], inside: Path) -> None:
@@ -213,6 +213,8 @@ def test_mistakes_get_one_line_each(vae_evaluate: Run, arguments: list[str], lin
         (["score=[mig,dcci]"], "no score called 'dcci'. Did you mean dci? Choices: mig, rmig"),
         (["score=[]"], "score=[] names no score. Choices: mig, rmig"),
         (["samples=0"], "samples must be positive, got 0"),
+        (["rank=migg"], "rank=migg: no score called 'migg'. Did you mean mig? Choices: mig, rmig"),
+        (["rank=mig"], "rank=mig is for folders of several runs"),
         (["k=-1"], "k must be positive, got -1"),
     ],
 )

@@ -24,12 +24,13 @@ vae-evaluate: score what saved runs have learned, without training
 
 usage:  vae-evaluate RUN|SWEEP|FOLDER ... [score=[NAME,...]] [checkpoint=best|last|previous] [part=validation|train|all]
                      [codes=mean|sample] [samples=N] [k=N] [seed=N] [jobs=N] [dataset.root=DIR]
-                     [engine.device=auto|cpu|cuda] [trust=true]
+                     [engine.device=auto|cpu|cuda] [trust=true] [rank=SCORE]
 
 examples:
   vae-evaluate outputs/latest                             all scores but those that take minutes
   vae-evaluate outputs/latest score=[mig,dci] jobs=2
   vae-evaluate multirun/latest score=[mig,udr]            each run of a sweep; udr compares those of other seeds
+  vae-evaluate multirun/latest score=[mig,udr] rank=mig   and sweep.html with the best by MIG first
   vae-evaluate outputs/latest score=log_px k=5000 samples=1000
 
 Scores that need the factors of the images, and scikit-learn (pip install 'vae_runner[evaluate]'):
@@ -40,7 +41,8 @@ and those that need none: total_correlation wasserstein shared_information activ
 docs/evaluation.md says what each is, and whose. dci takes minutes, and is made where it is named.
 
 Each run gets evaluation.json: a score's value, its parts by factor and by latent, and how it was made; scores that it
-had and that are not made now stay. What cannot be made is named in a line.
+had and that are not made now stay. What cannot be made is named in a line. Pages are made anew: report.html of the
+runs, sweep.html of the folders that have several.
   part       the images that are scored: those that were held back, those that were trained on, or the whole data set.
              best.pt is the checkpoint with the lowest -ELBO on the validation images
   codes      of an image: the mean of its posterior, or a sample of it
@@ -56,7 +58,7 @@ CHOICES = {
     "engine.device": ("auto", "cpu", "cuda"),
     "trust": ("true", "false"),
 }
-KNOWN = ("score", *CHOICES, *WHOLE, "dataset.root")
+KNOWN = ("score", *CHOICES, *WHOLE, "dataset.root", "rank")
 
 
 @dataclass
@@ -158,7 +160,9 @@ def _evaluate(wish: Wish) -> int:
     from vae_runner.engine import choose_device
     from vae_runner.experiment.scoring.evaluation import known_scores
 
-    names, settings = known_scores(wish.scores), wish.settings()
+    names, settings, rank = known_scores(wish.scores), wish.settings(), wish.given.get("rank")
+    if rank is not None:
+        _check_rank(rank, wish.folders)
     device = wish.given.get("engine.device", "auto")
     choose_device(device)
     if wish.scores is None and len(runs) > 1:
@@ -167,15 +171,28 @@ def _evaluate(wish: Wish) -> int:
     loading = Loading(wish.given.get("checkpoint"), device, trust, wish.given.get("dataset.root"))
     with warnings_to_stderr():
         code = score_runs(runs, names, settings, loading)
-    _set_side_by_side(wish.folders)
+    _set_side_by_side(wish.folders, rank)
     return code
 
 
-def _set_side_by_side(folders: Sequence[Path]) -> None:
+def _check_rank(name: str, folders: Sequence[Path]) -> None:
+    """Raises `UserError` for a name that is no score, and where there are no runs to be ranked."""
+    from vae_runner.experiment.scoring.evaluation import known_scores
+    from vae_runner.runs.read import is_run
+
+    try:
+        known_scores([name])
+    except UserError as error:
+        raise UserError(f"rank={plain(name)}: {error}") from error
+    if all(map(is_run, folders)):
+        raise UserError(f"rank={plain(name)} is for folders of several runs")
+
+
+def _set_side_by_side(folders: Sequence[Path], rank: str | None) -> None:
     """Make the pages of sweeps anew, which are the folders that have several runs."""
     from vae_runner.report.sweep import write_sweep
     from vae_runner.runs.read import is_run
 
     for folder in folders:
         if not is_run(folder):
-            write_sweep(folder)
+            write_sweep(folder, rank=rank)
