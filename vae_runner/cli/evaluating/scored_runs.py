@@ -79,6 +79,7 @@ def _score(folder: Path, subject: Subject, names: Sequence[str]) -> bool:
         name, record = one
         _tell(name, record)
         write_records(folder, {name: record})
+        subject.keep()
         is_scored = True
     for reason, those in left_out.items():
         to_stdout(f"  left out: {', '.join(those)}: {reason}")

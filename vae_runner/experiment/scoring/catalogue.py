@@ -12,13 +12,14 @@ from vae_runner.auto_encoder import evaluating
 from vae_runner.distributions import has_closed_form_kl, log_ratio
 from vae_runner.evaluation import ActiveUnits, Draws, Evidences, Fidelity, Score
 from vae_runner.evaluation.score import Array
-from vae_runner.experiment.scoring.subject import Subject
+from vae_runner.experiment.scoring.subject import BATCH, Subject
 from vae_runner.randomness import isolated
 
 __all__ = ["CATALOGUE", "DEFAULT", "Entry", "Watch"]
 
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 IMAGES = 1000  # of which log p(x) is estimated at most
+FEW = 16  # images whose samples are decoded together
 PAIRS = 64  # images of a vote, pairs of a feature
 
 
@@ -110,8 +111,8 @@ def _rate(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[s
     distortions: list[Array] = []
     with isolated(subject.seed(name), subject.run.device), evaluating(model):
         closed = [has_closed_form_kl(*pair) for pair in model.pairs()]
-        for images in subject.images(rows):
-            qs, ps = model.posteriors(images), model.priors()
+        for images, (_, qs) in zip(subject.images(rows), subject.posteriors(rows), strict=True):
+            ps = model.priors()
             codes = [q.sample() for q in qs]
             kls = [
                 torch.distributions.kl_divergence(q, p) if is_closed else log_ratio(q, p, z)
@@ -132,16 +133,18 @@ def _log_px(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict
     rows, k = subject.some(name, min(IMAGES, subject.settings.samples)), subject.settings.k
     found = Evidences(k)
     with isolated(subject.seed(name), subject.run.device):
-        for images in watch(list(subject.images(rows, 16))):
-            found.add(*of.log_evidence(subject.model, images, k))
+        seen = zip(subject.images(rows, FEW), subject.posteriors(rows, at_once=FEW), strict=True)
+        for images, (_, posteriors) in watch(list(seen)):
+            found.add(*of.log_evidence(subject.model, images, k, posteriors=posteriors))
     return found.read(), len(rows), {"k": k}
 
 
 def _reconstruction(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
     rows, found = subject.some(name, subject.settings.samples), Fidelity()
     with evaluating(subject.model):
-        for images in subject.images(rows):
-            raw = subject.model.raw(torch.cat(subject.model.codes(images), 1))
+        for start, images in enumerate(subject.images(rows)):
+            codes = subject.codes(rows[start * BATCH : (start + 1) * BATCH], name)
+            raw = subject.model.raw(torch.from_numpy(codes).to(images.device))
             found.add(images, subject.model.likelihood.mean(raw))
     return found.read(), len(rows), {}
 

@@ -4,6 +4,7 @@ latents know of factors. Latents stand in the order of their KL, as everywhere o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vae_runner.report.findings import latent_kl
 from vae_runner.report.markup import Html, tag
@@ -16,6 +17,8 @@ from vae_runner.runs.words import plural
 
 __all__ = ["scores"]
 
+Value = TypeVar("Value")
+
 MOST = 40  # latents of a map, and factors
 
 
@@ -27,7 +30,7 @@ class Latents:
     names: Sequence[str]
     total: int
 
-    def of(self, values: Sequence[float | None]) -> list[float | None]:
+    def of(self, values: Sequence[Value]) -> list[Value]:
         return [values[place] for place in self.places]
 
 
