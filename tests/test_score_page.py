@@ -164,3 +164,11 @@ def test_of_very_many_latents_and_factors_the_first_are_shown(folder: Folder) ->
     shown = map_of(page, "Mutual information")
     assert (len(shown), len(shown[0])) == (41, 41)
     assert "10 more latents of less KL" in page.root.text
+
+
+def test_scores_on_another_data_set_have_a_section_of_their_own(folder: Folder) -> None:
+    page = page_of(folder, {"mig@shapes3d": {**RECORDS["mig"], "value": 0.75}, **RECORDS})
+    assert [one for one in page.headings() if "Scores" in one] == ["Scores", "Scores on shapes3d"]
+    assert titles(page).count("Mutual information") == 2
+    tables = [e for e in page.all("table") if "scores" in e.attributes.get("class", "")]
+    assert [table.all("tr")[1].children[1].text for table in tables] == ["0.3123", "0.7500"]

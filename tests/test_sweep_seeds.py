@@ -159,10 +159,11 @@ def badges(element: Element) -> list[Element]:
     return [one for one in element.all("span") if one.attributes.get("class") == "badge"]
 
 
-def test_of_scores_that_are_good_when_small_the_smallest_comes_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["total_correlation", "total_correlation@shapes3d"])
+def test_of_scores_that_are_good_when_small_the_smallest_comes_first(tmp_path: Path, name: str) -> None:
     make_sweep(tmp_path)
-    scored(tmp_path, "total_correlation", {**MIG, "5-ab": float("inf")})
-    write_sweep(tmp_path, rank="total_correlation")
+    scored(tmp_path, name, {**MIG, "5-ab": float("inf")})
+    write_sweep(tmp_path, rank=name)
     assert [row["name"][0] for row in table_of(tmp_path)] == ["3", "0", "1", "4", "2", "5"]
     assert [row["name"] for row in table_of(tmp_path) if row["best"]] == ["3-ab"]
 

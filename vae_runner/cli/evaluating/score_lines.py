@@ -15,6 +15,6 @@ def score_line(name: str, record: Mapping[str, Any]) -> str:
     """'  sap    0.0312    [validation, 2,000 images, 6.1 s]', in columns, with other figures before the brackets."""
     value = f"{figure(name, record['value'])} {UNITS.get(name, '')}".rstrip()
     where = f"[{record['part']}, {record['images']:,} images, {duration(record['seconds'])}]"
-    return "  ".join(["", f"{name:<{WIDTH}}{value:<14}", beside(record.get("others", {})), where]).replace(
+    return "  ".join(["", f"{name:<{WIDTH - 1}} {value:<14}", beside(record.get("others", {})), where]).replace(
         "    [", "  ["
     )

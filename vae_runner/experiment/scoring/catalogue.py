@@ -15,7 +15,7 @@ from vae_runner.evaluation.score import Array
 from vae_runner.experiment.scoring.subject import BATCH, Subject
 from vae_runner.randomness import isolated
 
-__all__ = ["CATALOGUE", "DEFAULT", "Entry", "Watch"]
+__all__ = ["CATALOGUE", "DEFAULT", "OF_FEATURES", "Entry", "Watch"]
 
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 IMAGES = 1000  # of which log p(x) is estimated at most
@@ -30,11 +30,13 @@ class Entry:
     make            of the subject and the score's name, and what watches trees grow
     needs_factors   it cannot be made for a data set that states none
     is_slow         minutes: made where it is asked for by name alone
+    needs_features  it is of a network of features, and made where there is one
     """
 
     make: Callable[[Subject, str, Watch], tuple[Score, int, dict[str, Any]]]
     needs_factors: bool = False
     is_slow: bool = False
+    needs_features: bool = False
 
 
 def _of_draws(score: Callable[[Any, Any], Score]) -> Entry:
@@ -80,6 +82,17 @@ def _of_batches(score: Callable[..., Score]) -> Entry:
         return score(draws, **sizes), len(rows), sizes
 
     return Entry(make, needs_factors=True)
+
+
+def _of_features(score: Callable[[Any, Any], Score]) -> Entry:
+    """A score of features of images and of samples."""
+
+    def make(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
+        images, samples = subject.features
+        sizes = {"samples": len(samples), "inception": str(subject.settings.inception)}
+        return score(images, samples), len(images), sizes
+
+    return Entry(make, needs_features=True)
 
 
 def _posterior_mig(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
@@ -185,5 +198,9 @@ CATALOGUE: dict[str, Entry] = {
     "log_px": Entry(_log_px),
     "reconstruction": Entry(_reconstruction),
     "prior_match": Entry(_prior_match),
+    "fid": _of_features(of.frechet_distance),
+    "precision": _of_features(of.precision),
+    "recall": _of_features(of.recall),
 }
-DEFAULT = tuple(name for name, entry in CATALOGUE.items() if not entry.is_slow)
+OF_FEATURES = tuple(name for name, entry in CATALOGUE.items() if entry.needs_features)
+DEFAULT = tuple(name for name, entry in CATALOGUE.items() if not entry.is_slow and name not in OF_FEATURES)

@@ -107,9 +107,9 @@ def digest_of(*parts: nn.Module | Tensor | str) -> str:
     return digest.hexdigest()
 
 
-def kept_file(folder: Path, part: str, data: str) -> Path:
-    """Where the codes of a part of the data of that mark are kept."""
-    return folder / ENCODED / f"{part}-{hashlib.sha256(data.encode()).hexdigest()[:SHORT]}.npz"
+def kept_file(folder: Path, part: str, images: str) -> Path:
+    """Where the codes of a part are kept, whose images have that mark."""
+    return folder / ENCODED / f"{part}-{images[:SHORT]}.npz"
 
 
 def _content(data: bytes, count: int, dims: int) -> tuple[dict[str, Any], Array, Array, Array | None]:

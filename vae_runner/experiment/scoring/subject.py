@@ -16,16 +16,21 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.factors import FactoredImages
 from vae_runner.datasets.split import Subset
 from vae_runner.distributions import SimpleNormal
 from vae_runner.errors import UserError
+from vae_runner.evaluation import FeatureNet
 from vae_runner.evaluation.score import Array
 from vae_runner.experiment.scoring.kept_codes import CodeTable, digest_of, kept_file
+from vae_runner.experiment.scoring.other_data import OtherData
+from vae_runner.foreign import dig, read_json
 from vae_runner.layers.accelerate import accelerate
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.runs.names import ENVIRONMENT
+from vae_runner.runs.score_names import on_data
 from vae_runner.signature import enforced, positive
 
 __all__ = ["BATCH", "Codes", "Part", "Settings", "Subject", "Trained"]
@@ -33,6 +38,9 @@ __all__ = ["BATCH", "Codes", "Part", "Settings", "Subject", "Trained"]
 Part = Literal["train", "validation", "all"]
 Codes = Literal["mean", "sample"]
 BATCH = 256  # images encoded at a time
+NO_NETWORK = (
+    "needs a network of features: evaluation.inception=FILE, torchvision's inception_v3 or a TorchScript module"
+)
 
 
 class Trained(Protocol):
@@ -64,6 +72,7 @@ class Settings:
     k         samples of each image by which log p(x) is estimated
     seed      of all draws
     jobs      processes for trees; None: as many as there are cores
+    inception file of a network of features: `evaluation.unsupervised.feature_net`
     """
 
     part: Part = "validation"
@@ -72,6 +81,7 @@ class Settings:
     k: Annotated[int, positive] = 64
     seed: int = 0
     jobs: Annotated[int, positive] | None = None
+    inception: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in {"part": get_args(Part), "codes": get_args(Codes)}.items():
@@ -80,11 +90,11 @@ class Settings:
 
 
 class Subject:
-    """The codes (N, D) and the factors (N, K) of the images of a part, by their rows."""
+    """The codes (N, D) and the factors (N, K) of the images of a part, of the run's data or of others, by rows."""
 
-    def __init__(self, run: Trained, settings: Settings) -> None:
-        self.run, self.settings, self.model = run, settings, run.model
-        train, validation = run.data
+    def __init__(self, run: Trained, settings: Settings, other: OtherData | None = None) -> None:
+        self.run, self.settings, self.model, self.other = run, settings, run.model, other
+        train, validation = run.data if other is None else other.parts
         subset = validation if settings.part == "validation" else train
         self.data: ImageData = subset.data
         everything = torch.arange(len(self.data), device=subset.indices.device)
@@ -109,7 +119,11 @@ class Subject:
 
     @cached_property
     def _file(self) -> Path:
-        return kept_file(self.run.folder, self.settings.part, self._fingerprint)
+        return kept_file(self.run.folder, self.settings.part, self._images)
+
+    @cached_property
+    def _images(self) -> str:
+        return digest_of(self._fingerprint, self.indices)
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -117,9 +131,23 @@ class Subject:
 
     @cached_property
     def _mark(self) -> dict[str, Any]:
-        run, images = self.run, digest_of(self._fingerprint, self.indices)
-        about = {"weights": digest_of(self.model), "images": images, "device": run.device.type}
-        return {"checkpoint": run.checkpoint, "step": run.step, "part": self.settings.part, **about}
+        about = {"weights": digest_of(self.model), "images": self._images, "device": self.run.device.type}
+        return {"checkpoint": self.run.checkpoint, "step": self.run.step, "part": self.settings.part, **about}
+
+    @cached_property
+    def features(self) -> tuple[Array, Array]:
+        """Features of images of the part (N, F), all of them or as many as `samples`, and of as many decoded draws of
+        the prior. Raises `UserError` where no network of features is given.
+        """
+        if self.settings.inception is None:
+            raise UserError(NO_NETWORK)
+        net = FeatureNet.load(self.settings.inception, self.run.device)
+        rows = self.some("features", self.settings.samples)
+        images = np.concatenate([net(batch).numpy() for batch in self.images(rows)])
+        with isolated(self.seed("features"), self.run.device), evaluating(self.model):
+            draws = torch.cat([prior.sample((len(rows),)) for prior in self.model.priors()], 1)
+            decoded = [net(self.model.likelihood.mean(self.model.raw(part))).numpy() for part in draws.split(BATCH)]
+        return images, np.concatenate(decoded)
 
     @property
     def has_factors(self) -> bool:
@@ -131,6 +159,15 @@ class Subject:
         """Of the factors that have more than one value in the whole grid."""
         grid = self.data.grid
         return () if grid is None else tuple(grid.names[place] for place in grid.varying)
+
+    def kept_as(self, name: str) -> str:
+        """The name of a score's record: 'mig', or 'mig@shapes3d' where it is of other data than the run's."""
+        return on_data(name, None if self.other is None else self.other.name)
+
+    def about_data(self) -> dict[str, Any]:
+        """Which images these are: the data set's name, its mark, and where it is from."""
+        name = chosen_dataset(self.run) if self.other is None else self.other.name
+        return {"name": name, "fingerprint": self._fingerprint, "source": self.data.provenance.get("source")}
 
     def seed(self, name: str) -> int:
         """The seed of a score."""
@@ -223,6 +260,12 @@ class Subject:
         """The places of a batch of these rows, and what the encoder makes of their images."""
         for start, images in enumerate(self.images(rows, at_once)):
             yield slice(start * at_once, (start + 1) * at_once), self.model.posteriors(images)
+
+
+def chosen_dataset(run: Trained) -> str:
+    """The option that the run's data are, or the name of their class."""
+    noted = dig(read_json(run.folder / ENVIRONMENT), "choices", "dataset")
+    return str(noted or dig(run.config, "dataset", "_target_") or "").rpartition(".")[2]
 
 
 def _joined(parts: Iterable[Tensor]) -> Array:

@@ -3,16 +3,17 @@ latents know of factors. Latents stand in the order of their KL, as everywhere o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from vae_runner.report.findings import latent_kl
-from vae_runner.report.markup import Html, tag
+from vae_runner.report.markup import Html, join, tag
 from vae_runner.report.page import section
 from vae_runner.report.scored.heat_map import heat_map
 from vae_runner.report.scored.score_kinds import MAPS, PER_FACTOR, PER_LATENT, UNITS, Kind, beside, figure
 from vae_runner.report.scored.score_records import ScoreRecord, score_records
 from vae_runner.runs.read import Run
+from vae_runner.runs.score_names import parted
 from vae_runner.runs.words import plural
 
 __all__ = ["scores"]
@@ -35,17 +36,22 @@ class Latents:
 
 
 def scores(run: Run) -> Html:
-    """Returns the section; empty where there is no score."""
-    records = score_records(run.evaluation)
-    if not records:
-        return Html()
+    """Returns a section for each data set on which there is a score: the run's own, and others, named; or nothing."""
+    groups: dict[str, list[ScoreRecord]] = {}
+    for record in score_records(run.evaluation):
+        name, data = parted(record.name)
+        groups.setdefault(data, []).append(replace(record, name=name))
+    return join(*(_section(f"Scores on {data}" if data else "Scores", run, groups[data]) for data in sorted(groups)))
+
+
+def _section(heading: str, run: Run, records: Sequence[ScoreRecord]) -> Html:
     latents = _latents(run, records)
     tables = [_by_factor(records), _by_latent(records, latents)]
     maps = [_map(kind, records, latents) for kind in MAPS]
     rest = latents.total - len(latents.places)
     few = tag("p", f"{plural(rest, 'more latent')} of less KL", class_="quiet") if rest else ""
     figures = [one for one in (*tables, *maps) if one]
-    return section("Scores", _table(records), tag("div", *figures, class_="maps") if figures else "", few)
+    return section(heading, _table(records), tag("div", *figures, class_="maps") if figures else "", few)
 
 
 def _table(records: Sequence[ScoreRecord]) -> Html:

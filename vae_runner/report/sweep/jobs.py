@@ -87,6 +87,7 @@ class Job:
         return images_per_second(self.run)
 
     def ranked_by(self, ranking: Ranking) -> float | None:
+        """The figure that it is ranked by, None where it has none that is finite."""
         return ranking.value(self.validated("neg_elbo"), self.scores)
 
     def validated(self, key: str) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vae_runner.errors import UserError
 from vae_runner.report.scored.score_kinds import LOWER_IS_BETTER
+from vae_runner.runs.score_names import parted
 from vae_runner.runs.words import and_more
 from vae_runner.text import plain
 
@@ -31,14 +32,19 @@ class Ranking:
 
     @property
     def is_of_a_likelihood(self) -> bool:
-        return self.score is None or self.score[0] in OF_LIKELIHOODS
+        """Whether runs have to have the same one, and the same images, to be compared."""
+        return self.score is None or parted(self.score[0])[0] in OF_LIKELIHOODS
+
+    @property
+    def is_lowest(self) -> bool:
+        """Whether the lowest is the best."""
+        return self.score is None or parted(self.score[0])[0] in LOWER_IS_BETTER
 
     @property
     def best(self) -> str:
         """'lowest -ELBO', 'highest mig (test)'."""
-        is_lowest = self.score is None or self.score[0] in LOWER_IS_BETTER
         part = "" if self.score is None else f" ({self.score[1]})"
-        return f"{'lowest' if is_lowest else 'highest'} {self.name}{part}"
+        return f"{'lowest' if self.is_lowest else 'highest'} {self.name}{part}"
 
     def value(self, neg_elbo: float | None, scores: Mapping[tuple[str, str], float]) -> float | None:
         """The figure of a run, None where it has none that is finite."""
@@ -47,8 +53,7 @@ class Ranking:
 
     def key(self, value: float | None) -> tuple[bool, float]:
         """By which the best comes first, and what has no value last."""
-        lower = self.score is None or self.score[0] in LOWER_IS_BETTER
-        return value is None, 0.0 if value is None else value if lower else -value
+        return value is None, 0.0 if value is None else value if self.is_lowest else -value
 
 
 def by_score(name: str, scores: Iterable[tuple[str, str]]) -> Ranking:
