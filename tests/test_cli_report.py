@@ -87,6 +87,9 @@ def test_of_several_folders_all_runs_are_set_side_by_side(vae_report: Report, in
         (["run", "--out="], "--out takes one folder"),
         (["run", "--out=x", "--out=y"], "--out takes one folder"),
         (["run", "--out", "file"], "--out file is not a folder"),
+        (["run", "rank=mig"], "rank=mig is for several runs, and run is one"),
+        (["run", "rank="], "rank takes one score: rank=mig"),
+        (["run", "rank=mig", "rank=sap"], "rank takes one score: rank=mig"),
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_nothing(

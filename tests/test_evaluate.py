@@ -200,7 +200,9 @@ def test_a_run_without_scikit_learn_gets_what_needs_none(
         ([".", "dataset.root="], ["dataset.root: expected a folder, got ''"]),
         ([".", "divergence=beta"],
          ["divergence cannot be set: a run is scored as it is (score, checkpoint, part, codes, engine.device, trust, "
-          "samples, k, seed, jobs, dataset.root)"]),
+          "samples, k, seed, jobs, dataset, dataset.root, evaluation.inception, rank)"]),
+        ([".", "evaluation.inception=x.pt"], ["evaluation.inception: expected a file, got 'x.pt'"]),
+        ([".", "dataset.limit=9"], ["dataset.limit is for another data set; name it: dataset=OPTION"]),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line_each(vae_evaluate: Run, arguments: list[str], lines: list[str], inside: Path) -> None:
@@ -213,6 +215,8 @@ def test_mistakes_get_one_line_each(vae_evaluate: Run, arguments: list[str], lin
         (["score=[mig,dcci]"], "no score called 'dcci'. Did you mean dci? Choices: mig, rmig"),
         (["score=[]"], "score=[] names no score. Choices: mig, rmig"),
         (["samples=0"], "samples must be positive, got 0"),
+        (["rank=migg"], "rank=migg: no score called 'migg'. Did you mean mig? Choices: mig, rmig"),
+        (["rank=mig"], "rank=mig is for folders of several runs"),
         (["k=-1"], "k must be positive, got -1"),
     ],
 )
@@ -224,6 +228,30 @@ def test_a_score_or_a_number_that_is_none_is_told_before_a_run_is_loaded(
     assert (code, output, len(errors)) == (2, [], 1)
     assert errors[0].startswith(f"vae-evaluate: error: {line}")
     assert read_json(tmp_path / EVALUATION) == {}
+
+
+@pytest.mark.slow
+def test_a_run_is_scored_on_another_data_set_beside_its_own(sweep: Path, vae_evaluate: Run, tmp_path: Path) -> None:
+    shutil.copytree(sweep / "a", tmp_path / "a")
+    other = ["dataset=squares", "dataset.split_seed=3", "dataset.validation=30", f"--config-dir={sweep.parent / 'own'}"]
+    assert vae_evaluate(tmp_path / "a", *OWN, "score=wasserstein")[0] == 0
+    code, output, _ = vae_evaluate(tmp_path / "a", *OWN, "score=[mig,wasserstein]", *other)
+    assert code == 0
+    assert "validation part of squares, 30 images" in output[0]
+    found = scores_of(tmp_path / "a")
+    assert {"wasserstein", "mig@squares", "wasserstein@squares"} <= set(found)
+    assert found["wasserstein"]["value"] != found["wasserstein@squares"]["value"]
+    assert (found["wasserstein"]["data"]["name"], found["mig@squares"]["data"]["name"]) == ("squares", "squares")
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert "<h2>Scores</h2>" in page
+    assert "<h2>Scores on squares</h2>" in page
+    code, output, errors = vae_evaluate(tmp_path / "a", *OWN, "score=mig", "dataset=dsprites")
+    assert (code, output) == (2, [])
+    line = "dataset=dsprites has images of 1x64x64, and the model of the run takes 1x16x16"
+    assert errors[-1] == f"vae-evaluate: error: {line}"
+    code, output, errors = vae_evaluate(tmp_path / "a", *OWN, "score=mig", "dataset=dsprits", "dataset.x=1")
+    assert (code, output) == (2, [])
+    assert "dsprits" in errors[0]
 
 
 def test_counts_are_whole_and_figures_as_fine_as_they_are_large() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal
+from torch.nn import functional
 
 from vae_runner.engine import Engine
 from vae_runner.likelihood import (
@@ -370,3 +371,29 @@ def test_validation_reports_bits_per_dimension(experiment: Make, name: str, adde
     validated = engine.validate()
     expected = validated["neg_elbo"] / (3 * 16 * 16 * math.log(2)) + added
     assert validated["bits_per_dim"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 5, 7), (1, 1, 1), (3, 8, 8)])
+def test_of_several_decodings_of_each_image_bernoulli_gives_what_torch_does_in_double(
+    shape: tuple[int, int, int],
+) -> None:
+    torch.manual_seed(0)
+    target = torch.rand(4, *shape)
+    target[:2] = target[:2].round()
+    raw = torch.randn(5, 4, *shape) * torch.tensor([0.0, 1.0, 10.0, 100.0, 1e4]).view(-1, 1, 1, 1, 1)
+    pixels = functional.binary_cross_entropy_with_logits(
+        raw.double(), target.double().expand(5, -1, -1, -1, -1), reduction="none"
+    )
+    kept = raw.clone()
+    found = Bernoulli().nll_of_samples(raw, target)
+    torch.testing.assert_close(found.double(), pixels.flatten(2).sum(2), rtol=2e-6, atol=1e-4)
+    assert raw.equal(kept)  # what is reckoned in place is its own
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.3), Laplace(0.2), Bernoulli(), DiscretizedLogistic(3)])
+def test_of_several_decodings_every_likelihood_gives_what_it_gives_of_each(likelihood: Likelihood) -> None:
+    torch.manual_seed(0)
+    target, raw = torch.rand(4, 3, 6, 6), torch.randn(5, 4, 3, 6, 6)
+    each = torch.stack([likelihood.nll(one, target) for one in raw])
+    torch.testing.assert_close(likelihood.nll_of_samples(raw, target), each.detach(), rtol=1e-5, atol=1e-4)

@@ -259,7 +259,7 @@ def test_the_style_sheet_has_its_colours_from_the_palette() -> None:
     assert values
     assert not [value for value in values if re.search(r"#[0-9a-fA-F]{3}|\b(?:rgb|hsl)a?\(", value)]
     assert not {word for value in values for word in re.findall(r"[a-z]+", value)} & set(ImageColor.colormap)
-    own = {"own"}  # of an element, set by its class
+    own = {"own", "share"}  # of an element, set by its class or with it
     assert set(re.findall(r"var\(--(\w+)\)", style)) - own == set(PAGE_LIGHT)
     assert set(PAGE_DARK) == set(PAGE_LIGHT) - {"picture"}
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_report import Element, Page
 from test_sweep import make_run, page
 
+from vae_runner.errors import UserError
 from vae_runner.report.sweep import write_sweep
 from vae_runner.runs.names import EVALUATION
 
@@ -118,3 +120,72 @@ def test_scores_of_the_runs_are_columns_with_the_part_in_their_names(tmp_path: P
     assert [one.all("tr")[0].children[-1].text for one in (first, second)] == ["migvalidation", "migvalidation"]
     assert [row.children[-1].text for row in first.all("tr")[1:]] == ["0.250", "0.500", "0.125", "", "", ""]
     assert second.all("tr")[1].children[-1].text == "0.292 ± 0.191"
+
+
+def scored(folder: Path, name: str, values: dict[str, float], part: str = "test") -> None:
+    for run, value in values.items():
+        (folder / run / EVALUATION).write_text(json.dumps({name: {"value": value, "part": part}}))
+
+
+MIG = {"0-ab": 0.1, "1-ab": 0.2, "2-ab": 0.3, "3-ab": 0.05, "4-ab": 0.25}
+
+
+def table_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / "sweep.csv").read_text())))
+
+
+def test_runs_ranked_by_a_score_stand_in_its_order_and_not_in_that_of_elbo(tmp_path: Path) -> None:
+    make_sweep(tmp_path)  # of which 1-ab has the lowest -ELBO, and beta=8 the lowest mean
+    scored(tmp_path, "mig", MIG)
+    shown = Page(write_sweep(tmp_path, rank="mig").read_text())
+    runs = table_of(tmp_path)
+    assert [(row["name"], row["rank"], row["best"]) for row in runs] == [
+        ("2-ab", "1", "best"), ("4-ab", "2", ""), ("1-ab", "3", ""),
+        ("0-ab", "4", ""), ("3-ab", "5", ""), ("5-ab", "", ""),
+    ]  # fmt: skip
+    first, second = shown.all("table")[:2]
+    assert [row.children[0].text for row in first.all("tr")[1:]] == [row["name"] for row in runs]
+    assert [badge.parent.text for badge in badges(first)] == ["best0.300"]
+    assert "Best: the highest mig (test) of the runs that are done. The runs stand in that order." in shown.root.text
+    assert [row.children[0].text for row in second.all("tr")[1:]] == ["2.0", "8.0"]  # the second's mean is unknown
+    assert [badge.parent.text for badge in badges(second)] == ["best0.200 ± 0.100"]
+    assert "Best: the highest mean mig (test) of several runs." in shown.root.text
+    write_sweep(tmp_path)
+    assert [row["name"] for row in table_of(tmp_path) if row["best"]] == ["1-ab"]
+    assert "rank" not in table_of(tmp_path)[0]
+
+
+def badges(element: Element) -> list[Element]:
+    return [one for one in element.all("span") if one.attributes.get("class") == "badge"]
+
+
+@pytest.mark.parametrize("name", ["total_correlation", "total_correlation@shapes3d"])
+def test_of_scores_that_are_good_when_small_the_smallest_comes_first(tmp_path: Path, name: str) -> None:
+    make_sweep(tmp_path)
+    scored(tmp_path, name, {**MIG, "5-ab": float("inf")})
+    write_sweep(tmp_path, rank=name)
+    assert [row["name"][0] for row in table_of(tmp_path)] == ["3", "0", "1", "4", "2", "5"]
+    assert [row["name"] for row in table_of(tmp_path) if row["best"]] == ["3-ab"]
+
+
+def test_a_score_that_does_not_depend_on_the_likelihood_ranks_runs_of_several(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    make_run(tmp_path / "6-ab", 60.0, config={"likelihood": {"_target_": "Laplace"}})
+    for name, best in {"mig": ["2-ab"], "log_px": []}.items():
+        scored(tmp_path, name, MIG | {"6-ab": -9.0})
+        write_sweep(tmp_path, rank=name)
+        assert [row["name"] for row in table_of(tmp_path) if row["best"]] == best
+
+
+def test_runs_that_cannot_be_ranked_are_told_in_one_line_and_the_page_stays(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    before = write_sweep(tmp_path).read_text()
+    with pytest.raises(UserError, match=r"^rank=mig: no run has that score, they have none; vae-evaluate FOLDER"):
+        write_sweep(tmp_path, rank="mig")
+    scored(tmp_path, "sap", MIG)
+    with pytest.raises(UserError, match=r"^rank=mig: no run has that score, they have sap; vae-evaluate FOLDER"):
+        write_sweep(tmp_path, rank="mig")
+    scored(tmp_path, "sap", {"0-ab": 0.5}, part="validation")
+    with pytest.raises(UserError, match=r"rank=sap: .* several parts of the data \(validation, test\); score all"):
+        write_sweep(tmp_path, rank="sap")
+    assert (tmp_path / "sweep.html").read_text() == before

@@ -19,15 +19,17 @@ HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
 
 usage:  vae-report RUN                       RUN/report.html
-        vae-report FOLDER                    of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png
+        vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
 
 examples:
   vae-report outputs/latest
   vae-report multirun/latest
+  vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
   vae-report outputs/2026-11-22 --out comparison
 
 options:
+  rank=SCORE    of several runs: the best by that score comes first; by default -ELBO says which one is the best
   --out DIR     where the files of several runs go
   --help        this screen
   --version     the version
@@ -60,17 +62,17 @@ def _command(arguments: list[str]) -> int:
 
 
 def _report(arguments: list[str]) -> int:
-    folders, out = _read(arguments)
+    folders, out, rank = _read(arguments)
     try:
-        to_stdout(f"report {_write(folders, out)}")
+        to_stdout(f"report {_write(folders, out, rank)}")
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
 
 
-def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
-    """The folders, and where the files shall go. Raises `UserError` with a line for each mistake."""
-    rest, names, outs, problems = list(arguments), [], [], []
+def _read(arguments: list[str]) -> tuple[list[Path], Path | None, str | None]:
+    """The folders, where the files shall go, and by which score. Raises `UserError` with a line for each mistake."""
+    rest, names, outs, ranks, problems = list(arguments), [], [], [], []
     while rest:
         argument = rest.pop(0)
         name, equals, value = argument.partition("=")
@@ -78,6 +80,8 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
             outs.append(value if equals else rest.pop(0))
         elif name == "--out":
             problems.append("--out needs a folder: --out DIR")
+        elif name == "rank" and equals and not Path(argument).is_dir():
+            ranks.append(value)
         elif argument.startswith("-"):
             problems.append(f"no option called {argument!r}; there are --out DIR, --help, --version")
         else:
@@ -87,11 +91,13 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None]:
         problems.append("--out takes one folder")
     elif outs and Path(outs[0]).exists() and not Path(outs[0]).is_dir():
         problems.append(f"--out {plain(outs[0])} is not a folder")
+    if len(ranks) > 1 or "" in ranks:
+        problems.append("rank takes one score: rank=mig")
     if not names and not problems:
         problems.append("which runs? vae-report outputs/latest; --help says more")
     if problems:
         raise UserError("\n".join(problems))
-    return [Path(name) for name in names], Path(outs[0]) if outs else None
+    return [Path(name) for name in names], Path(outs[0]) if outs else None, ranks[0] if ranks else None
 
 
 def _fault(name: str) -> str:
@@ -102,7 +108,7 @@ def _fault(name: str) -> str:
     )
 
 
-def _write(folders: list[Path], out: Path | None) -> Path:
+def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
     """Make the report, and take away what one that was killed has left; returns the path of its page."""
     from vae_runner.files import remove_leftovers
     from vae_runner.report.run_page import write_report
@@ -117,6 +123,8 @@ def _write(folders: list[Path], out: Path | None) -> Path:
             raise UserError(
                 f"--out is for several runs; the report of one is written into its folder, {plain(folders[0])}"
             )
+        if rank is not None:
+            raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
         remove_leftovers(folders[0])
         return write_report(folders[0])
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
@@ -127,4 +135,4 @@ def _write(folders: list[Path], out: Path | None) -> Path:
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     out = out or (folders[0] if len(folders) == 1 else Path("report"))
     remove_leftovers(out)
-    return write_sweep(out, found.values())
+    return write_sweep(out, found.values(), rank)

@@ -28,6 +28,7 @@ PAGE_LIGHT = {
     **{"train": RUNS_LIGHT[0], "validation": RUNS_LIGHT[1], "capacity": "#1f2328"},
     **{"good": "#1a7f37", "busy": RUNS_LIGHT[0], "bad": "#c62828", "odd": "#9a6700"},
     **{f"c{number}": colour for number, colour in enumerate(RUNS_LIGHT)},
+    "heat": RUNS_DARK[0],  # the ground of the largest numbers, which are written in ink
     "picture": PAPER,  # behind pictures, in the dark too: their ink needs paper
 }
 PAGE_DARK = {
@@ -35,6 +36,7 @@ PAGE_DARK = {
     **{"train": RUNS_DARK[0], "validation": RUNS_DARK[1], "capacity": "#e4e8ec"},
     **{"good": "#4cc368", "busy": RUNS_DARK[0], "bad": "#ff7b72", "odd": "#d9a62e"},
     **{f"c{number}": colour for number, colour in enumerate(RUNS_DARK)},
+    "heat": "#285f9c",
 }
 
 

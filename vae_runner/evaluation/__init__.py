@@ -20,13 +20,17 @@ from vae_runner.evaluation.supervised.modularity import modularity
 from vae_runner.evaluation.supervised.posterior_mig import posterior_mig
 from vae_runner.evaluation.supervised.sap import sap, sap_continuous
 from vae_runner.evaluation.unsupervised.correlation import gaussian_total_correlation, wasserstein_correlation
+from vae_runner.evaluation.unsupervised.feature_net import FeatureNet
+from vae_runner.evaluation.unsupervised.frechet import frechet_distance
 from vae_runner.evaluation.unsupervised.log_evidence import Evidences, log_evidence
+from vae_runner.evaluation.unsupervised.manifolds import precision, recall
 from vae_runner.evaluation.unsupervised.prior_match import prior_match
 from vae_runner.evaluation.unsupervised.reconstruction import Fidelity, mse, psnr, ssim
 from vae_runner.evaluation.unsupervised.shared_information import shared_information
 from vae_runner.evaluation.unsupervised.udr import udr
 
-__all__ = ["ActiveUnits", "Draws", "Evidences", "Fidelity", "Means", "Score", "beta_vae_score", "dci", "dci_forest"]
-__all__ += ["dci_linear", "explicitness", "factor_vae_score", "gaussian_total_correlation", "infomec", "irs"]
-__all__ += ["log_evidence", "mig", "mig_sup", "modularity", "mse", "posterior_mig", "prior_match", "psnr", "rmig"]
-__all__ += ["sap", "sap_continuous", "shared_information", "ssim", "udr", "wasserstein_correlation"]
+__all__ = ["ActiveUnits", "Draws", "Evidences", "FeatureNet", "Fidelity", "Means", "Score", "beta_vae_score", "dci"]
+__all__ += ["dci_forest", "dci_linear", "explicitness", "factor_vae_score", "frechet_distance"]
+__all__ += ["gaussian_total_correlation", "infomec", "irs", "log_evidence", "mig", "mig_sup", "modularity", "mse"]
+__all__ += ["posterior_mig", "precision", "prior_match", "psnr", "recall", "rmig", "sap", "sap_continuous"]
+__all__ += ["shared_information", "ssim", "udr", "wasserstein_correlation"]

@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from vae_runner.state import State
@@ -31,6 +32,14 @@ class Likelihood(nn.Module):
     @abstractmethod
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         """Returns -log p(target | raw) of each image, (B,), nats, in float32 whatever `raw` comes in."""
+
+    def nll_of_samples(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Returns -log p(target | raw) of several decodings (K, B, ...) of each image (B, C, H, W), (K, B), nats.
+
+        No gradient goes through it.
+        """
+        with torch.no_grad():
+            return self.nll(raw.flatten(0, 1), target.repeat(len(raw), 1, 1, 1)).unflatten(0, raw.shape[:2])
 
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, notes
 from vae_runner.report.run_curves import curves
+from vae_runner.report.scored.score_sections import scores
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, images, moment, resume_command
 from vae_runner.text import plain
@@ -22,7 +23,7 @@ LONG = 4000  # characters of a value
 
 def sections(run: Run) -> list[Html]:
     """Returns the sections that have something to show, in the order of the page."""
-    makers = (title, _findings, headline, resume, pictures, animations, curves, latents, config, environment)
+    makers = (title, _findings, headline, resume, pictures, animations, curves, latents, scores, config, environment)
     made = [make(run) for make in makers]
     if not any(made[1:]):
         made.append(tag("p", "Nothing to show yet: this folder has no metrics and no pictures.", class_="quiet"))

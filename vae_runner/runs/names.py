@@ -7,14 +7,15 @@ A run's folder:
     environment.json    where it ran, on what   train.log       what was said
     report.html         the page of all that    .hydra/         what was typed, and what Hydra made of it
     evaluation.json     its scores              .lock           of the process that writes there
+    encoded/            codes that scores are of, made once; may be removed
     checkpoints/        last, previous, best    tensorboard/    where it is asked for
     grids/, animations/ pictures; of each the newest, and in grids/history/ those of every step
 """
 
 from pathlib import Path
 
-__all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENVIRONMENT", "EPOCHS", "EVALUATION"]
-__all__ += ["FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER", "LOCK", "LOG"]
+__all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
+__all__ += ["EVALUATION", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER", "LOCK", "LOG"]
 __all__ += ["METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE"]
 __all__ += ["PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
 __all__ += ["checkpoint_file", "contact_sheet_file", "of_step"]
@@ -38,10 +39,11 @@ BROKEN = "last.broken.pt"  # what was the last one
 
 GRIDS = "grids"
 ANIMATIONS = "animations"
+ENCODED = "encoded"
 HISTORY = "history"  # in each of both
 TENSORBOARD = "tensorboard"
 
-FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD)
+FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD, ENCODED)
 # All that a run writes, besides its lock. What else is in its folder is the user's.
 CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, PAGE, *FOLDERS)
 

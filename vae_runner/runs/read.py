@@ -18,6 +18,7 @@ from vae_runner.runs.names import (
     CHECKPOINTS,
     CONFIG,
     ENVIRONMENT,
+    EVALUATION,
     GRIDS,
     LAST,
     METRICS,
@@ -42,6 +43,7 @@ class Run:
     folder: Path | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
     train: list[dict[str, Any]] = field(default_factory=list)
     validation: list[dict[str, Any]] = field(default_factory=list)
@@ -107,6 +109,7 @@ def read_run(folder: Path, with_pictures: bool = True) -> Run:
         folder=folder,
         status=status,
         environment=environment,
+        evaluation=_json(folder / EVALUATION, faults),
         config=_text(folder / CONFIG, SMALL, faults),
         train=[record for record in records if record.get("split") == "train"],
         validation=[record for record in records if record.get("split") == "validation"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
 from vae_runner.runs.names import CONFIG
+from vae_runner.runs.score_names import parted
 from vae_runner.text import plain
 
 if TYPE_CHECKING:
@@ -24,12 +25,15 @@ vae-evaluate: score what saved runs have learned, without training
 
 usage:  vae-evaluate RUN|SWEEP|FOLDER ... [score=[NAME,...]] [checkpoint=best|last|previous] [part=validation|train|all]
                      [codes=mean|sample] [samples=N] [k=N] [seed=N] [jobs=N] [dataset.root=DIR]
-                     [engine.device=auto|cpu|cuda] [trust=true]
+                     [engine.device=auto|cpu|cuda] [trust=true] [rank=SCORE]
+                     [evaluation.inception=FILE]
+                     [dataset=OTHER [dataset.SETTING=VALUE ...] [--config-dir DIR]]
 
 examples:
   vae-evaluate outputs/latest                             all scores but those that take minutes
   vae-evaluate outputs/latest score=[mig,dci] jobs=2
   vae-evaluate multirun/latest score=[mig,udr]            each run of a sweep; udr compares those of other seeds
+  vae-evaluate multirun/latest score=[mig,udr] rank=mig   and sweep.html with the best by MIG first
   vae-evaluate outputs/latest score=log_px k=5000 samples=1000
 
 Scores that need the factors of the images, and scikit-learn (pip install 'vae_runner[evaluate]'):
@@ -37,15 +41,20 @@ Scores that need the factors of the images, and scikit-learn (pip install 'vae_r
   explicitness irs infomec
 and those that need none: total_correlation wasserstein shared_information active_units rate_distortion log_px
   reconstruction prior_match udr udr_spearman
+and those of samples of the prior by a network of features, which evaluation.inception names: fid precision recall
 docs/evaluation.md says what each is, and whose. dci takes minutes, and is made where it is named.
 
 Each run gets evaluation.json: a score's value, its parts by factor and by latent, and how it was made; scores that it
-had and that are not made now stay. What cannot be made is named in a line.
+had and that are not made now stay. What cannot be made is named in a line. Pages are made anew: report.html of the
+runs, sweep.html of the folders that have several.
   part       the images that are scored: those that were held back, those that were trained on, or the whole data set.
              best.pt is the checkpoint with the lowest -ELBO on the validation images
   codes      of an image: the mean of its posterior, or a sample of it
   samples    draws of images, 10000; half as many more where others are judged on
   k          samples of each image by which log p(x) is estimated, 64
+  dataset    another data set than the run's own, of images of the same shape: its scores stand beside the others, by
+             the names SCORE@OTHER. Its settings are those of vae-train
+  evaluation.inception   weights of torchvision's inception_v3, or a TorchScript module that gives features
   jobs       processes for the trees of dci; by default one for each core
 Exit codes: 0 done, 1 a run could not be scored, 2 a mistake in the request, 141 nobody reads what is printed."""
 WHOLE = ("samples", "k", "seed", "jobs")
@@ -56,7 +65,8 @@ CHOICES = {
     "engine.device": ("auto", "cpu", "cuda"),
     "trust": ("true", "false"),
 }
-KNOWN = ("score", *CHOICES, *WHOLE, "dataset.root")
+ROOT, INCEPTION = "dataset.root", "evaluation.inception"
+KNOWN = ("score", *CHOICES, *WHOLE, "dataset", ROOT, INCEPTION, "rank")
 
 
 @dataclass
@@ -65,6 +75,7 @@ class Wish:
 
     folders: list[Path]
     given: dict[str, str] = field(default_factory=dict)
+    data: list[str] = field(default_factory=list)  # what is said of another data set
 
     @property
     def scores(self) -> list[str] | None:
@@ -77,6 +88,7 @@ class Wish:
 
         numbers: dict[str, Any] = {name: int(self.given[name]) for name in WHOLE if name in self.given}
         texts: dict[str, Any] = {name: self.given[name] for name in ("part", "codes") if name in self.given}
+        texts["inception"] = self.given.get(INCEPTION)
         try:
             return Settings(**texts, **numbers)
         except ValueError as error:
@@ -108,18 +120,25 @@ def _command(arguments: list[str]) -> int:
 def _wish(arguments: list[str]) -> Wish:
     """Take the command line apart. Raises `UserError` with a line for each mistake."""
     wish, problems = Wish([]), []
-    for argument in arguments:
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
         name, equals, value = argument.partition("=")
-        if argument.startswith("-"):
+        if name == "--config-dir":
+            wish.data += [argument] if equals or not rest else [argument, rest.pop(0)]
+        elif argument.startswith("-"):
             problems.append(f"no option called {plain(argument)!r}; see vae-evaluate --help")
         elif not equals or Path(argument).is_dir():
             wish.folders.append(Path(argument))
+        elif name == "dataset" or name.startswith("dataset."):
+            wish.data.append(argument)
         elif name not in KNOWN:
             problems.append(f"{plain(name)} cannot be set: a run is scored as it is ({', '.join(KNOWN)})")
         elif fault := _fault(name, value):
             problems.append(f"{name}: {fault}, got {plain(value)!r}")
         else:
             wish.given[name] = value.lower() if name in CHOICES else value
+    problems += _of_own_data(wish)
     if not wish.folders:
         problems.append("which runs? vae-evaluate outputs/latest; --help says more")
     problems += [f"no folder {plain(folder)}" for folder in wish.folders if not folder.is_dir()]
@@ -128,13 +147,30 @@ def _wish(arguments: list[str]) -> Wish:
     return wish
 
 
+def _of_own_data(wish: Wish) -> list[str]:
+    """Take what is said of the run's own data, its root, where no other is named; what is wrong with it."""
+    if any(one.startswith("dataset=") for one in wish.data):
+        return []
+    problems = []
+    for one in wish.data:
+        name, _, value = one.partition("=")
+        if name != ROOT:
+            problems.append(f"{plain(name)} is for another data set; name it: dataset=OPTION")
+        elif not value:
+            problems.append(f"{ROOT}: expected a folder, got ''")
+        else:
+            wish.given[ROOT] = value
+    wish.data = []
+    return problems
+
+
 def _fault(name: str, value: str) -> str | None:
     if name in CHOICES and value.lower() not in CHOICES[name]:
         return f"expected one of {', '.join(CHOICES[name])}"
+    if name == INCEPTION and not Path(value).is_file():
+        return "expected a file"
     if name in WHOLE and not value.removeprefix("-").isdecimal():
         return "expected a whole number"
-    if name == "dataset.root" and not value:
-        return "expected a folder"
     return None
 
 
@@ -153,17 +189,47 @@ def _runs(folders: Sequence[Path]) -> list[Path]:
 
 def _evaluate(wish: Wish) -> int:
     runs = _runs(wish.folders)
+    from vae_runner.cli.evaluating.other_option import other_data
     from vae_runner.cli.evaluating.scored_runs import Loading, score_runs
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.scoring.evaluation import known_scores
 
-    names, settings = known_scores(wish.scores), wish.settings()
+    names, settings = known_scores(wish.scores, INCEPTION in wish.given), wish.settings()
+    rank = wish.given.get("rank")
+    if rank is not None:
+        _check_rank(rank, wish.folders)
     device = wish.given.get("engine.device", "auto")
     choose_device(device)
     if wish.scores is None and len(runs) > 1:
         names = (*names, "udr")
     trust = wish.given.get("trust") == "true"
-    loading = Loading(wish.given.get("checkpoint"), device, trust, wish.given.get("dataset.root"))
     with warnings_to_stderr():
-        return score_runs(runs, names, settings, loading)
+        other = other_data(wish.data, device) if wish.data else None
+        loading = Loading(wish.given.get("checkpoint"), device, trust, wish.given.get(ROOT), other)
+        code = score_runs(runs, names, settings, loading)
+    _set_side_by_side(wish.folders, rank)
+    return code
+
+
+def _check_rank(name: str, folders: Sequence[Path]) -> None:
+    """Raises `UserError` for a name that is no score, and where there are no runs to be ranked."""
+    from vae_runner.experiment.scoring.evaluation import known_scores
+    from vae_runner.runs.read import is_run
+
+    try:
+        known_scores([parted(name)[0]])
+    except UserError as error:
+        raise UserError(f"rank={plain(name)}: {error}") from error
+    if all(map(is_run, folders)):
+        raise UserError(f"rank={plain(name)} is for folders of several runs")
+
+
+def _set_side_by_side(folders: Sequence[Path], rank: str | None) -> None:
+    """Make the pages of sweeps anew, which are the folders that have several runs."""
+    from vae_runner.report.sweep import write_sweep
+    from vae_runner.runs.read import is_run
+
+    for folder in folders:
+        if not is_run(folder):
+            write_sweep(folder, rank=rank)

@@ -13,8 +13,10 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.saved_run.loading import load
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS, Portrait, alike, compared, portrait
 from vae_runner.experiment.scoring.evaluation import LeftOut, Record, evaluate, write_records
+from vae_runner.experiment.scoring.other_data import OtherData
 from vae_runner.experiment.scoring.subject import Settings, Subject
 from vae_runner.output import to_stderr, to_stdout
+from vae_runner.report import write_report
 from vae_runner.runs.words import shown
 
 __all__ = ["Loading", "score_runs"]
@@ -28,6 +30,7 @@ class Loading:
     device: str = "auto"
     trust: bool = False
     root: str | None = None
+    other: OtherData | None = None  # scored instead of the run's own images
 
 
 def score_runs(runs: Sequence[Path], names: Sequence[str], settings: Settings, loading: Loading) -> int:
@@ -45,6 +48,7 @@ def score_runs(runs: Sequence[Path], names: Sequence[str], settings: Settings, l
             subject = _subject(folder, settings, loading)
             if not _score(folder, subject, alone):
                 code = 1
+            write_report(folder)
             if together:
                 portraits[folder] = portrait(subject)
         except (UserError, RunError) as error:
@@ -59,13 +63,17 @@ def score_runs(runs: Sequence[Path], names: Sequence[str], settings: Settings, l
 
 
 def _subject(folder: Path, settings: Settings, loading: Loading) -> Subject:
-    return Subject(load(folder, loading.checkpoint, loading.device, loading.trust, loading.root), settings)
+    run = load(folder, loading.checkpoint, loading.device, loading.trust, loading.root)
+    if loading.other is not None:
+        loading.other.check(run.image_shape)
+    return Subject(run, settings, loading.other)
 
 
 def _score(folder: Path, subject: Subject, names: Sequence[str]) -> bool:
     """Make the scores, print a line for each, and write it at once, so that nothing is lost; whether there is any."""
     run, settings = subject.run, subject.settings
-    part = f"{settings.part} part, {len(subject):,} images"
+    of = "" if subject.other is None else f" of {subject.other.name}"
+    part = f"{settings.part} part{of}, {len(subject):,} images"
     how = f"codes={settings.codes}, seed={settings.seed}"
     to_stdout(f"{shown(folder)}: {run.checkpoint} checkpoint, step {run.step:,}; {part}; {how}")
     left_out: dict[str, list[str]] = {}
@@ -77,6 +85,7 @@ def _score(folder: Path, subject: Subject, names: Sequence[str]) -> bool:
         name, record = one
         _tell(name, record)
         write_records(folder, {name: record})
+        subject.keep()
         is_scored = True
     for reason, those in left_out.items():
         to_stdout(f"  left out: {', '.join(those)}: {reason}")
@@ -94,7 +103,10 @@ def _compare(portraits: dict[Path, Portrait], names: Sequence[str]) -> None:
         for places in groups:
             for place, record in zip(places, compared([portraits[folders[one]] for one in places], name), strict=True):
                 _tell(shown(folders[place]), record)
-                write_records(folders[place], {name: record})
+                write_records(folders[place], {portraits[folders[place]].kept_as(name): record})
+    for places in groups:
+        for place in places:
+            write_report(folders[place])
 
 
 def _tell(name: str, record: Record) -> None:

@@ -9,9 +9,11 @@ one sample decides, and log p(x) is still higher.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.evaluation.importance import prior_over_posterior
@@ -22,9 +24,17 @@ __all__ = ["Evidences", "log_evidence"]
 FEW = 5  # samples that count
 
 
-def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -> tuple[Tensor, Tensor]:
+def log_evidence(
+    model: VAE,
+    images: Tensor,
+    samples: int,
+    at_once: int = 256,
+    posteriors: Sequence[Distribution] | None = None,
+) -> tuple[Tensor, Tensor]:
     """Returns the estimate of log p(x) of each of the `images` (B, C, H, W), nats, and the effective sample size of
     each, (B,) float64 both. It draws from torch's generator.
+
+    posteriors   q(z|x) of the images, of each latent space, where they are known
 
     Raises `ValueError` for fewer than one sample.
     """
@@ -34,13 +44,14 @@ def log_evidence(model: VAE, images: Tensor, samples: int, at_once: int = 256) -
     total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=images.device)
     squares = total.clone()
     with evaluating(model):
-        posteriors, priors = model.posteriors(images), model.priors()
+        posteriors = model.posteriors(images) if posteriors is None else posteriors
+        priors = model.priors()
         for start in range(0, samples, chunk):
             count = min(chunk, samples - start)
             codes = [posterior.sample((count,)) for posterior in posteriors]
-            raw = model.raw(torch.cat(codes, 2).flatten(0, 1))
-            nll = model.likelihood.nll(raw, images.repeat(count, 1, 1, 1)).double().unflatten(0, (count, -1))
-            weights = prior_over_posterior(priors, posteriors, codes).double() - nll
+            raw = model.raw(torch.cat(codes, 2).flatten(0, 1)).unflatten(0, (count, -1))
+            nll = model.likelihood.nll_of_samples(raw, images)
+            weights = prior_over_posterior(priors, posteriors, codes).double() - nll.double()
             total = torch.logaddexp(total, weights.logsumexp(0))
             squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
     return total - math.log(samples), (2 * total - squares).exp()

@@ -240,6 +240,7 @@ class SavedRun:
         k: int = 64,
         seed: int = 0,
         jobs: int | None = None,
+        inception: str | None = None,
     ) -> dict[str, Record]:
         """Returns the record of each score by its name, as `vae-evaluate` writes it into evaluation.json.
 
@@ -248,12 +249,13 @@ class SavedRun:
         codes     of an image: the posterior's mean, or a sample of it
         samples   draws of images; k: samples of each by which log p(x) is estimated
         jobs      processes for trees; None: as many as there are cores
+        inception file of a network of features, for fid, precision and recall
 
         What cannot be made, as it needs factors that the data set does not state, is left out, with a warning. Raises
         `UserError` for a name that is none, `ValueError` for settings out of their ranges.
         """
-        names, found = known_scores(scores), {}
-        for one in evaluate(Subject(self, Settings(part, codes, samples, k, seed, jobs)), names):
+        names, found = known_scores(scores, inception is not None), {}
+        for one in evaluate(Subject(self, Settings(part, codes, samples, k, seed, jobs, inception)), names):
             if isinstance(one, LeftOut):
                 log.warning("%s is left out: %s", one.name, one.reason)
             else:

@@ -6,7 +6,7 @@ Of each run only what is compared is kept: so many data sets need not be in memo
 import copy
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +36,14 @@ APART = {
 @dataclass(frozen=True)
 class Portrait:
     """What is compared of a run: codes of the part's images, the KL of each latent, what must be the same, and how it
-    was made.
+    was made, with the name that a record has.
     """
 
     setting: str
     codes: Array
     kl: Array
     made: Record
+    kept_as: Callable[[str], str]
 
 
 def portrait(subject: Subject) -> Portrait:
@@ -50,7 +51,7 @@ def portrait(subject: Subject) -> Portrait:
     begun, rows = time.perf_counter(), subject.rows(ROWS)
     codes, kl = subject.codes(rows, ROWS), _kl(subject, rows)
     how = made(subject, len(np.unique(rows)), {"samples": len(rows)}, time.perf_counter() - begun)
-    return Portrait(_setting(subject), codes, kl, how)
+    return Portrait(_setting(subject), codes, kl, how, subject.kept_as)
 
 
 def alike(portraits: Sequence[Portrait]) -> list[list[int]]:

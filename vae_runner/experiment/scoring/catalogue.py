@@ -12,13 +12,14 @@ from vae_runner.auto_encoder import evaluating
 from vae_runner.distributions import has_closed_form_kl, log_ratio
 from vae_runner.evaluation import ActiveUnits, Draws, Evidences, Fidelity, Score
 from vae_runner.evaluation.score import Array
-from vae_runner.experiment.scoring.subject import Subject
+from vae_runner.experiment.scoring.subject import BATCH, Subject
 from vae_runner.randomness import isolated
 
-__all__ = ["CATALOGUE", "DEFAULT", "Entry", "Watch"]
+__all__ = ["CATALOGUE", "DEFAULT", "OF_FEATURES", "Entry", "Watch"]
 
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 IMAGES = 1000  # of which log p(x) is estimated at most
+FEW = 16  # images whose samples are decoded together
 PAIRS = 64  # images of a vote, pairs of a feature
 
 
@@ -30,12 +31,14 @@ class Entry:
     needs_factors   it cannot be made for a data set that states none
     needs_grid      nor for one that lacks combinations of them: it judges one factor while all others vary
     is_slow         minutes: made where it is asked for by name alone
+    needs_features  it is of a network of features, and made where there is one
     """
 
     make: Callable[[Subject, str, Watch], tuple[Score, int, dict[str, Any]]]
     needs_factors: bool = False
     needs_grid: bool = False
     is_slow: bool = False
+    needs_features: bool = False
 
 
 def _of_draws(score: Callable[[Any, Any], Score], needs_grid: bool = False) -> Entry:
@@ -83,6 +86,17 @@ def _of_batches(score: Callable[..., Score]) -> Entry:
     return Entry(make, needs_factors=True, needs_grid=True)
 
 
+def _of_features(score: Callable[[Any, Any], Score]) -> Entry:
+    """A score of features of images and of samples."""
+
+    def make(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
+        images, samples = subject.features
+        sizes = {"samples": len(samples), "inception": str(subject.settings.inception)}
+        return score(images, samples), len(images), sizes
+
+    return Entry(make, needs_features=True)
+
+
 def _posterior_mig(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
     rows = subject.rows(name)
     found = of.posterior_mig(*subject.normals(rows), subject.factors(rows))
@@ -112,8 +126,8 @@ def _rate(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[s
     distortions: list[Array] = []
     with isolated(subject.seed(name), subject.run.device), evaluating(model):
         closed = [has_closed_form_kl(*pair) for pair in model.pairs()]
-        for images in subject.images(rows):
-            qs, ps = model.posteriors(images), model.priors()
+        for images, (_, qs) in zip(subject.images(rows), subject.posteriors(rows), strict=True):
+            ps = model.priors()
             codes = [q.sample() for q in qs]
             kls = [
                 torch.distributions.kl_divergence(q, p) if is_closed else log_ratio(q, p, z)
@@ -134,16 +148,18 @@ def _log_px(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict
     rows, k = subject.some(name, min(IMAGES, subject.settings.samples)), subject.settings.k
     found = Evidences(k)
     with isolated(subject.seed(name), subject.run.device):
-        for images in watch(list(subject.images(rows, 16))):
-            found.add(*of.log_evidence(subject.model, images, k))
+        seen = zip(subject.images(rows, FEW), subject.posteriors(rows, at_once=FEW), strict=True)
+        for images, (_, posteriors) in watch(list(seen)):
+            found.add(*of.log_evidence(subject.model, images, k, posteriors=posteriors))
     return found.read(), len(rows), {"k": k}
 
 
 def _reconstruction(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
     rows, found = subject.some(name, subject.settings.samples), Fidelity()
     with evaluating(subject.model):
-        for images in subject.images(rows):
-            raw = subject.model.raw(torch.cat(subject.model.codes(images), 1))
+        for start, images in enumerate(subject.images(rows)):
+            codes = subject.codes(rows[start * BATCH : (start + 1) * BATCH], name)
+            raw = subject.model.raw(torch.from_numpy(codes).to(images.device))
             found.add(images, subject.model.likelihood.mean(raw))
     return found.read(), len(rows), {}
 
@@ -184,5 +200,9 @@ CATALOGUE: dict[str, Entry] = {
     "log_px": Entry(_log_px),
     "reconstruction": Entry(_reconstruction),
     "prior_match": Entry(_prior_match),
+    "fid": _of_features(of.frechet_distance),
+    "precision": _of_features(of.precision),
+    "recall": _of_features(of.recall),
 }
-DEFAULT = tuple(name for name, entry in CATALOGUE.items() if not entry.is_slow)
+OF_FEATURES = tuple(name for name, entry in CATALOGUE.items() if entry.needs_features)
+DEFAULT = tuple(name for name, entry in CATALOGUE.items() if not entry.is_slow and name not in OF_FEATURES)

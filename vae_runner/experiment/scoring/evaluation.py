@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import did_you_mean
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
-from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT, Watch
+from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT, OF_FEATURES, Watch
 from vae_runner.experiment.scoring.records import Record, figures, made
 from vae_runner.experiment.scoring.subject import Subject
 from vae_runner.files import read_json, write_json
@@ -28,13 +28,14 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def known_scores(names: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Returns the scores asked for, one or several, without repetition; None: all but those that take minutes.
+def known_scores(names: Sequence[str] | str | None, has_features: bool = False) -> tuple[str, ...]:
+    """Returns the scores asked for, one or several, without repetition; None: all but those that take minutes, and
+    those that need a network of features, unless there is one.
 
     Raises `UserError` with a line for each name that is none.
     """
     if names is None:
-        return DEFAULT
+        return (*DEFAULT, *OF_FEATURES) if has_features else DEFAULT
     names = [names] if isinstance(names, str) else names
     known = [*CATALOGUE, *OF_SEEDS]
     unknown = [name for name in dict.fromkeys(names) if name not in known]
@@ -48,7 +49,7 @@ def known_scores(names: Sequence[str] | str | None) -> tuple[str, ...]:
 def evaluate(
     subject: Subject, names: Sequence[str], watch: Callable[[str], Watch] | None = None
 ) -> Iterator[tuple[str, Record] | LeftOut]:
-    """Yields each score's name and record when it is made, and what is left out, with the reason.
+    """Yields each record's name (`Subject.kept_as`) and itself when it is made, and what is left out, with the reason.
 
     watch    for a score's name, what is told of the steps of its longest loop
     """
@@ -69,7 +70,8 @@ def evaluate(
             yield LeftOut(name, str(error))
             continue
         how = made(subject, images, sizes, time.perf_counter() - begun)
-        yield name, {**figures(score, subject.factor_names), **how}
+        factors = {"factors": list(subject.factor_names)} if entry.needs_factors else {}
+        yield subject.kept_as(name), {**figures(score, subject.factor_names), **factors, **how}
 
 
 def _unwatched(steps: Iterable[Any]) -> Iterable[Any]:

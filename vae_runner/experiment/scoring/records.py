@@ -1,8 +1,10 @@
-"""A score of a run as evaluation.json has it, an object under its name:
+"""A score of a run as evaluation.json has it, an object under its name, behind which stands @NAME where it is of
+another data set:
 
 value, per_factor (by name), per_latent, matrix (latents, factors), others    the score
 notes                                                                         what was left out, and why
-settings, part, images, seed, checkpoint, step, seconds, version              how it was made
+factors                                                                       the names of the matrix's columns
+settings, part, data, images, seed, checkpoint, step, seconds, version        how it was made
 """
 
 import re
@@ -39,6 +41,7 @@ def made(subject: Subject, images: int, sizes: Record, seconds: float) -> Record
     """How a score of so many different images was made, with the `sizes` of its parts."""
     settings, run = subject.settings, subject.run
     found: Record = {"settings": {"codes": settings.codes, **sizes}, "part": settings.part, "images": images}
+    found["data"] = subject.about_data()
     found |= {"seed": settings.seed, "checkpoint": run.checkpoint, "step": run.step}
     return {**found, "seconds": round(seconds, 3), "version": _versions()}
 

@@ -115,7 +115,7 @@ def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
         lines = [job.name, *lines[: MOST_LINES - 2], "..."]
     if len({other.run.step for other in sweep.jobs}) > 1 and (step := number(details.get("step"))) is not None:
         lines.append(f"step {step:,.0f}")
-    return Tiles([*lines, *(["best -ELBO"] if job.is_best else [])], details, picture)
+    return Tiles([*lines, *([f"best {sweep.ranking.name}"] if job.is_best else [])], details, picture)
 
 
 def _rows(name: str, tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:

@@ -2,23 +2,23 @@
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vae_runner.foreign import dig, number, read_json
+from vae_runner.foreign import dig
 from vae_runner.report.figures import images_per_second, points, wall_seconds
 from vae_runner.report.findings import latent_kl
+from vae_runner.report.scored.score_records import score_records
+from vae_runner.report.sweep.ranking import Ranking, by_score
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger
-from vae_runner.runs.names import EVALUATION
 from vae_runner.runs.read import Run, read_run
 from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
 from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
-__all__ = ["Job", "Sweep", "csv_text", "read_scores", "read_sweep", "table"]
+__all__ = ["Job", "Sweep", "csv_text", "read_sweep", "table"]
 
 Content = TypeVar("Content")
 
@@ -86,6 +86,10 @@ class Job:
         """Of training; None where it is not known."""
         return images_per_second(self.run)
 
+    def ranked_by(self, ranking: Ranking) -> float | None:
+        """The figure that it is ranked by, None where it has none that is finite."""
+        return ranking.value(self.validated("neg_elbo"), self.scores)
+
     def validated(self, key: str) -> float | None:
         """Returns a figure of the last validation, by its key; None where there is none."""
         found = points(self.run.validation[-1:], key)
@@ -101,6 +105,8 @@ class Sweep:
     keys: Sequence[str]
     differing: Sequence[str]
     is_comparable: bool = True
+    ranking: Ranking = field(default_factory=Ranking)
+    is_ranked: bool = False  # the runs stand in the order of the ranking
 
     @property
     def scores(self) -> list[tuple[str, str]]:
@@ -117,58 +123,61 @@ class Sweep:
         return sum(job.state == state for job in self.jobs)
 
 
-def read_sweep(folders: Iterable[Path], base: Path) -> Sweep:
-    """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began."""
+def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> Sweep:
+    """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began.
+
+    With the name of a score as `rank`, the best comes first. Raises `UserError` where they cannot be ranked by it.
+    """
     folders = list(folders)
     settings = [_read(folder, read_settings, lambda fault: Settings()) for folder in folders]
     ledger = read_ledger(base)
     missing = _missing(folders, ledger) if ledger else []
     keys = list(dict.fromkeys([*label_keys(settings), *(ledger.swept if missing else ())]))
+    runs = [
+        _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault]))
+        for folder in folders
+    ]
     jobs = [
         Job(
             folder,
             _name(folder, base),
-            _read(folder, _read_figures, lambda fault, name=folder.name: Run(plain(name), faults=[fault])),
+            run,
             own,
             {key: own.values[key] for key in keys if key in own.values},
-            scores=read_scores(folder),
+            scores={(one.name, one.part): one.value for one in score_records(run.evaluation)},
         )
-        for folder, own in zip(folders, settings, strict=True)
+        for folder, run, own in zip(folders, runs, settings, strict=True)
     ]
     if missing:
         jobs = _in_order([*jobs, *(_never_begun(number, ledger, base) for number in missing)])
-    finished = [job for job in jobs if job.state == "done" and _is_finite(job.validated("neg_elbo"))]
+    ranking = Ranking() if rank is None else by_score(rank, [score for job in jobs for score in job.scores])
+    if rank is not None:
+        jobs = sorted(jobs, key=lambda job: ranking.key(job.ranked_by(ranking)))
+    finished = [job for job in jobs if job.state == "done" and job.ranked_by(ranking) is not None]
     is_comparable = len({_measure(job) for job in finished}) <= 1
-    if finished and is_comparable and len(jobs) > 1:
-        best = min(finished, key=lambda job: job.validated("neg_elbo"))
+    if finished and (is_comparable or not ranking.is_of_a_likelihood) and len(jobs) > 1:
+        best = min(finished, key=lambda job: ranking.key(job.ranked_by(ranking)))
         jobs = [replace(job, is_best=job is best) for job in jobs]
-    return Sweep(base.resolve().name, jobs, keys, differences(settings), is_comparable)
+    name = base.resolve().name
+    return Sweep(name, jobs, keys, differences(settings), is_comparable, ranking, rank is not None)
 
 
 def table(sweep: Sweep) -> str:
     """The text of sweep.csv: a line for each run."""
     figures = ("neg_elbo", "bits_per_dim", "recon", "kl")
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
-    scores = ["_".join(score) for score in sweep.scores]
+    scores = [*(["rank"] if sweep.is_ranked else []), *("_".join(score) for score in sweep.scores)]
     rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind, *scores]]
-    for job in sweep.jobs:
+    for place, job in enumerate(sweep.jobs, 1):
         active = job.active or (None, None)
         values = [*map(job.validated, figures), *active, job.seconds, job.images_per_second]
         settings = [job.apart.get(key, "") for key in sweep.keys]
         best = "best" if job.is_best else ""
-        scored = [_cell(job.scores.get(score)) for score in sweep.scores]
+        has_rank = job.ranked_by(sweep.ranking) is not None
+        rank = [place if has_rank else ""] if sweep.is_ranked else []
+        scored = [*rank, *(_cell(job.scores.get(score)) for score in sweep.scores)]
         rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best, *scored])
     return csv_text(rows)
-
-
-def read_scores(folder: Path) -> dict[tuple[str, str], float]:
-    """The values in a run's evaluation.json, by the score's name and the part of the data: ('mig', 'validation')."""
-    found = {}
-    for name, record in read_json(folder / EVALUATION).items():
-        value, part = number(dig(record, "value")), dig(record, "part")
-        if value is not None and isinstance(part, str):
-            found[plain(name, LONG), plain(part, LONG)] = value
-    return found
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
@@ -217,10 +226,6 @@ def _measure(job: Job) -> tuple[Any, ...]:
     data = [str(dig(job.run.environment, *key.split("."))) for key in MEASURE]
     config = [(name, value) for name, value in job.settings.values.items() if name.startswith(LIKELIHOOD)]
     return (*data, *sorted(config))
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _cell(value: float | None) -> str:

@@ -44,8 +44,8 @@ class Group:
 
 
 def groups(sweep: Sweep) -> list[Group]:
-    """In the order of their first runs; the best has the lowest mean -ELBO of those with several runs. Empty where the
-    seed is not varied, or no two runs that differ in it alone are done.
+    """In the order of their first runs, or by their means where the sweep is ranked; the best has the best mean of
+    those with several runs. Empty where the seed is not varied, or no two runs that differ in it alone are done.
     """
     if not SEEDS & set(sweep.keys):
         return []
@@ -60,7 +60,10 @@ def groups(sweep: Sweep) -> list[Group]:
     several = [group for group in made if len(group.jobs) > 1]
     if not several:
         return []
-    best = _best(several) if sweep.is_comparable and len(made) > 1 else None
+    is_comparable = sweep.is_comparable or not sweep.ranking.is_of_a_likelihood
+    best = _best(several, sweep) if is_comparable and len(made) > 1 else None
+    if sweep.is_ranked:
+        made.sort(key=lambda group: sweep.ranking.key(_ranked_by(group, sweep)))
     return [Group(group.apart, group.jobs, group is best) for group in made]
 
 
@@ -78,7 +81,8 @@ def seeds_table(sweep: Sweep) -> Html:
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sortable runs")
     about = "Mean ± standard deviation over the runs that are done and differ in the seed alone."
     if any(group.is_best for group in found):
-        about += " Best: the lowest mean -ELBO of several runs."
+        name = sweep.ranking.best.replace(" ", " mean ", 1)
+        about += f" Best: the {name} of several runs."
     return section("Over the seeds", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
 
 
@@ -110,16 +114,21 @@ def _keys(sweep: Sweep) -> list[str]:
     return [key for key in sweep.keys if key not in SEEDS]
 
 
-def _best(several: Sequence[Group]) -> Group | None:
-    known = [(elbo, group) for group in several if (elbo := group.figure(FIGURES[0][3])[0]) is not None]
-    return min(known, key=lambda pair: pair[0])[1] if known else None
+def _ranked_by(group: Group, sweep: Sweep) -> float | None:
+    return group.figure(lambda job: job.ranked_by(sweep.ranking))[0]
+
+
+def _best(several: Sequence[Group], sweep: Sweep) -> Group | None:
+    known = [group for group in several if _ranked_by(group, sweep) is not None]
+    return min(known, key=lambda group: sweep.ranking.key(_ranked_by(group, sweep)), default=None)
 
 
 def _cells(group: Group, sweep: Sweep) -> Iterator[Html]:
     yield from (tag("td", group.apart.get(key, "")) for key in _keys(sweep))
     yield tag("td", count(len(group.jobs)), class_="n")
+    ranked = "neg_elbo" if sweep.ranking.score is None else "_".join(sweep.ranking.score)
     for name, _, _, get, show in _figures(sweep):
         middle, spread = group.figure(get)
-        badge = tag("span", "best", class_="badge") if group.is_best and name == "neg_elbo" else ""
+        badge = tag("span", "best", class_="badge") if group.is_best and name == ranked else ""
         text = "" if middle is None else show(middle) + ("" if spread is None else f" ± {show(spread)}")
         yield tag("td", badge, text, class_="n", data_value="" if middle is None else f"{middle:.9g}")

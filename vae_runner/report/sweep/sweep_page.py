@@ -18,12 +18,13 @@ from vae_runner.runs.read import find_runs
 __all__ = ["write_sweep"]
 
 
-def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
+def write_sweep(out: Path, folders: Iterable[Path] | None = None, rank: str | None = None) -> Path:
     """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given, and
-    sweep-seeds.csv where some differ in the seed alone; returns the page's path.
+    sweep-seeds.csv where some differ in the seed alone; returns the page's path. `rank` is the name of a score: the
+    best run by it comes first.
 
     Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all. Raises
-    `RunError` where the files cannot be written.
+    `RunError` where the files cannot be written, `UserError` where the runs cannot be ranked by that score.
     """
     out = Path(out)
     with contextlib.ExitStack() as stack:
@@ -31,7 +32,7 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None) -> Path:
             stack.enter_context(locked(out / LOCK))
         remove_leftovers(out)
         found = find_runs(out) if folders is None else list(folders)
-        sweep = read_sweep(found, out)
+        sweep = read_sweep(found, out, rank)
         sheets = list(_write_sheets(sweep, out))
         write_atomically(out / SWEEP_TABLE, table(sweep).encode())
         if over_seeds := seeds_csv(sweep):

@@ -61,7 +61,9 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sortable runs")
     about = "-ELBO, reconstruction and KL: nats per image, in each run's last validation."
     if sweep.best:
-        about += " Best: the lowest -ELBO of the runs that are done."
+        about += f" Best: the {sweep.ranking.best} of the runs that are done."
+    if sweep.is_ranked:
+        about += " The runs stand in that order."
     if sweep.scores:
         about += " Scores: of the part of the data that is named, as vae-evaluate has made them."
     return tag("section", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
@@ -94,24 +96,30 @@ def _row(job: Job, sweep: Sweep, out: Path, mark: str) -> Html:
         tag("th", tag("span", class_=f"swatch {mark}"), name, scope="row", data_value=job.name),
         *(tag("td", job.apart.get(key, "")) for key in sweep.keys),
         tag("td", tag("span", job.state, class_=f"state {state}"), data_value=job.state),
-        *_figures(job),
+        *_figures(job, sweep),
         *_scores(job, sweep),
         class_="best" if job.is_best else None,
     )
 
 
-def _figures(job: Job) -> Sequence[Html]:
+def _figures(job: Job, sweep: Sweep) -> Sequence[Html]:
     cells = []
     for head, _, get, show in FIGURES:
         value = get(job)
-        badge = tag("span", "best", class_="badge") if job.is_best and head == "-ELBO" else ""
+        badge = _badge(job.is_best and head == sweep.ranking.name)
         text = "" if value is None else show(value)
         cells.append(tag("td", badge, text, class_="n", data_value="" if value is None else f"{value:.9g}"))
     return cells
 
 
 def _scores(job: Job, sweep: Sweep) -> Sequence[Html]:
-    values = [job.scores.get(score) for score in sweep.scores]
-    texts = ["" if value is None else nats(value, 3) for value in values]
-    data = ["" if value is None else f"{value:.9g}" for value in values]
-    return [tag("td", text, class_="n", data_value=one) for text, one in zip(texts, data, strict=True)]
+    cells = []
+    for score in sweep.scores:
+        value, badge = job.scores.get(score), _badge(job.is_best and score == sweep.ranking.score)
+        text, data = ("", "") if value is None else (nats(value, 3), f"{value:.9g}")
+        cells.append(tag("td", badge, text, class_="n", data_value=data))
+    return cells
+
+
+def _badge(is_best: bool) -> str:
+    return tag("span", "best", class_="badge") if is_best else ""
