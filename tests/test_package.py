@@ -39,7 +39,8 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(installed: Pat
     assert {path.name for path in installed.iterdir()} == {"vae_runner", "bin", "vae_runner-0.1.0.dist-info"}
     assert (installed / "vae_runner/report/style.css").exists()
     programs = {path.name for path in (installed / "bin").iterdir()}
-    assert programs == {"vae-train", "vae-report", "vae-redraw", "vae-evaluate", "vae-data", "vae-bench"}
+    known = {"vae-train", "vae-report", "vae-redraw", "vae-evaluate", "vae-use", "vae-data", "vae-bench"}
+    assert programs == known
 
 
 def test_the_installed_vae_report_makes_a_page(installed: Path, tmp_path: Path) -> None:

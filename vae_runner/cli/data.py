@@ -83,7 +83,7 @@ def _show(rest: list[str]) -> int:
     file, rest = _out(rest)
     from vae_runner.cli.arguments import read_arguments
     from vae_runner.cli.precheck import composer, precheck
-    from vae_runner.experiment.checking.sheet import sheet
+    from vae_runner.experiment.checking.data_sheet import sheet
     from vae_runner.files import write_atomically
 
     request = read_arguments(rest)

@@ -46,7 +46,7 @@ PART is validation, train or all of the run's own images.
   reconstruct  a PNG for each image, under its name
   interpolate  strip.png, frames/ and a moving picture (format=auto|gif|webp|apng|none)
   export       encoder and decoder as graphs, FILE-encoder.onnx and FILE-decoder.onnx (.pt2: torch.export), or the
-               weights in one file (.safetensors). .onnx: pip install 'vae_runner[export]'
+               weights in one file (.safetensors). .pt2 apart: pip install 'vae_runner[export]'
 What is there already is not replaced unless overwrite=true says so.
 checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.
 trust=true: build parts from outside vae_runner and torch that the saved config names.

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from vae_runner.datasets.photos.contents import Contents
 from vae_runner.datasets.photos.labels import read_labels
 from vae_runner.datasets.photos.photo_files import PhotoFiles
 from vae_runner.datasets.photos.photo_settings import PhotoSettings, takes_settings
-from vae_runner.datasets.photos.remarks import remarks_on_files, remarks_on_levels
+from vae_runner.datasets.photos.remarks import log_remarks, remarks_on_files, remarks_on_levels
 from vae_runner.datasets.reading.imaging import VERSION, UnreadableImage
 from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
 from vae_runner.datasets.reading.parallel import attempt_all, decode_all
@@ -234,12 +234,12 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
             raise UserError(f"dataset.{name} acts on single items, not on the batches of training; set it to null")
         if self._rows is None:
             self.contents.recall()
-            _log(remarks_on_files(self.source, self.entries))
+            log_remarks(remarks_on_files(self.source, self.entries))
             self._rows = (
                 self._live() if not self.settings.store else self._in_memory() if self.loader else self._stored()
             )
             if self.loader is None:
-                _log(remarks_on_levels(self.contents.depths(self.entries), self.recipe.levels))
+                log_remarks(remarks_on_levels(self.contents.depths(self.entries), self.recipe.levels))
         return self._rows
 
     def _stored(self) -> Rows:
@@ -295,8 +295,3 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
             self._skipped = dict(zip(names, map(str, bad.values()), strict=True))
             self.entries = [entry for position, entry in enumerate(self.entries) if position not in bad]
         self._settled = True
-
-
-def _log(remarks: Iterable[tuple[int, str]]) -> None:
-    for level, line in remarks:
-        logger.log(level, "%s", line)

@@ -2,14 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from vae_runner.datasets.photos.contents import Depths
 from vae_runner.datasets.photos.layouts import describe_folders, folders_of
 from vae_runner.datasets.reading.listing import Entry, describe_others
 from vae_runner.datasets.reading.source import Source
 
-__all__ = ["describe_levels", "is_dark", "remarks_on_files", "remarks_on_levels"]
+__all__ = ["describe_levels", "is_dark", "log_remarks", "remarks_on_files", "remarks_on_levels"]
 
 # Of images, though of none that are read here: there is no decoder, or more to them than one picture.
 _ALSO_IMAGES = {
@@ -65,3 +65,9 @@ def describe_levels(depth: Depths, levels: tuple[float, float] | None) -> str:
     black = min(depth.low, 0)
     advice = f", so they come out dark; dataset.levels=[{black:.15g},{depth.high:.15g}] scales them"
     return f"{held}, and {depth.white:,g} is white{advice if is_dark(depth) else ''}"
+
+
+def log_remarks(remarks: Iterable[tuple[int, str]]) -> None:
+    """Log lines, each at its level, under the name of the package."""
+    for level, line in remarks:
+        logging.getLogger("vae_runner").log(level, "%s", line)

@@ -4,9 +4,7 @@
     decoder    codes (B, D of all spaces)       ->    images (B, C, H, W) in [0, 1]: the likelihood's mean
 
 `.onnx` and `.pt2` hold graphs, a file for each of both; a latent frame is part of them. `.safetensors` holds the
-weights by name, and as metadata what they are of. Its layout is short, and written here: the length of the header,
-8 bytes, little-endian; the header, JSON, with the type, the shape and the place of each tensor; the numbers of all
-tensors (https://huggingface.co/docs/safetensors, "Format").
+weights by name, and as metadata what they are of.
 """
 
 import importlib.util
@@ -31,9 +29,7 @@ __all__ = ["ENDINGS", "Decoder", "Encoder", "about_run", "export", "export_files
 
 ENDINGS = (".onnx", ".pt2", ".safetensors")
 PARTS = ("encoder", "decoder")
-TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16"}
-TYPES |= {torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"}
-TYPES[torch.bool] = "BOOL"
+NEEDED = {".onnx": ("onnx", "onnxscript"), ".safetensors": ("safetensors",)}  # packages of the extra `export`
 EXAMPLES = 2  # images that the graph is traced with; another number would do, but 1 is taken for fixed
 
 
@@ -88,10 +84,9 @@ def export_files(out: Path) -> list[Path]:
     """
     if out.suffix.lower() not in ENDINGS:
         raise UserError(f"out={plain(out)}: a model goes into a file that ends in {', '.join(ENDINGS)}")
+    _require(out.suffix.lower())
     if out.suffix.lower() == ".safetensors":
         return [out]
-    if out.suffix.lower() == ".onnx":
-        _require("onnx", "onnxscript")
     return [out.with_name(f"{out.stem}-{part}{out.suffix}") for part in PARTS]
 
 
@@ -115,10 +110,10 @@ def export(model: VAE, image_shape: tuple[int, int, int], out: Path, about: Mapp
         yield file
 
 
-def _require(*packages: str) -> None:
-    for name in packages:
+def _require(ending: str) -> None:
+    for name in NEEDED.get(ending, ()):
         if importlib.util.find_spec(name) is None:
-            raise UserError(f".onnx needs the package {name}: pip install 'vae_runner[export]'; .pt2 needs none")
+            raise UserError(f"{ending} needs the package {name}: pip install 'vae_runner[export]'; .pt2 needs none")
 
 
 def _program(module: nn.Module, name: str, example: Tensor) -> ExportedProgram:
@@ -149,18 +144,11 @@ def _onnx(program: ExportedProgram, name: str, outputs: list[str]) -> bytes:
 
 def safetensors_bytes(weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     """Returns a file of these tensors; what is `about` them, texts or what JSON makes of it, goes into its metadata."""
-    header: dict[str, Any] = {
-        "__metadata__": {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
-    }
-    parts, end = [], 0
-    for name, value in weights.items():
-        data = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        place = [end, end := end + len(data)]
-        header[name] = {"dtype": TYPES[value.dtype], "shape": list(value.shape), "data_offsets": place}
-        parts.append(data)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers begin at a multiple of 8
-    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+    from safetensors.torch import save
+
+    known = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
+    apart = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
+    return save(apart, metadata=known)
 
 
 def about_run(run: Any) -> dict[str, Any]:
