@@ -164,7 +164,7 @@ def test_mixed_sizes_beyond_a_dozen_are_summed_up(tmp_path: Path, vae_data: Told
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["look"], "no command called 'look'; there are: vae-data check dataset=folder dataset.root=DIR, and"),
+        (["look"], "no command called 'look'; there are: vae-data check dataset=folder "),
         (["check", "dataset=folder"], "dataset.root is not set; set dataset.root=..."),
         (["check", "dataset=folder", "dataset.root=/x/none"], "dataset.root=/x/none does not exist; set dataset.root"),
         (["check", "dataset=folder", "dataset.root=EMPTY"], "no images (.jpg .jpeg .png"),
