@@ -962,8 +962,10 @@ def test_markup_is_escaped_once_and_only_text_is() -> None:
         (moment("yesterday"), "yesterday"),
         (plural(1, "record"), "1 record"),
         (plural(1200, "record"), "1,200 records"),
-        (images(300, 270, 30), "270 + 30 images"),
-        (images(737_280, 18_000, 2_000), "18,000 + 2,000 of 737,280 images"),
+        (images(300, 270, 30), "270 training + 30 validation images"),
+        (images(300, 240, 30, 30), "240 training + 30 validation + 30 test images"),
+        (images(737_280, 18_000, 2_000, 0), "18,000 training + 2,000 validation of 737,280 images"),
+        (images(737_280, 9_000, 500, 500), "9,000 training + 500 validation + 500 test of 737,280 images"),
         (images(737_280, None, None), "737,280 images"),  # of an older run
         (and_more(["z1", "z5"]), "z1, z5"),
         (and_more(["a", "b", "c"], most=1), "a and 2 more"),

@@ -56,7 +56,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Engine:
-    """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks.
+    """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks. What becomes of it may be
+    measured on `test`, which is not looked at before.
 
     `optimizer` is made of the objective's `parameter_groups()` by the caller; `lr_schedule` gives the factor of its
     learning rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or
@@ -74,6 +75,7 @@ class Engine:
         callbacks: Sequence[Callback] = (),
         stop_signal: Callable[[], int | None] = lambda: None,
         corruption: Corruption | None = None,
+        test: Subset | None = None,
     ) -> None:
         self.config = config
         self.device = choose_device(config.device)
@@ -81,6 +83,7 @@ class Engine:
         self.objective = objective.to(self.device)
         self.optimizer = optimizer
         self.train, self.validation = train.to(self.device), validation.to(self.device)
+        self.test = None if test is None or not len(test) else test.to(self.device)
         self.lr_schedule = lr_schedule or Constant(1.0)
         self.callbacks = list(callbacks)
         self.stop_signal = stop_signal

@@ -13,7 +13,7 @@ from torch import OutOfMemoryError
 from vae_runner.callbacks import Checkpoints, Status
 from vae_runner.callbacks.outcome import finish_page
 from vae_runner.checkpoint import has_checkpoint, load_latest
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
@@ -46,14 +46,14 @@ def start(
     choices: Mapping[str, str],
     command: str,
     latest: Path | None = None,
-    data: tuple[Subset, Subset] | None = None,
+    data: Parts | None = None,
 ) -> float:
     """Train in the new folder `place`, which is claimed by the caller or here; returns the last validation's -ELBO,
     nats per image.
 
     `cfg` is composed, and checked here, or plain, as the check has returned it. `choices` are the options chosen of
-    each config group, `command` what the user typed, `latest` a link to set to the folder, `data` the images to train
-    and to validate on, where they have been looked up already. Raises `UserError` for what is wrong with the request,
+    each config group, `command` what the user typed, `latest` a link to set to the folder, `data` the images, where
+    they have been looked up already. Raises `UserError` for what is wrong with the request,
     `RunError` for what went wrong on the way, and `Interrupted` where the run was asked to stop.
     """
     config = _checked(cfg) if isinstance(cfg, DictConfig) else cfg
@@ -109,7 +109,7 @@ class _Session:
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_resumed: bool = False
     latest: Path | None = None
-    data: tuple[Subset, Subset] | None = None
+    data: Parts | None = None
     signals: StopSignals = field(default_factory=StopSignals)
 
 
