@@ -211,10 +211,10 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
         "dsprites, 737,280 images 1 x 64 x 64 · conv · 3 normal latents · 502,005 parameters · beta · cpu bf16"
     )
     assert page.headline() == {
-        "-ELBO": ("70.2", "nats per image"),
-        "Reconstruction": ("67.5", "nats per image"),
-        "KL": ("2.75", "nats per image"),
-        "Active latents": ("3 of 3", "KL of 0.05 nats or more"),
+        "-ELBO": ("70.2", "nats per image, validation"),
+        "Reconstruction": ("67.5", "nats per image, validation"),
+        "KL": ("2.75", "nats per image, validation"),
+        "Active latents": ("3 of 3", "KL of 0.05 nats or more, validation"),
         "Images/s": ("6,400", "in training, median"),
         "Time": ("1.2 min", "started 2026-11-22 06:17 UTC"),
     }
@@ -708,7 +708,7 @@ def test_figures_that_are_not_finite_are_told(folder: Folder, wrong: dict[int, d
 
 def test_the_best_elbo_is_told_where_it_is_not_the_last(folder: Folder) -> None:
     folder.records([*RECORDS[:-1], validation_record(1000, neg_elbo=NAN)])
-    assert folder.page().headline()["-ELBO"] == ("nan", "nats per image; best 71.0 at step 500")
+    assert folder.page().headline()["-ELBO"] == ("nan", "nats per image, validation; best 71.0 at step 500")
 
 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_processes(folder: Folder) -> None:

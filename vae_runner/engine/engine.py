@@ -193,21 +193,27 @@ class Engine:
         self.step += 1
         return state
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float | list[float]]:
-        """Returns the means over the whole validation split: nats per image, in fp32, one noise sample per image.
+        """Returns the means over all validation images, as `measure` does."""
+        measured = self.measure(self.validation, "validation", self.objective)
+        self.objective.train()
+        return measured
+
+    @torch.no_grad()
+    def measure(self, images: Subset, purpose: str, objective: Objective) -> dict[str, float | list[float]]:
+        """Returns the means over those images: nats per image, in fp32, one noise sample per image, drawn by (seed,
+        `purpose`). The objective is left in evaluation mode.
 
         Neither schedules nor generators move. What is measured is `Evidence`, whatever the terms and their weights.
         """
-        self.objective.eval()
-        evidence = Evidence(self.objective.model.likelihood, len(self.objective.model.spaces))
-        with isolated(seed_for(self.config.seed, "validation"), self.device):
-            every = torch.arange(len(self.validation), device=self.validation.indices.device)
+        objective.eval()
+        evidence = Evidence(objective.model.likelihood, len(objective.model.spaces))
+        with isolated(seed_for(self.config.seed, purpose), self.device):
+            every = torch.arange(len(images), device=images.indices.device)
             for positions in every.split(self.config.batch_size):
-                x = self.validation.batch(positions)
-                evidence.add(self.objective(self.corruption(x), x), len(x))
-        self.objective.train()
-        return evidence.read(self.validation.data.image_shape)
+                x = images.batch(positions)
+                evidence.add(objective(self.corruption(x), x), len(x))
+        return evidence.read(images.data.image_shape)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in plain containers and tensors."""

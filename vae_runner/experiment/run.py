@@ -27,6 +27,7 @@ from vae_runner.experiment.provenance import describe_run, environment, warn_of_
 from vae_runner.experiment.saved_run.content import content_fault
 from vae_runner.experiment.saved_run.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.saved_run.roots import absolute_root, found_root
+from vae_runner.experiment.scoring.at_end import report_end
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
@@ -145,8 +146,7 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         _write_down(folder, config, record, session)
         _tell(engine, record, session)
         _keep_first_step(engine, inherited)
-        signals.defer()  # to the very end: what comes behind the last step finds a run that is done
-        validated = engine.run()
+        validated = _run(engine, config, status, signals)
     except (RunError, OutOfMemoryError) as error:
         error = RunError(f"{_reason(error)}{_last_good(engine)}")
         _tell_failure(error, status)
@@ -164,6 +164,14 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         raise RunError(f"{error}{_last_good(engine)}") from None
     _tell_end(status, path, session.latest)
     return float(validated["neg_elbo"])
+
+
+def _run(engine: Engine, config: Mapping[str, Any], status: Status, signals: StopSignals) -> dict[str, Any]:
+    """Train to the end, and report what has come of it; returns the last validation."""
+    signals.defer()  # to the very end: what comes behind the last step finds a run that is done
+    validated = engine.run()
+    report_end(engine, config, status)
+    return validated
 
 
 def _recorded(

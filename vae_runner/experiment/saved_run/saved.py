@@ -237,7 +237,7 @@ class SavedRun:
     def evaluate(
         self,
         scores: Sequence[str] | str | None = None,
-        part: Part = "validation",
+        part: Part | None = None,
         codes: Codes = "mean",
         samples: int = 10_000,
         k: int = 64,
@@ -248,7 +248,7 @@ class SavedRun:
         """Returns the record of each score by its name, as `vae-evaluate` writes it into evaluation.json.
 
         scores    names, see docs/evaluation.md; None: all but those that take minutes
-        part      the images: validation, train, or all of the data set
+        part      the images: test, validation, train, or all of the data set; None: test, else validation
         codes     of an image: the posterior's mean, or a sample of it
         samples   draws of images; k: samples of each by which log p(x) is estimated
         jobs      processes for trees; None: as many as there are cores
