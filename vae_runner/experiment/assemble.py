@@ -36,6 +36,8 @@ from vae_runner.experiment.checking.probe import check_kinds, check_model, probe
 from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.experiment.notices.estimate import memory_room
+from vae_runner.experiment.scoring.curve import ScoreCurve
+from vae_runner.experiment.scoring.wanted import evaluation_config, makeable
 from vae_runner.latent_space import LatentSpace
 from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
@@ -261,6 +263,9 @@ def build_callbacks(
     folder.mkdir(parents=True, exist_ok=True)
     shown = build_pictures(config.get("visualisation") or {}, model, data)
     metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
+    wanted = evaluation_config(config)
+    names = makeable(wanted, data)
+    curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config))] if wanted.every else []
     pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
     board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [
@@ -268,6 +273,7 @@ def build_callbacks(
         NonFatal(EpochTable(folder / EPOCHS)),
         NonFatal(Progress(metrics, settings.progress)),
         Collapse(),
+        *curve,
         pictures,
         Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
         *map(NonFatal, board),

@@ -20,8 +20,9 @@ import PIL
 import torch
 
 import vae_runner
-from vae_runner.datasets.split import Parts, Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
+from vae_runner.experiment.scoring.curve import parts_of
 from vae_runner.foreign import dig
 from vae_runner.runs.words import images
 
@@ -75,7 +76,7 @@ def warn_of_another_place(before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 def _here(engine: Engine) -> dict[str, Any]:
     """What is trained, and with what."""
     return {
-        "data": describe_data(_parts(engine)),
+        "data": describe_data(parts_of(engine)),
         "model": {
             "parameters": sum(parameter.numel() for parameter in engine.objective.model.parameters()),
             "latents": describe_latents(engine),
@@ -136,11 +137,6 @@ def describe_data(parts: Parts) -> dict[str, Any]:
         "parts": _mark(parts),
         "image_shape": list(data.image_shape),
     }
-
-
-def _parts(engine: Engine) -> Parts:
-    none = Subset(engine.train.data, torch.empty(0, dtype=torch.int64))
-    return Parts(engine.train, engine.validation, engine.test or none)
 
 
 def _mark(parts: Parts) -> str:

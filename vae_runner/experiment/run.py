@@ -170,7 +170,7 @@ def _run(engine: Engine, config: Mapping[str, Any], status: Status, signals: Sto
     """Train to the end, and report what has come of it; returns the last validation."""
     signals.defer()  # to the very end: what comes behind the last step finds a run that is done
     validated = engine.run()
-    report_end(engine, config, status)
+    report_end(engine, config, status, lambda: signals.number)
     return validated
 
 

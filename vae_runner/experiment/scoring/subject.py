@@ -93,13 +93,14 @@ class Settings:
 
 
 class Subject:
-    """The codes (N, D) and the factors (N, K) of the images of a `part`, of the run's data or of others, by rows.
+    """The codes (N, D) and the factors (N, K) of the images of a `part`, of the run's data or of others, by rows; where
+    `is_kept`, codes that the run's folder has are used.
 
     Raises `UserError` where there is no such part.
     """
 
-    def __init__(self, run: Trained, settings: Settings, other: OtherData | None = None) -> None:
-        self.run, self.settings, self.model, self.other = run, settings, run.model, other
+    def __init__(self, run: Trained, settings: Settings, other: OtherData | None = None, is_kept: bool = True) -> None:
+        self.run, self.settings, self.model, self.other, self.is_kept = run, settings, run.model, other, is_kept
         parts = run.data if other is None else other.parts
         self.part: Part = settings.part or ("test" if len(parts.test) else "validation")
         subset = parts.train if self.part == "all" else getattr(parts, self.part)
@@ -119,7 +120,8 @@ class Subject:
     def table(self) -> CodeTable:
         """The posteriors that are known, those that are kept with the run among them."""
         found = CodeTable(len(self), self.dims)
-        found.read(self._file, self._mark)
+        if self.is_kept:
+            found.read(self._file, self._mark)
         return found
 
     def keep(self) -> None:
@@ -157,6 +159,11 @@ class Subject:
             draws = torch.cat([prior.sample((len(rows),)) for prior in self.model.priors()], 1)
             decoded = [net(self.model.likelihood.mean(self.model.raw(part))).numpy() for part in draws.split(BATCH)]
         return images, np.concatenate(decoded)
+
+    @property
+    def number_known(self) -> int:
+        """Of how many images the mean is there."""
+        return int(self.table.known.sum())
 
     @property
     def has_factors(self) -> bool:
