@@ -211,7 +211,7 @@ class Repeated(Subset):
 
 def small_engine(work: Path, images: int) -> tuple[Engine, Subset]:
     """An engine on the store, every block of which has been checked, and its training set."""
-    train, validation = split(faces(work, images), SplitConfig(validation=BATCH))
+    train, validation, _ = split(faces(work, images), SplitConfig(validation=BATCH))
     for positions in torch.arange(len(train)).split(BATCH):
         train.batch(positions)
     shape = train.data.image_shape

@@ -23,7 +23,7 @@ import torch
 import vae_runner
 from vae_runner.auto_encoder import VAE
 from vae_runner.bench.worker import config_of
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.experiment.assemble import build_data, build_model
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate, known_scores
 from vae_runner.experiment.scoring.subject import Settings, Subject, Trained
@@ -42,7 +42,7 @@ class Untrained:
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
-        self.data: tuple[Subset, ...] = build_data(self.config["dataset"])
+        self.data: Parts = build_data(self.config["dataset"])
         self.model: VAE = build_model(self.config, self.data[0].data.image_shape).eval()
         self.device = torch.device("cpu")
 

@@ -282,7 +282,7 @@ def test_pairs_and_pictures_know_the_factors(experiment: Callable[..., Engine], 
     write_arrays(tmp_path)
     chosen = ["dataset=arrays", "dataset.images=bars.npz", f"dataset.root={tmp_path}", "dataset.factors=bars.npz"]
     engine = experiment(*chosen, f"dataset.cache_dir={tmp_path}", "divergence=ada_gvae", "dataset.validation=8")
-    train, _ = split(engine.train.data, SplitConfig(validation=8))
+    train, *_ = split(engine.train.data, SplitConfig(validation=8))
     assert torch.equal(engine.train.indices, train.indices)
     engine.train_step()
 

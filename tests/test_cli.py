@@ -282,8 +282,10 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     assert yaml.safe_load((folder / "config.yaml").read_text())["engine"]["seed"] == 3
     lines = output.splitlines()
     assert lines[0] == f"run   {folder.relative_to(inside)}"
-    assert lines[1].startswith("data  toy (made) 160 + 40 images 1x16x16    model conv, 10 normal latents, ")
-    assert "toy, 160 + 40 images 1 x 16 x 16" in (folder / "report.html").read_text()
+    assert lines[1].startswith(
+        "data  toy (made) 160 training + 40 validation images 1x16x16    model conv, 10 normal latents, "
+    )
+    assert "toy, 160 training + 40 validation images 1 x 16 x 16" in (folder / "report.html").read_text()
     assert {name: environment["data"][name] for name in ("images", "train", "validation")} == {
         "images": 200, "train": 160, "validation": 40,
     }  # fmt: skip
@@ -345,8 +347,11 @@ def test_a_path_in_the_home_folder_needs_no_quotes(
 def test_a_limit_is_told(vae_train: Run, inside: Path) -> None:
     code, output, _ = vae_train(*toy("dataset.limit=60", "dataset.validation=12", "visualisation=[]"))
     assert code == 0
-    assert "data  toy (made) 48 + 12 of 200 images 1x16x16" in output
-    assert "toy, 48 + 12 of 200 images 1 x 16 x 16" in (inside / "outputs/latest/report.html").read_text()
+    assert "data  toy (made) 48 training + 12 validation of 200 images 1x16x16" in output
+    assert (
+        "toy, 48 training + 12 validation of 200 images 1 x 16 x 16"
+        in (inside / "outputs/latest/report.html").read_text()
+    )
 
 
 @pytest.mark.slow

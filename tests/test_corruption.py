@@ -164,7 +164,7 @@ def test_without_a_count_2000_are_held_back(cache: Path) -> None:
         def gather(self, indices: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(indices), 1, 16, 16)
 
-    train, validation = split(Many(), SplitConfig(validation=None, limit=4000))
+    train, validation, _ = split(Many(), SplitConfig(validation=None, limit=4000))
     assert (len(train), len(validation)) == (2000, 2000)
 
 

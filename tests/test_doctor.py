@@ -149,7 +149,7 @@ def test_of_a_limited_set_the_files_are_checked_that_a_run_would_take(
     limit = ("dataset.limit=6", f"dataset.split_seed={seed}")
     out = vae_data("check", "dataset=folder", f"dataset.root={tmp_path}/x", *limit)[1]
     data = SimpleImageFolder(tmp_path / "x", image_size=16, cache_dir=tmp_path / "cache")
-    train, _ = split(data, SplitConfig(validation=1, limit=6, split_seed=seed))
+    train, *_ = split(data, SplitConfig(validation=1, limit=6, split_seed=seed))
     taken = {entry.name.removesuffix(".png") for entry in train.data.entries}
     assert {side for side in map(str, range(20, 40)) if f"{side}x{side}" in out} == taken
 

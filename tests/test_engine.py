@@ -331,10 +331,10 @@ def test_a_limit_holds_for_a_set_with_a_split_of_its_own() -> None:
         def own_split(self) -> tuple[Tensor, Tensor]:
             return torch.arange(50), torch.arange(50, 100)
 
-    train, held = split(Halves(), SplitConfig(validation=None, limit=20))
-    assert len(train) + len(held) == 20
+    train, held, test = split(Halves(), SplitConfig(validation=None, limit=20))
+    assert (len(train) + len(held), len(test)) == (20, 0)
     assert max(train.indices) < 50 <= min(held.indices)
-    again, _ = split(Halves(), SplitConfig(validation=3, limit=20))
+    again, *_ = split(Halves(), SplitConfig(validation=3, limit=20))
     assert torch.equal(again.indices, train.indices)
 
 
@@ -384,28 +384,98 @@ def test_a_batch_larger_than_the_data_is_one_line(experiment: Make) -> None:
 
 def test_the_split_is_disjoint_whole_and_by_its_own_seed(experiment: Make) -> None:
     data = experiment().train.data
-    train, validation = split(data, SplitConfig(validation=0.25))
-    assert (len(train), len(validation)) == (150, 50)
+    train, validation, test = split(data, SplitConfig(validation=0.25))
+    assert (len(train), len(validation), len(test)) == (150, 50, 0)
     assert sorted([*train.indices.tolist(), *validation.indices.tolist()]) == list(range(200))
     again = split(data, SplitConfig(validation=0.25))[1]
     other = split(data, SplitConfig(validation=0.25, split_seed=1))[1]
     assert torch.equal(validation.indices, again.indices)
     assert not torch.equal(validation.indices, other.indices)
-    limited, held = split(data, SplitConfig(validation=10, limit=50))
+    limited, held, _ = split(data, SplitConfig(validation=10, limit=50))
     assert (len(limited), len(held)) == (40, 10)
     assert torch.equal(limited.batch(torch.tensor([3])), data.gather(limited.indices[3:4]))
 
 
-@pytest.mark.parametrize(("validation", "words"), [(200, "nothing to train on"), (0.001, "nothing to validate")])
-def test_an_empty_split_is_one_line(experiment: Make, validation: float, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        split(experiment().train.data, SplitConfig(validation=validation))
+@pytest.mark.parametrize(
+    ("validation", "test", "words"),
+    [
+        (200, 0, "dataset.validation=200 of 200 images leaves nothing to train on"),
+        (0.001, 0, "dataset.validation=0.001 of 200 images leaves nothing to validate"),
+        (0.001, 0.5, "dataset.validation=0.001 of 200 images leaves nothing to validate"),
+        (0.5, 0.5, "dataset.validation=0.5 and dataset.test=0.5 of 200 images leave nothing to train on"),
+        (150, 1000, "dataset.validation=150 and dataset.test=1000 of 200 images leave nothing to train on"),
+        (10, 0.001, "dataset.test=0.001 of 200 images leaves nothing to test; dataset.test=0 does without"),
+    ],
+)
+def test_an_empty_part_is_one_line(experiment: Make, validation: float, test: float, words: str) -> None:
+    with pytest.raises(UserError) as told:
+        split(experiment().train.data, SplitConfig(validation=validation, test=test))
+    assert str(told.value) == words
 
 
 @pytest.mark.parametrize("validation", [0, -1, 1.5])
 def test_what_is_no_part_and_no_count_is_refused(validation: float) -> None:
     with pytest.raises(ValueError, match="validation must be a part below 1 or a count"):
         SplitConfig(validation=validation)
+    if validation:
+        with pytest.raises(ValueError, match="test must be a part below 1, a count of images, or 0 for none"):
+            SplitConfig(test=validation)
+
+
+def test_a_test_part_is_taken_of_the_training_images_and_leaves_the_others_where_they_were(experiment: Make) -> None:
+    data = experiment().train.data
+    before, parts = split(data, SplitConfig(validation=30)), split(data, SplitConfig(validation=30, test=0.1))
+    assert [len(part) for part in parts] == [150, 30, 20]
+    assert torch.equal(parts.validation.indices, before.validation.indices)
+    assert sorted(torch.cat([part.indices for part in parts]).tolist()) == list(range(200))
+    assert {*parts.test.indices.tolist()} < {*before.train.indices.tolist()}
+    again, other = (split(data, SplitConfig(validation=30, test=20, split_seed=seed)).test for seed in (0, 1))
+    assert torch.equal(again.indices, parts.test.indices)
+    assert not torch.equal(other.indices, parts.test.indices)
+
+
+@pytest.mark.parametrize(
+    ("own", "settings", "sizes"),
+    [
+        ("train validation", {"validation": None}, (60, 20, 0)),
+        ("train validation", {"validation": 5, "test": 0.1}, (54, 5, 6)),
+        ("train validation", {"validation": None, "test": None}, (54, 20, 6)),
+        ("train validation test", {"validation": None}, (60, 20, 0)),
+        ("train validation test", {"validation": None, "test": None}, (60, 20, 20)),
+        ("train validation test", {"validation": 0.5, "test": 7}, (60, 10, 7)),
+        ("train test", {"validation": 0.1, "test": None}, (54, 6, 20)),
+        ("train test", {"validation": 0.1, "test": 0.5}, (54, 6, 10)),
+        ("train test", {"validation": None}, (60, 20, 0)),  # as of runs before there was a test part
+        ("train test", {"validation": 0.1}, (60, 2, 0)),
+    ],
+)
+def test_the_parts_that_a_set_brings_are_used_and_others_are_taken_of_its_training_images(
+    own: str, settings: dict[str, float | None], sizes: tuple[int, int, int]
+) -> None:
+    every = torch.arange(100)
+    brought = {"train": every[:60], "validation": every[60:80], "test": every[80:]}
+
+    class Own:
+        def __len__(self) -> int:
+            return 100
+
+        def gather(self, indices: Tensor) -> Tensor:
+            return torch.zeros(len(indices), 1, 16, 16)
+
+        def own_split(self) -> list[Tensor | None]:
+            parts = [brought[name] if name in own.split() else None for name in brought]
+            return parts[: 3 if "test" in own else 2]
+
+    parts = split(Own(), SplitConfig(**settings))
+    assert tuple(map(len, parts)) == sizes
+    assert len(torch.cat([part.indices for part in parts]).unique()) == sum(sizes)
+    assert max(parts.train.indices) < 60
+    if own == "train test" and not len(parts.test):
+        assert min(parts.validation.indices) >= 80
+    if "test" in own and len(parts.test):
+        assert min(parts.test.indices) >= 80
+    if own == "train test" and len(parts.test):
+        assert max(parts.validation.indices) < 60
 
 
 def test_seeds_are_functions_of_seed_purpose_and_number() -> None:

@@ -78,7 +78,8 @@ def without_time(records: dict) -> dict:
 def test_every_score_is_written_printed_and_the_same_in_python(sweep: Path, vae_evaluate: Run) -> None:
     code, output, errors = vae_evaluate(sweep / "a", *OWN, f"score=[{','.join(LIGHT)}]")
     assert (code, errors) == (0, [])
-    assert "best checkpoint, step 8; validation part, 20 images; codes=mean, seed=0" in output[0]
+    part = "validation part, 20 images, for there is no test part"
+    assert f"best checkpoint, step 8; {part}; codes=mean, seed=0" in output[0]
     found = scores_of(sweep / "a")
     assert list(found) == LIGHT
     for name, record in found.items():
@@ -125,6 +126,13 @@ def test_a_score_is_the_same_whatever_else_is_computed(sweep: Path, codes: str) 
         assert without_time(alone)[name] == without_time(together)[name]
     other = run.evaluate(["irs"], samples=100, codes=codes, seed=1)["irs"]
     assert other["value"] != together["irs"]["value"]
+
+
+@pytest.mark.slow
+def test_a_part_that_the_run_has_not_is_told_in_a_line(sweep: Path, vae_evaluate: Run) -> None:
+    code, output, errors = vae_evaluate(sweep / "a", *OWN, "part=test", "score=active_units")
+    line = "part=test: the run has set no images aside for it; part=validation has some"
+    assert (code, output, errors) == (2, [], [f"vae-evaluate: error: {line}"])
 
 
 @pytest.mark.slow
@@ -192,7 +200,7 @@ def test_a_run_without_scikit_learn_gets_what_needs_none(
         (["nowhere"], ["no folder nowhere"]),
         (["."], ["no runs in .: none of its folders has a config.yaml"]),
         ([".", "score=migg"], ["no runs in .: none of its folders has a config.yaml"]),
-        ([".", "part=test"], ["part: expected one of validation, train, all, got 'test'"]),
+        ([".", "part=best"], ["part: expected one of test, validation, train, all, got 'best'"]),
         ([".", "checkpoint=first"], ["checkpoint: expected one of best, last, previous, got 'first'"]),
         ([".", "codes=mode", "samples=many"],
          ["codes: expected one of mean, sample, got 'mode'", "samples: expected a whole number, got 'many'"]),

@@ -278,12 +278,13 @@ def test_a_folder_trains_from_yaml_with_each_of_its_settings(photos: Path, exper
         *("dataset=folder", f"dataset.root={photos}", "dataset.validation=4", "dataset.skip_bad=true"),
         *("dataset.image_size=32", "dataset.channels=1", "dataset.crop=20", "dataset.extensions=[jpg]"),
         "dataset.loader={_target_: hydra.utils.get_method, path: torchvision.datasets.folder.default_loader}",
-        "engine.batch_size=8",
+        "engine.batch_size=7",
     )
     assert engine.train.data.image_shape == (1, 32, 32)
-    assert (len(engine.train), len(engine.validation), engine.train.data.provenance["skipped"]) == (8, 4, 3)
-    x = engine.train.batch(torch.arange(8))
-    assert x.shape == (8, 1, 32, 32)
+    assert (len(engine.train), len(engine.validation), len(engine.test)) == (7, 4, 1)
+    assert engine.train.data.provenance["skipped"] == 3
+    x = engine.train.batch(torch.arange(7))
+    assert x.shape == (7, 1, 32, 32)
     engine.train_step()
 
 

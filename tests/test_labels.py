@@ -124,7 +124,7 @@ def test_a_scatter_is_coloured_by_a_label_and_pairs_know_them(
     engine = experiment(*chosen, "visualisation=[scatter]", "visualisation.scatter.colour=class", folder=tmp_path)
     engine.run()
     assert (tmp_path / "grids/scatter.png").is_file()
-    train, _ = split(engine.train.data, SplitConfig(validation=1))
+    train, *_ = split(engine.train.data, SplitConfig(validation=1))
     with pytest.raises(UserError, match="pairs share all but some of the factors that vary, and here vary class"):
         experiment(*chosen, "divergence=ada_gvae")
     assert len(train) == 3

@@ -126,8 +126,8 @@ LIST = "".join(f"{number:06d}.jpg {part}\n" for number, part in enumerate([0, 0,
 CSV = "image_id,partition\r\n" + LIST.replace(" ", ",").replace("\n", "\r\n")
 
 
-def official(root: Path) -> tuple[list[str], list[str]]:
-    """The names of the training and validation images."""
+def official(root: Path) -> tuple[list[str], ...]:
+    """The names of the training, validation and test images."""
     data = CelebA(root, split="official")
     return tuple([data.paths[index].stem for index in part.tolist()] for part in data.own_split())
 
@@ -141,7 +141,7 @@ def test_the_official_parts_of_celeba_as_kaggle_ships_it_are_found(
     write_photos(archive / "img_align_celeba/img_align_celeba", 4, (178, 218))
     (archive / name).write_text(text)
     (archive / "list_attr_celeba.csv").write_text("image_id,Smiling\n000001.jpg,-1\n")
-    assert official(archive / root) == (["000001", "000002"], ["000003"])
+    assert official(archive / root) == (["000001", "000002"], ["000003"], ["000004"])
 
 
 @pytest.mark.parametrize("place", ["inside", "beside", "above"])
@@ -153,7 +153,7 @@ def test_the_list_is_found_inside_a_zip_beside_it_and_above(tmp_path: Path, plac
     where = {"inside": source, "beside": tmp_path / "x/y", "above": tmp_path / "x"}[place]
     (tmp_path / "x/y").mkdir(parents=True)
     (where / name).write_text(text)
-    assert official(pack(source.parent, tmp_path / "x/y/archive.zip")) == (["000001", "000002"], ["000003"])
+    assert official(pack(source.parent, tmp_path / "x/y/archive.zip")) == (["000001", "000002"], ["000003"], ["000004"])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_list_is_found_inside_a_zip_beside_it_and_above(tmp_path: Path, plac
 def test_the_list_is_read_in_every_spelling(tmp_path: Path, text: str) -> None:
     write_photos(tmp_path / "img_align_celeba_png", 3, (178, 218), ".png")  # whose endings are not those of the list
     (tmp_path / "list_eval_partition.csv").write_text(text)
-    assert official(tmp_path) == (["000001", "000002"], ["000003"])
+    assert official(tmp_path) == (["000001", "000002"], ["000003"], [])
 
 
 def test_a_csv_of_something_else_is_named_with_its_line(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Least:
 
 
 def test_two_methods_make_a_data_set() -> None:
-    train, held = split(Least(), SplitConfig(validation=100))  # type: ignore[arg-type]
+    train, held, _ = split(Least(), SplitConfig(validation=100))  # type: ignore[arg-type]
     assert (len(train), len(held)) == (200, 100)
     data = train.data
     assert data.image_shape == (1, 16, 16)
@@ -118,7 +118,7 @@ class Listed(Gridded):
 
 @pytest.mark.parametrize(("data", "indices"), [(Gridded(), [0, 1, 2, 3, 4, 5]), (Listed(), [5, 2])])
 def test_the_factors_of_a_set_of_ones_own_are_those_of_its_grid(data: Gridded, indices: list[int]) -> None:
-    train, held = split(data, SplitConfig(validation=1))  # type: ignore[arg-type]
+    train, held, _ = split(data, SplitConfig(validation=1))  # type: ignore[arg-type]
     known, every = train.data, torch.arange(len(data))
     assert known.grid is GRID
     assert known.grid_indices(every).tolist() == indices
@@ -173,7 +173,7 @@ def test_the_abilities_of_a_set_of_ones_own_are_used() -> None:
         def expect(self, indices: Tensor) -> None:
             expected.extend(indices.tolist())
 
-    train, held = split(Able(), SplitConfig(limit=5))  # type: ignore[arg-type]
+    train, held, _ = split(Able(), SplitConfig(limit=5))  # type: ignore[arg-type]
     assert (train.indices.tolist(), held.indices.tolist(), len(train.data)) == ([1, 4], [3], 5)
     train.expect(torch.tensor([1, 0]))
     assert expected == [4, 1]
@@ -230,6 +230,8 @@ def test_what_environment_json_cannot_hold_is_refused() -> None:
     ("own", "words"),
     [
         (([0, 1], [1, 2]), "own_split gives an image twice"),
+        (([0, 1], None, [1]), "own_split gives an image twice"),
+        (([0], [1], [2], [3]), "own_split gives 4 parts, expected training, validation and test images"),
         (([0, 1], [300]), "own_split has indices from 0 to 300, of 300 images"),
     ],
 )
@@ -313,7 +315,7 @@ def test_parts_in_the_folder_of_options_train_and_are_found_again_from_anywhere(
 ) -> None:
     done = alone("vae-train", *OWN, "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
-    assert "data  scans (Scans) 54 + 6 images 1x64x64" in done.stdout
+    assert "data  scans (Scans) 48 training + 6 validation + 6 test images 1x64x64" in done.stdout
     checked = alone("vae-data", "check", "--config-dir", "mine", "dataset=scans")
     assert checked.stdout.startswith("images      60 (Scans), 1x64x64\nvalues      0 to "), checked.stderr
     assert alone("vae-train", "resume=run", "engine.steps=6").returncode == 2
@@ -358,7 +360,7 @@ def test_a_torch_data_set_in_the_working_folder_needs_no_folder_of_options(
     chosen = ("dataset=torch", "dataset.dataset._target_=own.Items", *SMALL)
     done = alone("vae-train", *chosen, "dataset.dataset.count=40", "hydra.run.dir=run", "dataset.workers=2")
     assert done.returncode == 0, done.stderr
-    assert "data  torch (Items) 36 + 4 images 1x16x16" in done.stdout
+    assert "data  torch (Items) 32 training + 4 validation + 4 test images 1x16x16" in done.stdout
     again = alone("vae-train", "resume=run", "engine.steps=6", "trust=true", "dataset.workers=0")
     assert again.returncode == 0, again.stderr
     wrong = alone("vae-train", *chosen, "dataset.dataset.cuont=40")

@@ -211,10 +211,10 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
         "dsprites, 737,280 images 1 x 64 x 64 · conv · 3 normal latents · 502,005 parameters · beta · cpu bf16"
     )
     assert page.headline() == {
-        "-ELBO": ("70.2", "nats per image"),
-        "Reconstruction": ("67.5", "nats per image"),
-        "KL": ("2.75", "nats per image"),
-        "Active latents": ("3 of 3", "KL of 0.05 nats or more"),
+        "-ELBO": ("70.2", "nats per image, validation"),
+        "Reconstruction": ("67.5", "nats per image, validation"),
+        "KL": ("2.75", "nats per image, validation"),
+        "Active latents": ("3 of 3", "KL of 0.05 nats or more, validation"),
         "Images/s": ("6,400", "in training, median"),
         "Time": ("1.2 min", "started 2026-11-22 06:17 UTC"),
     }
@@ -708,7 +708,7 @@ def test_figures_that_are_not_finite_are_told(folder: Folder, wrong: dict[int, d
 
 def test_the_best_elbo_is_told_where_it_is_not_the_last(folder: Folder) -> None:
     folder.records([*RECORDS[:-1], validation_record(1000, neg_elbo=NAN)])
-    assert folder.page().headline()["-ELBO"] == ("nan", "nats per image; best 71.0 at step 500")
+    assert folder.page().headline()["-ELBO"] == ("nan", "nats per image, validation; best 71.0 at step 500")
 
 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_processes(folder: Folder) -> None:
@@ -962,8 +962,10 @@ def test_markup_is_escaped_once_and_only_text_is() -> None:
         (moment("yesterday"), "yesterday"),
         (plural(1, "record"), "1 record"),
         (plural(1200, "record"), "1,200 records"),
-        (images(300, 270, 30), "270 + 30 images"),
-        (images(737_280, 18_000, 2_000), "18,000 + 2,000 of 737,280 images"),
+        (images(300, 270, 30), "270 training + 30 validation images"),
+        (images(300, 240, 30, 30), "240 training + 30 validation + 30 test images"),
+        (images(737_280, 18_000, 2_000, 0), "18,000 training + 2,000 validation of 737,280 images"),
+        (images(737_280, 9_000, 500, 500), "9,000 training + 500 validation + 500 test of 737,280 images"),
         (images(737_280, None, None), "737,280 images"),  # of an older run
         (and_more(["z1", "z5"]), "z1, z5"),
         (and_more(["a", "b", "c"], most=1), "a and 2 more"),

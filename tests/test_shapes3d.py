@@ -228,7 +228,7 @@ def test_no_room_for_a_file_s_images_says_what_can_be_done(tmp_path: Path, monke
 
 
 def test_partners_share_all_but_one_factor(data: Shapes3D) -> None:
-    train, _ = split(data, SplitConfig(validation=2000))
+    train, *_ = split(data, SplitConfig(validation=2000))
     indices = train.indices[:200]
     partners = data.grid.partners(indices, 1, torch.Generator().manual_seed(0))
     assert ((data.grid.classes_of(indices) != data.grid.classes_of(partners)).sum(1) == 1).all()

@@ -4,6 +4,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from PIL import Image
 from vae_runner.datasets import CelebA, CelebA_HQ, SimpleImageFolder
 from vae_runner.datasets.photos.celeba import LIST_NAME
 from vae_runner.datasets.reading import source
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
+from vae_runner.experiment.provenance import describe_data
+from vae_runner.experiment.saved_run.resume import compare_data
 
 
 def pack(folder: Path, file: Path, **renamed: str) -> Path:
@@ -176,8 +180,17 @@ def test_celeba_as_published_is_found_and_split_officially(
 
     assert names(engine.train) == [f"{n:06d}.jpg" for n in range(1, 7)]
     assert names(engine.validation) == [f"{n:06d}.jpg" for n in range(7, 10)]
+    assert names(engine.test) == [f"{n:06d}.jpg" for n in range(10, 13)]
     engine = experiment("dataset=celeba", f"dataset.root={celeba}", "engine.batch_size=2", "dataset.validation=2")
-    assert (len(engine.train), len(engine.validation)) == (6, 2)
+    assert (len(engine.train), len(engine.validation), len(engine.test)) == (6, 2, 3)
+
+
+def test_without_a_test_part_nothing_of_the_official_one_is_read(
+    celeba: Path, experiment: Callable[..., Engine]
+) -> None:
+    engine = experiment("dataset=celeba", f"dataset.root={celeba}", "engine.batch_size=2", "dataset.test=0")
+    assert (len(engine.train), len(engine.validation), engine.test) == (6, 3, None)
+    assert [path.stem for path in engine.train.data.paths] == [f"{n:06d}" for n in range(1, 10)]
 
 
 def test_without_the_list_celeba_is_split_at_random_with_a_warning(
@@ -187,16 +200,37 @@ def test_without_the_list_celeba_is_split_at_random_with_a_warning(
     overrides = ("dataset=celeba", f"dataset.root={celeba}", "engine.batch_size=2")
     engine = experiment(*overrides, "dataset.validation=4")
     assert "validating on images chosen at random instead of the official ones" in caplog.text
-    assert (len(engine.train), len(engine.validation)) == (8, 4)
+    assert (len(engine.train), len(engine.validation), len(engine.test)) == (7, 4, 1)
     with pytest.raises(UserError, match=r"dataset.split=valid needs list_eval_partition.txt"):
         experiment(*overrides, "dataset.split=valid")
+
+
+def test_a_run_that_would_hold_back_other_images_than_before_is_refused(
+    celeba: Path, experiment: Callable[..., Engine]
+) -> None:
+    def described() -> dict[str, Any]:
+        settings = ("dataset.validation=3", "dataset.test=3", "engine.batch_size=2")
+        engine = experiment("dataset=celeba", f"dataset.root={celeba}", *settings)
+        return describe_data(Parts(engine.train, engine.validation, engine.test))
+
+    before = described()
+    compare_data(before, described())
+    (celeba / "Eval" / LIST_NAME).unlink()
+    with pytest.raises(UserError) as told:
+        compare_data(before, now := described())
+    assert str(told.value) == (
+        "other images than before are held back, now 6 training + 3 validation + 3 test images; "
+        "restore what the split depends on, such as a list of parts, or start a new run"
+    )
+    compare_data({name: value for name, value in before.items() if name != "parts"}, now)  # of an older version
 
 
 def test_a_limit_keeps_the_official_parts_apart(celeba: Path, experiment: Callable[..., Engine]) -> None:
     engine = experiment("dataset=celeba", f"dataset.root={celeba}", "engine.batch_size=2", "dataset.limit=7")
     data = CelebA(celeba, split="official")
-    assert len(data) == 9
-    assert len(engine.train) + len(engine.validation) == len(engine.train.data) == 7
+    assert len(data) == 12
+    parts = engine.train, engine.validation, engine.test
+    assert sum(map(len, parts)) == len(engine.train.data) == 7
     train = {engine.train.data.paths[index].stem for index in engine.train.indices.tolist()}
     assert train <= {f"{n:06d}" for n in range(1, 7)}
 

@@ -182,7 +182,7 @@ def test_of_a_limited_set_only_the_chosen_images_are_read() -> None:
             return super().__getitem__(index)
 
     whole = Counted(*(GRAY + index for index in range(10)))
-    train, held = split(TorchImages(whole), SplitConfig(validation=1, limit=4))
+    train, held, _ = split(TorchImages(whole), SplitConfig(validation=1, limit=4))
     assert (len(train), len(held)) == (3, 1)
     train.batch(torch.arange(3))
     assert len(asked) == len(set(asked)) == 4
@@ -214,7 +214,8 @@ def test_a_changed_pixel_changes_the_mark() -> None:
 def test_it_trains_from_the_command_line_s_settings(experiment: Callable[..., Any]) -> None:
     settings = ["dataset=torch", "++dataset.dataset._target_=torchvision.datasets.FakeData", "dataset.validation=0.2"]
     engine = experiment(*settings, "++dataset.dataset.size=40", "++dataset.dataset.image_size=[3,16,16]")
-    assert (len(engine.train), len(engine.validation), engine.train.data.image_shape) == (32, 8, (3, 16, 16))
+    assert (len(engine.train), len(engine.validation), len(engine.test)) == (28, 8, 4)
+    assert engine.train.data.image_shape == (3, 16, 16)
     assert engine.train.data.provenance["source"] == "FakeData"
     assert np.isfinite(engine.run()["neg_elbo"])
 

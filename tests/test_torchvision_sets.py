@@ -79,8 +79,9 @@ def check(data: TorchvisionImages, pixels: dict[int, np.ndarray]) -> None:
     assert torch.equal(data.gather(every), expected / 255)
     assert data.image_shape == expected.shape[1:]
     assert data.factors(every)["class"].tolist() == [*LABELS[TRAIN], *LABELS[TEST]]
-    train, held = split(data, SplitConfig(validation=None))
-    assert (train.indices.tolist(), held.indices.tolist()) == ([*range(TRAIN)], [*range(TRAIN, TRAIN + TEST)])
+    train, held, test = split(data, SplitConfig(validation=3, test=None))
+    assert sorted([*train.indices.tolist(), *held.indices.tolist()]) == [*range(TRAIN)]
+    assert (len(held), test.indices.tolist()) == (3, [*range(TRAIN, TRAIN + TEST)])
     assert data.factors(torch.tensor(data.showcase()))["class"].tolist() == [*range(8)]
 
 
@@ -223,5 +224,6 @@ def test_a_run_trains_on_the_training_images_and_draws_the_classes(
     chosen = ["dataset=torchvision", "dataset.name=MNIST", f"dataset.root={tmp_path}"]
     engine = experiment(*chosen, pictures, "visualisation.scatter.colour=class", folder=tmp_path / "run")
     engine.run()
-    assert (len(engine.train), len(engine.validation)) == (TRAIN, TEST)
+    assert (len(engine.train) + len(engine.validation), len(engine.test)) == (TRAIN, TEST)
+    assert len(engine.validation) == round(0.1 * TRAIN)
     assert len(list((tmp_path / "run").glob("grids/*.png"))) == 5

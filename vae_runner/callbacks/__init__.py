@@ -3,7 +3,7 @@
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.checkpoints import Checkpoints
 from vae_runner.callbacks.collapse import Collapse
-from vae_runner.callbacks.logs import EpochTable, MetricsLog
+from vae_runner.callbacks.logs import TESTED, EpochTable, MetricsLog
 from vae_runner.callbacks.non_fatal import NonFatal
 from vae_runner.callbacks.outcome import Report, Status
 from vae_runner.callbacks.pictures import Pictures
@@ -12,6 +12,7 @@ from vae_runner.callbacks.tensorboard import TensorBoard
 from vae_runner.callbacks.writer import AfterPictures, Writer
 
 __all__ = [
+    "TESTED",
     "AfterPictures",
     "Callback",
     "Checkpoints",

@@ -22,6 +22,7 @@ class Training(Protocol):
     corruption: Corruption
     train: Subset
     validation: Subset
+    test: Subset | None
     step: int
     total_steps: int
     validated: dict[str, float | list[float]]

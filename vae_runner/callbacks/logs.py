@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,14 +19,16 @@ from vae_runner.foreign import json_object, read_bytes, whole
 from vae_runner.latent_frame import Turn
 from vae_runner.state import METRICS, SCHEDULED, TURNS, State
 
-__all__ = ["EpochTable", "MetricsLog"]
+__all__ = ["TESTED", "EpochTable", "MetricsLog"]
 
 log = logging.getLogger(__name__)
 
+TESTED = "test"  # the split of a record of the test images
+
 
 class MetricsLog(Callback):
-    """Appends a record every `every` steps, the means over the steps since the last, one for each validation, and one
-    for each turn of a latent space, behind what else there is of its step.
+    """Appends a record every `every` steps, the means over the steps since the last, one for each validation, one for
+    each turn of a latent space, behind what else there is of its step, and, at the end, one of the test images.
 
     Losses in nats per image; `skipped` counts the steps that were left out so far, where there are any; `seconds` since
     the start of the process and `images_per_second` are wall time.
@@ -60,6 +63,10 @@ class MetricsLog(Callback):
 
     def on_validation(self, engine: Training) -> None:
         self._append(engine, "validation", engine.validated)
+
+    def note(self, engine: Training, split: str, values: Mapping[str, Any]) -> None:
+        """Append a record of another kind, such as `test`; its `step` may be among the values."""
+        self._append(engine, split, values)
 
     def state_dict(self) -> dict[str, Any]:
         """Who asks is about to claim that this step is done, and so its records have to be on the disk."""
@@ -128,10 +135,12 @@ def _of_turn(space: str, turn: Turn) -> dict[str, Any]:
 
 
 def _step_of_record(line: str) -> int:
-    """The step that it is written in: for a turn behind a step, the next."""
+    """The step that it is written in: for a turn behind a step, the next; what is of the end is behind all steps."""
     record = json_object(line) or {}
     if (step := whole(record.get("step"))) is None:
         raise ValueError("no step")
+    if record.get("split") == TESTED:
+        return sys.maxsize
     return step + (record.get("split") == "turn")
 
 

@@ -37,6 +37,7 @@ CHOICES = {
 INFO = ("--info", "-i")
 # What Hydra could read only in quotes: a path that the shell has left as it is, or one of other than its characters.
 UNQUOTED = re.compile(r"~[^\s,'\"\\]*|(?!\w+\()(?=.*[^\w/+.%*@:?| -])[^,'\"\\\[\]{}$\x00-\x1f]*", re.ASCII)
+SCORES = "evaluation.scores"  # what evaluation=... sets
 OPEN = "dataset.dataset."  # the arguments of a data set of whatever kind
 HYDRA_ALONE = {"--hydra-help", "--shell-completion", "--info"}
 INSTEAD_OF_A_RUN = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # no two of them
@@ -124,5 +125,6 @@ def read_arguments(arguments: Sequence[str]) -> Request:
             request.stray.append((name.lstrip("-"), rest.pop(0) if has_value else value))
         else:
             name = f"++{name}" if name.startswith(OPEN) else name  # the option cannot list what it takes
+            name = SCORES if equals and name == SCORES.partition(".")[0] and not value.startswith("{") else name
             request.overrides.append(f'{name}="{value}"' if UNQUOTED.fullmatch(value) else f"{name}{equals}{value}")
     return request

@@ -18,7 +18,7 @@ from vae_runner.output import standard_output, to_stderr, to_stdout
 from vae_runner.runs.names import CHECKPOINTS, LAST, LATEST_RUN, LOG, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS
 
 if TYPE_CHECKING:
-    from vae_runner.datasets.split import Subset
+    from vae_runner.datasets.split import Parts
     from vae_runner.runs.folder import RunFolder
 
 __all__ = ["COMMAND", "SUFFIX", "goes_on_by", "hydras_refusals", "say", "single", "sweep_report", "task"]
@@ -29,9 +29,7 @@ SUFFIX = "VAE_RUN_SUFFIX"  # environment variable: the random part of a folder's
 COMMAND = "VAE_RUN_COMMAND"  # environment variable: what the user typed, for jobs in other processes
 
 
-def single(
-    cfg: DictConfig, checked: dict[str, Any], folder: "RunFolder", data: "tuple[Subset, Subset] | None" = None
-) -> float:
+def single(cfg: DictConfig, checked: dict[str, Any], folder: "RunFolder", data: "Parts | None" = None) -> float:
     """A run by itself, in the folder, which the caller has claimed; returns its -ELBO.
 
     `checked` is what the check has made of the config, `data` are the images, where they have been looked up.

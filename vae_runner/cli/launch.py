@@ -27,6 +27,7 @@ from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, 
 if TYPE_CHECKING:
     from vae_runner.cli.composing.composer import Composer
     from vae_runner.cli.precheck import Checked
+    from vae_runner.datasets.split import Parts
 
 __all__ = ["launch"]
 
@@ -131,8 +132,8 @@ def _single(request: Request, checked: "Checked", compose: "Composer") -> int:
     return 0
 
 
-def _data(node: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The images to train and to validate on, looked up before a folder is made for what may be wrong with them."""
+def _data(node: Mapping[str, Any]) -> "Parts":
+    """The images, looked up before a folder is made for what may be wrong with them."""
     from vae_runner.console import logging_to
     from vae_runner.experiment.assemble import build_data
 

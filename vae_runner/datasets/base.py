@@ -80,9 +80,15 @@ class ImageData(Protocol):
         """Returns indices of a few images that show what there is, for pictures: four, from the first to the last."""
         return spread(len(self), _SHOWN)
 
-    def own_split(self) -> tuple[Tensor, Tensor] | None:
-        """Returns the indices of the training and of the validation images, where the set brings a split of its own."""
+    def own_split(self) -> Sequence[Tensor | None] | None:
+        """Returns the indices of the training, the validation and the test images, where the set brings a split of its
+        own. None in the place of one of the latter two, or no third: they are taken of the training images.
+        """
         return None
+
+    def without_test(self) -> "ImageData":
+        """Returns the set without the test images of its own split, where it can leave these unread; else itself."""
+        return self
 
     def limited(self, count: int, seed: int) -> "ImageData":
         """Returns the set with `count` images, chosen by `seed`, where it can leave others unread; else itself."""

@@ -30,7 +30,7 @@ from vae_runner.randomness import isolated
 __all__ = ["CompletedGrid", "CompletedImages", "completed"]
 
 OPTIONAL = ("image_shape", "to", "provenance", "fingerprint", "showcase")
-METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "limited", "expect")
+METHODS = ("gather", "to", "fingerprint", "showcase", "factors", "own_split", "without_test", "limited", "expect")
 BATCH = 64  # images gathered at a time
 HASHED = 256  # images that tell one set from another
 
@@ -135,8 +135,11 @@ class CompletedImages(ImageData):
         if self.reads_ahead:
             self.data.expect(indices)
 
-    def own_split(self) -> tuple[Tensor, Tensor] | None:
+    def own_split(self) -> Sequence[Tensor | None] | None:
         return self.data.own_split() if hasattr(self.data, "own_split") else None
+
+    def without_test(self) -> Any:
+        return completed(self.data.without_test()) if hasattr(self.data, "without_test") else self
 
     def limited(self, count: int, seed: int) -> Any:
         """As the data set does it; one that has no such method is read for its chosen images alone in any case."""

@@ -1,7 +1,8 @@
 """The small labelled sets that torchvision reads by name, from files as they are published.
 
-Training and test images are one set, the test set's behind the others, and the split is the published one. The class of
-an image is its one factor: pictures colour and name it. All pixels are in memory, as uint8.
+Training and test images are one set, the test set's behind the others, and the split is the published one: images to
+validate on are taken of the training images. The class of an image is its one factor: pictures colour and name it. All
+pixels are in memory, as uint8.
 
 Nothing is fetched unless it is asked for. torchvision compares the files of CIFAR10 and SVHN with their checksums
 before it reads them; processed copies of old versions, which would be unpickled, are not looked at.
@@ -100,14 +101,14 @@ class TorchvisionImages(FactoredImages, ImageData):
     def fingerprint(self) -> str:
         return self._sha256
 
-    def own_split(self) -> tuple[Tensor, Tensor]:
+    def own_split(self) -> tuple[Tensor, None, Tensor]:
         """The published one: training images, and those of the test set."""
         every = torch.arange(len(self))
-        return every[: self._trained_on], every[self._trained_on :]
+        return every[: self._trained_on], None, every[self._trained_on :]
 
     def showcase(self) -> list[int]:
         """An image of the test set of each of the first classes, eight at most."""
-        _, held = self.own_split()
+        _, _, held = self.own_split()
         assert self.listed is not None
         first: dict[int, int] = {}
         for index, label in zip(held.tolist(), self.listed[held].tolist(), strict=True):

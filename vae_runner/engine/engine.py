@@ -56,7 +56,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Engine:
-    """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks.
+    """Trains `objective` on `train`, validates it on `validation`, and calls the callbacks. What becomes of it may be
+    measured on `test`, which is not looked at before.
 
     `optimizer` is made of the objective's `parameter_groups()` by the caller; `lr_schedule` gives the factor of its
     learning rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or
@@ -74,6 +75,7 @@ class Engine:
         callbacks: Sequence[Callback] = (),
         stop_signal: Callable[[], int | None] = lambda: None,
         corruption: Corruption | None = None,
+        test: Subset | None = None,
     ) -> None:
         self.config = config
         self.device = choose_device(config.device)
@@ -81,6 +83,7 @@ class Engine:
         self.objective = objective.to(self.device)
         self.optimizer = optimizer
         self.train, self.validation = train.to(self.device), validation.to(self.device)
+        self.test = None if test is None or not len(test) else test.to(self.device)
         self.lr_schedule = lr_schedule or Constant(1.0)
         self.callbacks = list(callbacks)
         self.stop_signal = stop_signal
@@ -190,21 +193,27 @@ class Engine:
         self.step += 1
         return state
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float | list[float]]:
-        """Returns the means over the whole validation split: nats per image, in fp32, one noise sample per image.
+        """Returns the means over all validation images, as `measure` does."""
+        measured = self.measure(self.validation, "validation", self.objective)
+        self.objective.train()
+        return measured
+
+    @torch.no_grad()
+    def measure(self, images: Subset, purpose: str, objective: Objective) -> dict[str, float | list[float]]:
+        """Returns the means over those images: nats per image, in fp32, one noise sample per image, drawn by (seed,
+        `purpose`). The objective is left in evaluation mode.
 
         Neither schedules nor generators move. What is measured is `Evidence`, whatever the terms and their weights.
         """
-        self.objective.eval()
-        evidence = Evidence(self.objective.model.likelihood, len(self.objective.model.spaces))
-        with isolated(seed_for(self.config.seed, "validation"), self.device):
-            every = torch.arange(len(self.validation), device=self.validation.indices.device)
+        objective.eval()
+        evidence = Evidence(objective.model.likelihood, len(objective.model.spaces))
+        with isolated(seed_for(self.config.seed, purpose), self.device):
+            every = torch.arange(len(images), device=images.indices.device)
             for positions in every.split(self.config.batch_size):
-                x = self.validation.batch(positions)
-                evidence.add(self.objective(self.corruption(x), x), len(x))
-        self.objective.train()
-        return evidence.read(self.validation.data.image_shape)
+                x = images.batch(positions)
+                evidence.add(objective(self.corruption(x), x), len(x))
+        return evidence.read(images.data.image_shape)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in plain containers and tensors."""

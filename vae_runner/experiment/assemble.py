@@ -27,7 +27,7 @@ from vae_runner.callbacks import (
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.completion import completed
-from vae_runner.datasets.split import SplitConfig, Subset, split
+from vae_runner.datasets.split import Parts, SplitConfig, split
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import ImagesError, UserError, in_words, place_of
@@ -36,6 +36,8 @@ from vae_runner.experiment.checking.probe import check_kinds, check_model, probe
 from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.experiment.notices.estimate import memory_room
+from vae_runner.experiment.scoring.curve import ScoreCurve
+from vae_runner.experiment.scoring.wanted import evaluation_config, makeable
 from vae_runner.latent_space import LatentSpace
 from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
@@ -75,19 +77,27 @@ def assemble(
     config: dict[str, Any],
     folder: Path | None = None,
     stop_signal: Callable[[], int | None] = lambda: None,
-    data: tuple[Subset, Subset] | None = None,
+    data: Parts | None = None,
 ) -> Engine:
     """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there. `data` are
-    the images to train and to validate on, where they have been looked up already.
+    the images, where they have been looked up already.
 
     What the config leaves to the data is filled in: the length of the learning rate's schedule.
     """
     settings = EngineConfig(**config["engine"])
-    train, validation = data or build_data(config["dataset"])
+    train, validation, test = data or build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, len(train))
     optimizer = build_optimizer(config["optimizer"], objective)
-    corruption = build_corruption(config)
-    engine = Engine(settings, objective, optimizer, train, validation, stop_signal=stop_signal, corruption=corruption)
+    engine = Engine(
+        settings,
+        objective,
+        optimizer,
+        train,
+        validation,
+        stop_signal=stop_signal,
+        corruption=build_corruption(config),
+        test=test,
+    )
     probe(engine, config)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate
         config["lr_schedule"]["steps"] = engine.total_steps
@@ -97,13 +107,13 @@ def assemble(
     return engine
 
 
-def build_data(node: Mapping[str, Any]) -> tuple[Subset, Subset]:
-    """The training and the validation images."""
+def build_data(node: Mapping[str, Any]) -> Parts:
+    """The training, the validation and the test images."""
     return split(build_set(node), split_config(node))
 
 
 def split_config(node: Mapping[str, Any]) -> SplitConfig:
-    """Which images of the set are chosen, and which of these are held back."""
+    """Which images of the set are chosen, and which of these are held back and set aside."""
     return SplitConfig(**{name: value for name, value in node.items() if name in SplitConfig.__dataclass_fields__})
 
 
@@ -253,6 +263,9 @@ def build_callbacks(
     folder.mkdir(parents=True, exist_ok=True)
     shown = build_pictures(config.get("visualisation") or {}, model, data)
     metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
+    wanted = evaluation_config(config)
+    names = makeable(wanted, data)
+    curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config))] if wanted.every else []
     pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
     board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [
@@ -260,6 +273,7 @@ def build_callbacks(
         NonFatal(EpochTable(folder / EPOCHS)),
         NonFatal(Progress(metrics, settings.progress)),
         Collapse(),
+        *curve,
         pictures,
         Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
         *map(NonFatal, board),

@@ -4,6 +4,7 @@ A run that is resumed has a session for each time that it was taken up. What sta
 one's.
 """
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -19,11 +20,13 @@ import PIL
 import torch
 
 import vae_runner
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
+from vae_runner.experiment.scoring.curve import parts_of
 from vae_runner.foreign import dig
 from vae_runner.runs.words import images
 
-__all__ = ["describe_latents", "describe_run", "environment", "warn_of_another_place"]
+__all__ = ["describe_data", "describe_latents", "describe_run", "environment", "warn_of_another_place"]
 
 # What a session keeps for itself, and, of that, what is told where it is not the same: a resumed run may then differ.
 KEPT = ("versions", "host", "processor", "device", "precision", "threads", "git")
@@ -73,7 +76,7 @@ def warn_of_another_place(before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 def _here(engine: Engine) -> dict[str, Any]:
     """What is trained, and with what."""
     return {
-        "data": _data(engine),
+        "data": describe_data(parts_of(engine)),
         "model": {
             "parameters": sum(parameter.numel() for parameter in engine.objective.model.parameters()),
             "latents": describe_latents(engine),
@@ -109,7 +112,7 @@ def describe_run(environment: Mapping[str, Any]) -> str:
     """The line that says what is trained on what."""
     data, choices = environment["data"], environment["choices"]
     shape = "x".join(map(str, data["image_shape"]))
-    size = images(data["images"], data["train"], data["validation"])
+    size = images(data["images"], data["train"], data["validation"], data["test"])
     model = environment["model"]
     described = f"{model['latents']} latents, {model['parameters']:,} parameters"
     return "    ".join(
@@ -121,16 +124,27 @@ def describe_run(environment: Mapping[str, Any]) -> str:
     )
 
 
-def _data(engine: Engine) -> dict[str, Any]:
-    data = engine.train.data
+def describe_data(parts: Parts) -> dict[str, Any]:
+    """Where the images are from, what tells them from others, how many there are of each part, and which: `parts`."""
+    data = parts.train.data
     return {
         **data.provenance,
         "fingerprint": data.fingerprint(),
         "images": len(data),
-        "train": len(engine.train),
-        "validation": len(engine.validation),
+        "train": len(parts.train),
+        "validation": len(parts.validation),
+        "test": len(parts.test),
+        "parts": _mark(parts),
         "image_shape": list(data.image_shape),
     }
+
+
+def _mark(parts: Parts) -> str:
+    """A hash of which images each part has."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part.indices.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from torch import OutOfMemoryError
 from vae_runner.callbacks import Checkpoints, Status
 from vae_runner.callbacks.outcome import finish_page
 from vae_runner.checkpoint import has_checkpoint, load_latest
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
 from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
@@ -27,6 +27,7 @@ from vae_runner.experiment.provenance import describe_run, environment, warn_of_
 from vae_runner.experiment.saved_run.content import content_fault
 from vae_runner.experiment.saved_run.resume import compare_configs, compare_data, own_folders, saved_config
 from vae_runner.experiment.saved_run.roots import absolute_root, found_root
+from vae_runner.experiment.scoring.at_end import report_end
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
@@ -46,14 +47,14 @@ def start(
     choices: Mapping[str, str],
     command: str,
     latest: Path | None = None,
-    data: tuple[Subset, Subset] | None = None,
+    data: Parts | None = None,
 ) -> float:
     """Train in the new folder `place`, which is claimed by the caller or here; returns the last validation's -ELBO,
     nats per image.
 
     `cfg` is composed, and checked here, or plain, as the check has returned it. `choices` are the options chosen of
-    each config group, `command` what the user typed, `latest` a link to set to the folder, `data` the images to train
-    and to validate on, where they have been looked up already. Raises `UserError` for what is wrong with the request,
+    each config group, `command` what the user typed, `latest` a link to set to the folder, `data` the images, where
+    they have been looked up already. Raises `UserError` for what is wrong with the request,
     `RunError` for what went wrong on the way, and `Interrupted` where the run was asked to stop.
     """
     config = _checked(cfg) if isinstance(cfg, DictConfig) else cfg
@@ -109,7 +110,7 @@ class _Session:
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_resumed: bool = False
     latest: Path | None = None
-    data: tuple[Subset, Subset] | None = None
+    data: Parts | None = None
     signals: StopSignals = field(default_factory=StopSignals)
 
 
@@ -145,8 +146,7 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         _write_down(folder, config, record, session)
         _tell(engine, record, session)
         _keep_first_step(engine, inherited)
-        signals.defer()  # to the very end: what comes behind the last step finds a run that is done
-        validated = engine.run()
+        validated = _run(engine, config, status, signals)
     except (RunError, OutOfMemoryError) as error:
         error = RunError(f"{_reason(error)}{_last_good(engine)}")
         _tell_failure(error, status)
@@ -164,6 +164,14 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         raise RunError(f"{error}{_last_good(engine)}") from None
     _tell_end(status, path, session.latest)
     return float(validated["neg_elbo"])
+
+
+def _run(engine: Engine, config: Mapping[str, Any], status: Status, signals: StopSignals) -> dict[str, Any]:
+    """Train to the end, and report what has come of it; returns the last validation."""
+    signals.defer()  # to the very end: what comes behind the last step finds a run that is done
+    validated = engine.run()
+    report_end(engine, config, status, lambda: signals.number)
+    return validated
 
 
 def _recorded(

@@ -11,8 +11,11 @@ from vae_runner.foreign import dig, number
 from vae_runner.report.findings import DEAD_NATS, latent_kl
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, duration, moment, nats
+from vae_runner.text import plain
 
 __all__ = ["Figure", "figures", "images_per_second", "points", "wall_seconds"]
+
+SHORT = 40  # characters of a file's name
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Figure:
 
 
 def figures(run: Run) -> list[Figure]:
-    """Returns those that are known: the last validation's, the active latents, speed and time."""
-    return [*_validated(run), *_active(run), *_speed(run)]
+    """Returns those that are known: the test's, the last validation's, the active latents, speed and time."""
+    return [*_tested(run), *_validated(run), *_active(run), *_speed(run)]
 
 
 def points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
@@ -46,14 +49,21 @@ def wall_seconds(run: Run) -> float | None:
     return None if own is None else before + own
 
 
+def _tested(run: Run) -> Iterator[Figure]:
+    """-ELBO of the weights that the validation chose, on images that chose nothing."""
+    if run.test and (found := points(run.test[-1:], "neg_elbo")):
+        step, value = found[0]
+        file = plain(run.test[-1].get("checkpoint"), SHORT) if run.test[-1].get("checkpoint") else "the weights"
+        yield Figure("Test -ELBO", nats(value), f"nats per image, test; {file} of step {count(step)}")
+
+
 def _validated(run: Run) -> Iterator[Figure]:
     for key, name, decimals in (("neg_elbo", "-ELBO", 1), ("recon", "Reconstruction", 1), ("kl", "KL", 2)):
         if found := points(run.validation, key):
-            yield Figure(
-                name, nats(found[-1][1], decimals), "nats per image" + (_best(found) if key == "neg_elbo" else "")
-            )
+            about = "nats per image, validation" + (_best(found) if key == "neg_elbo" else "")
+            yield Figure(name, nats(found[-1][1], decimals), about)
     if found := points(run.validation, "bits_per_dim"):
-        yield Figure("Bits/dim", nats(found[-1][1], 4), "-ELBO for each number of an image")
+        yield Figure("Bits/dim", nats(found[-1][1], 4), "-ELBO for each number of an image, validation")
 
 
 def _best(neg_elbo: Sequence[tuple[float, float]]) -> str:
@@ -65,7 +75,7 @@ def _best(neg_elbo: Sequence[tuple[float, float]]) -> str:
 
 def _active(run: Run) -> Iterator[Figure]:
     if kl := latent_kl(run):
-        yield Figure("Active latents", f"{kl.active} of {len(kl.nats)}", f"KL of {DEAD_NATS} nats or more")
+        yield Figure("Active latents", f"{kl.active} of {len(kl.nats)}", f"KL of {DEAD_NATS} nats or more, {kl.split}")
 
 
 def _speed(run: Run) -> Iterator[Figure]:

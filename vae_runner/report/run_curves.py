@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from vae_runner.foreign import number
 from vae_runner.report.chart import Point, Series, chart
 from vae_runner.report.figures import points
 from vae_runner.report.markup import Html, tag
@@ -34,6 +35,7 @@ def curves(run: Run) -> Html:
         _curve(run, "kl", "KL", reference="capacity"),
         *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
         *(_curve(run, key, _title(key), unit=NATS if _part(key) == "divergence" else "") for key in others),
+        *(_score(run, name) for name in _scored(run)),
     ]
     still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
@@ -89,6 +91,22 @@ def _curve(
         return Html()
     keys = [tag("span", LABELS[one.name], tag("b", _last(one, unit)), class_=f"key {one.name}") for one in series]
     return tag("figure", tag("figcaption", tag("h3", name), *keys), drawing)
+
+
+def _scored(run: Run) -> list[str]:
+    """The names of the scores that were made while the run was trained."""
+    found = {name for record in run.scores for name, value in record.items() if number(value) is not None}
+    return sorted(found - {*NO_CURVE})[:MOST]
+
+
+def _score(run: Run, name: str) -> Html:
+    """A score of the validation images over the steps."""
+    series = Series("validation", points(run.scores, name))
+    name = plain(name)
+    if not (drawing := chart([series], "", f"{name} of the validation images over the steps", False, from_zero=True)):
+        return Html()
+    key = tag("span", "validation", tag("b", _last(series, "")), class_="key validation")
+    return tag("figure", tag("figcaption", tag("h3", name), key), drawing)
 
 
 def _last(series: Series, unit: str) -> str:

@@ -104,8 +104,8 @@ def _progress_bar(run: Run) -> str:
 
 
 def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
-    """'dsprites, 735,280 + 2,000 images 1 x 64 x 64', 'conv', '10 normal latents', ..., as far as it is known."""
-    total, *used = (whole(dig(environment, "data", name)) for name in ("images", "train", "validation"))
+    """'dsprites, 90 training + 10 validation images 1 x 64 x 64', 'conv', '10 normal latents', ..., where known."""
+    total, *used = (whole(dig(environment, "data", name)) for name in ("images", "train", "validation", "test"))
     shape = dig(environment, "data", "image_shape")
     size = f"{images(total, *used)} {_readable(shape) if shape else ''}".rstrip() if total is not None else ""
     yield ", ".join(filter(None, [str(dig(environment, "choices", "dataset") or ""), size]))

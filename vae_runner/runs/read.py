@@ -47,6 +47,8 @@ class Run:
     config: str = ""
     train: list[dict[str, Any]] = field(default_factory=list)
     validation: list[dict[str, Any]] = field(default_factory=list)
+    test: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[dict[str, Any]] = field(default_factory=list)  # of validation images, while it was trained
     pictures: list[Picture] = field(default_factory=list)
     animations: list[Picture] = field(default_factory=list)
     has_checkpoint: bool = False
@@ -113,6 +115,8 @@ def read_run(folder: Path, with_pictures: bool = True) -> Run:
         config=_text(folder / CONFIG, SMALL, faults),
         train=[record for record in records if record.get("split") == "train"],
         validation=[record for record in records if record.get("split") == "validation"],
+        test=[record for record in records if record.get("split") == "test"],
+        scores=[record for record in records if record.get("split") == "scores"],
         pictures=read_pictures(folder / GRIDS) if with_pictures else [],
         animations=read_pictures(folder / ANIMATIONS) if with_pictures else [],
         has_checkpoint=any(os.path.exists(folder / CHECKPOINTS / name) for name in (LAST, PREVIOUS)),

@@ -6,6 +6,7 @@ import platform
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from vae_runner.errors import RunError
 from vae_runner.files import read_json, write_json
@@ -20,7 +21,7 @@ class StatusFile:
     """The file as this process writes it, which takes the run up now; of a run that is resumed it says more already.
 
     `step` of `total_steps` are done, and of those `skipped` changed nothing; `longer` is the setting that trains a run
-    on which is complete.
+    on which is complete, `test` what was measured on the test images at its end.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +32,7 @@ class StatusFile:
             whole(before.get(name)) or 0 for name in ("step", "total_steps", "skipped")
         )
         self.longer = ""
+        self.test: dict[str, Any] = {}
 
     @property
     def seconds(self) -> float:
@@ -56,6 +58,7 @@ class StatusFile:
                 "resume": resume_command(self.path.parent, self.longer if state == "done" else ""),
                 "pid": os.getpid(),
                 "host": platform.node(),
+                **({"test": self.test} if self.test else {}),
             },
         )
 

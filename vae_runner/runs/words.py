@@ -59,14 +59,15 @@ def natural_order(name: str) -> list[Any]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def images(total: float, train: float | None, validation: float | None) -> str:
-    """'735,280 + 2,000 images' to train and to validate on; '19,500 + 500 of 737,280 images' where others are left out;
-    '737,280 images' where no more is known.
+def images(total: float, train: float | None, validation: float | None, test: float | None = None) -> str:
+    """'661,552 training + 2,000 validation + 73,728 test images'; '19,500 training + 500 validation of 737,280 images'
+    where others are left out; '737,280 images' where no more is known.
     """
     if train is None or validation is None:
         return f"{count(total)} images"
-    left_out = f" of {count(total)}" if train + validation < total else ""
-    return f"{count(train)} + {count(validation)}{left_out} images"
+    parts = {"training": train, "validation": validation, **({"test": test} if test else {})}
+    left_out = f" of {count(total)}" if sum(parts.values()) < total else ""
+    return f"{' + '.join(f'{count(number)} {name}' for name, number in parts.items())}{left_out} images"
 
 
 def shown(folder: Path) -> str:

@@ -23,9 +23,9 @@ __all__ = ["main", "run"]
 HELP = """\
 vae-evaluate: score what saved runs have learned, without training
 
-usage:  vae-evaluate RUN|SWEEP|FOLDER ... [score=[NAME,...]] [checkpoint=best|last|previous] [part=validation|train|all]
-                     [codes=mean|sample] [samples=N] [k=N] [seed=N] [jobs=N] [dataset.root=DIR]
-                     [engine.device=auto|cpu|cuda] [trust=true] [rank=SCORE]
+usage:  vae-evaluate RUN|SWEEP|FOLDER ... [score=[NAME,...]] [checkpoint=best|last|previous]
+                     [part=test|validation|train|all] [codes=mean|sample] [samples=N] [k=N] [seed=N] [jobs=N]
+                     [dataset.root=DIR] [engine.device=auto|cpu|cuda] [trust=true] [rank=SCORE]
                      [evaluation.inception=FILE]
                      [dataset=OTHER [dataset.SETTING=VALUE ...] [--config-dir DIR]]
 
@@ -47,8 +47,8 @@ docs/evaluation.md says what each is, and whose. dci takes minutes, and is made 
 Each run gets evaluation.json: a score's value, its parts by factor and by latent, and how it was made; scores that it
 had and that are not made now stay. What cannot be made is named in a line. Pages are made anew: report.html of the
 runs, sweep.html of the folders that have several.
-  part       the images that are scored: those that were held back, those that were trained on, or the whole data set.
-             best.pt is the checkpoint with the lowest -ELBO on the validation images
+  part       the images that are scored: test, which nothing was chosen by, and by default where the run has such;
+             validation, with the lowest -ELBO on which best.pt was chosen; train; or all of the data set
   codes      of an image: the mean of its posterior, or a sample of it
   samples    draws of images, 10000; half as many more where others are judged on
   k          samples of each image by which log p(x) is estimated, 64
@@ -60,7 +60,7 @@ Exit codes: 0 done, 1 a run could not be scored, 2 a mistake in the request, 141
 WHOLE = ("samples", "k", "seed", "jobs")
 CHOICES = {
     "checkpoint": ("best", "last", "previous"),
-    "part": ("validation", "train", "all"),
+    "part": ("test", "validation", "train", "all"),
     "codes": ("mean", "sample"),
     "engine.device": ("auto", "cpu", "cuda"),
     "trust": ("true", "false"),

@@ -73,7 +73,8 @@ def _score(folder: Path, subject: Subject, names: Sequence[str]) -> bool:
     """Make the scores, print a line for each, and write it at once, so that nothing is lost; whether there is any."""
     run, settings = subject.run, subject.settings
     of = "" if subject.other is None else f" of {subject.other.name}"
-    part = f"{settings.part} part{of}, {len(subject):,} images"
+    without = "" if subject.part == "test" or settings.part else ", for there is no test part"
+    part = f"{subject.part} part{of}, {len(subject):,} images{without}"
     how = f"codes={settings.codes}, seed={settings.seed}"
     to_stdout(f"{shown(folder)}: {run.checkpoint} checkpoint, step {run.step:,}; {part}; {how}")
     left_out: dict[str, list[str]] = {}

@@ -18,7 +18,8 @@ from vae_runner.cli.judging.hydra_settings import plugin_hint
 from vae_runner.cli.judging.other_names import option_here, setting_here
 from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
-from vae_runner.experiment.checking.check import did_you_mean, nearest, shortened
+from vae_runner.experiment.checking.check import shortened
+from vae_runner.experiment.checking.spelling import did_you_mean, nearest
 
 __all__ = ["about_dashes", "group_of", "home_of", "judge_choice", "judge_setting", "judge_single", "judge_values"]
 __all__ += ["nodes", "parse"]

@@ -61,9 +61,12 @@ def help_text(own: Path | None = None) -> str:
     folders = [config_dir(), *([own] if own else [])]
     defaults = (config_dir() / "train.yaml").read_text()
     groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(groups_in, folders)))]
-    return "\n".join(
-        [HEAD, "groups (* is the default):", *groups, "\nsettings of the engine:", *_engine(defaults), "", TAIL]
-    )
+    own = [
+        line
+        for node, of in (("engine", "the engine"), ("evaluation", "what a run scores of itself"))
+        for line in (f"\nsettings of {of}:", *_settings(defaults, node))
+    ]
+    return "\n".join([HEAD, "groups (* is the default):", *groups, *own, "", TAIL])
 
 
 def groups_in(folder: Path) -> set[str]:
@@ -93,8 +96,8 @@ def first_comment(file: Path) -> str:
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 
 
-def _engine(defaults: str) -> list[str]:
-    """The lines of the engine's node: setting, default, meaning."""
-    node = defaults.split("\nengine:\n", 1)[1].split("\n\n", 1)[0]
+def _settings(defaults: str, name: str) -> list[str]:
+    """The lines of a node: setting, default, meaning."""
+    node = re.split(rf"\n{name}:.*\n", defaults, maxsplit=1)[1].split("\n\n", 1)[0]
     rows = re.findall(r"^  (\w+): (.*?)(?:  # (.*))?$", node, re.M)
-    return [f"  {'engine.' + name + '=' + value:<32} {meaning}".rstrip() for name, value, meaning in rows]
+    return [f"  {f'{name}.{key}={value}':<32} {meaning}".rstrip() for key, value, meaning in rows]

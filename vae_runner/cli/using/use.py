@@ -37,7 +37,7 @@ examples:
 RUN is a run's folder, a job's of a sweep too. IMAGES are files, folders at any depth and zips; they are cut and resized
 as the run's own images were, and a line says how many. One that cannot be read is told in a line, and the others are
 used.
-PART is validation, train or all of the run's own images.
+PART is test, validation, train or all of the run's own images.
   encode       mean and scale (standard deviation) of q(z|x), the parameters of a family that is not normal, file names,
                and known factors; .npz for numpy.load, .csv with a line for each image
   sample       a PNG for each image and codes.npz: draws of the prior, or of a mixture of Gaussians that is fitted to

@@ -26,7 +26,7 @@ CHOICES = {
     "engine.device": ("auto", "cpu", "cuda"),
     "trust": ("true", "false"),
     "overwrite": ("true", "false"),
-    "part": ("validation", "train", "all"),
+    "part": ("test", "validation", "train", "all"),
     "from": ("prior", "mixture"),
     "interpolation": ("linear", "spherical"),
     "format": ("auto", "gif", "webp", "apng", "none"),

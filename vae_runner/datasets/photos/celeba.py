@@ -8,6 +8,7 @@ Ziwei Liu, Ping Luo, Xiaogang Wang and Xiaoou Tang, "Deep learning face attribut
 https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 """
 
+import copy
 import logging
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,11 +28,12 @@ from vae_runner.signature import enforced
 __all__ = ["COUNTS", "LIST_NAME", "CelebA"]
 
 Split = Literal["all", "official", "train", "valid", "test"]
+OFFICIAL = ("train", "valid", "test")
 
 URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 LIST_NAME = LIST_NAMES[0]
 ZIP_NAME = "img_align_celeba.zip"
-COUNTS = {"all": 202_599, "official": 182_637, "train": 162_770, "valid": 19_867, "test": 19_962}  # as published
+COUNTS = {"all": 202_599, "official": 202_599, "train": 162_770, "valid": 19_867, "test": 19_962}  # as published
 _CONTENT = f"with {ZIP_NAME} in it, packed or unpacked, and, for dataset.split, {LIST_NAME} beside, both from {URL}"
 
 logger = logging.getLogger("vae_runner")
@@ -46,9 +48,8 @@ class CelebA(SimpleImageFolder):
 
     Args:
         root: the folder that img_align_celeba.zip was unpacked into, at any depth; or the zip; or the folder it is in.
-        split: "train", "valid" or "test" as in list_eval_partition.txt or .csv, see `partition`; "official": train and
-            valid together, of which a run trains on the one and is validated on the other; "all" needs no list, nor,
-            with a warning, does "official".
+        split: "train", "valid" or "test" as in list_eval_partition.txt or .csv, see `partition`; "official": all
+            three, a run's parts; "all" needs no list, nor, with a warning, does "official".
         crop: 148, 140 and 108 are usual; None: as `fit` says.
 
     Example:
@@ -82,16 +83,22 @@ class CelebA(SimpleImageFolder):
         """As of any folder, and the part."""
         return super().provenance | {"split": self.split}
 
-    def own_split(self) -> tuple[Tensor, Tensor] | None:
-        """Returns the indices of the official training and validation images, where `split` is "official"."""
+    def own_split(self) -> tuple[Tensor, ...] | None:
+        """Returns the indices of the official training, validation and test images, where `split` is "official"."""
         if self.split != "official" or not self._part_of:
             return None
         self._settle()
         parts = [self._part_of[stem(entry.name)] for entry in self.entries]
-        train, valid = (
-            torch.tensor([i for i, part in enumerate(parts) if part == name]) for name in ("train", "valid")
-        )
-        return train.long(), valid.long()
+        return tuple(torch.tensor([i for i, part in enumerate(parts) if part == name]).long() for name in OFFICIAL)
+
+    def without_test(self) -> "CelebA":
+        """Returns the set of the others, where it has the official test images: nothing of these is read."""
+        if self.split != "official" or not self._part_of:
+            return self
+        rest = copy.copy(self)
+        rest.entries = [entry for entry in self.entries if self._part_of[stem(entry.name)] != "test"]
+        rest._rows = None
+        return rest
 
     def _open(self) -> Source:
         if not self.root.is_dir():
@@ -135,7 +142,7 @@ class CelebA(SimpleImageFolder):
                 f"the folder above: get it from {URL} (Eval), or set dataset.split=all"
             )
         self._part_of = read_list(*found)
-        wanted = ("train", "valid") if self.split == "official" else (self.split,)
+        wanted = OFFICIAL if self.split == "official" else (self.split,)
         chosen = [entry for entry in entries if self._part_of.get(stem(entry.name)) in wanted]
         if not chosen:
             names = " or ".join(wanted)

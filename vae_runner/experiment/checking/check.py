@@ -4,9 +4,7 @@ Each `_target_` node is compared with its target's signature: unknown, missing, 
 and targets that cannot be imported. Arguments that follow from the data, or from other parts, are not in a config.
 """
 
-import difflib
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import Parameter
@@ -25,11 +23,13 @@ from vae_runner.experiment.checking.brightness import check_brightness
 from vae_runner.experiment.checking.known_factors import check_factors
 from vae_runner.experiment.checking.ranges import check_rates
 from vae_runner.experiment.checking.scheduled import schedule_faults
+from vae_runner.experiment.checking.spelling import did_you_mean
 from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
+from vae_runner.experiment.scoring.wanted import EvaluationConfig, scores_fault, with_defaults
 from vae_runner.objective.facts import FACTS
 from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 
-__all__ = ["FILLED", "GIVEN", "check", "did_you_mean", "leaves", "nearest", "shortened", "spaces_of"]
+__all__ = ["FILLED", "GIVEN", "check", "leaves", "shortened", "spaces_of"]
 
 GROUPS = (
     *("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood"),
@@ -69,7 +69,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
         return {}, [f"{key}: {str(error).splitlines()[0]}"]
     if missing:
         return config, missing
-    roots = {*ROOT, "engine", "visualisation", *(group.split(".")[0] for group in GROUPS)}
+    roots = {*ROOT, "engine", "visualisation", "evaluation", *(group.split(".")[0] for group in GROUPS)}
     if absent := [f"{key} is missing; set {key}=..." for key in ROOT if key not in {*config, *LATER}]:
         return config, absent
     known = [*roots, *dict(leaves({key: config[key] for key in config if key in roots}))]
@@ -79,6 +79,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     problems += [_unknown(f"architecture.{key}", (f"architecture.{part}" for part in parts)) for key in extra]
     problems += _check_values(config, "", ROOT)
     problems += _check_engine(config)
+    problems += _check_evaluation(config)
     for group in GROUPS:
         problems += _check_group(config, group)
     if not problems:
@@ -104,24 +105,6 @@ def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         return
     for name, inner in node.items():
         yield from leaves(inner, f"{key}.{name}" if key else str(name))
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known dotted name that is most like `name`, judged by its last part first, then by the whole."""
-    known = sorted(known)
-    last_parts = {full: re.split(r"[./]", full)[-1] for full in known}
-    close = difflib.get_close_matches(re.split(r"[./]", name)[-1], set(last_parts.values()), 1, 0.7)
-    if close:
-        alike = [full for full in known if last_parts[full] == close[0]]
-        return max(alike, key=lambda full: difflib.SequenceMatcher(None, name, full).ratio())
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-    return close[0] if close else None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """' Did you mean X?', or nothing where nothing is near."""
-    close = nearest(name, known)
-    return f" Did you mean {close}?" if close else ""
 
 
 def shortened(value: object) -> str:
@@ -157,6 +140,18 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     except (ValueError, UserError) as error:
         return [str(error)]
     return []
+
+
+def _check_evaluation(config: dict[str, Any]) -> list[str]:
+    if "evaluation" not in config:  # the saved config of an older run
+        return []
+    node = config["evaluation"] = with_defaults(config["evaluation"])
+    hints = {name: hint for name, (_, hint) in parameters(EvaluationConfig).items()}
+    problems = [_unknown(f"evaluation.{key}", (f"evaluation.{name}" for name in hints)) for key in node.keys() - hints]
+    if mismatch(node["scores"], hints.pop("scores")):
+        problems.append(f"evaluation: expected auto, none or names of scores, got {_show(node['scores'])}")
+    problems += _check_values(node, "evaluation", hints)
+    return problems or list(filter(None, [scores_fault(node)]))
 
 
 def _check_threads(threads: Any) -> list[str]:

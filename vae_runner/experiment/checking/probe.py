@@ -38,7 +38,8 @@ def probe(engine: Engine, config: Mapping[str, Any]) -> None:
     """Raises `UserError` with a line for each part that gives something else than it must."""
     with all_isolated(0, engine.device):
         x, problems = _images(engine.train, config)
-        problems = problems or _images(engine.validation, config)[1]
+        for subset in filter(None, (engine.validation, engine.test)):
+            problems = problems or _images(subset, config)[1]
         if x is None:
             x = torch.full((FEW, *engine.train.data.image_shape), 0.5, device=engine.device)
         model = engine.objective.model

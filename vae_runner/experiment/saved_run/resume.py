@@ -18,7 +18,7 @@ from vae_runner.experiment.checking.check import leaves
 from vae_runner.files import has_aliases, read_json
 from vae_runner.paths import make_importable
 from vae_runner.runs.names import CONFIG, ENVIRONMENT
-from vae_runner.runs.words import shown
+from vae_runner.runs.words import images, shown
 from vae_runner.signature import locate
 from vae_runner.text import plain
 
@@ -48,6 +48,7 @@ HARMLESS = frozenset(
 ) | {
     f"dataset.{name}" for name in ("root", "cache_dir", "store", "workers", "dataset.root")
 }  # where the same images are, see below
+HARMLESS |= {"evaluation.scores", "evaluation.every"}
 # Where the classes (and the functions of `divergence`) are defined that a saved config may name.
 TRUSTED = ("torch.nn.", "torch.optim.", "torch.distributions.", "torchvision.transforms.")
 TRUSTED += tuple(
@@ -68,6 +69,7 @@ TRUSTED += tuple(
 )
 TRUSTED += ("vae_runner.visualisation.",)
 FUNCTIONS = "vae_runner.divergence."
+COUNTS = ("images", "train", "validation", "test")  # of environment.json's data
 SPECIAL = {"_args_", "_partial_", "_convert_", "_recursive_"}  # keys of Hydra's that no saved part of ours has
 
 
@@ -198,7 +200,8 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
 def compare_data(before: Any, now: Mapping[str, Any]) -> None:
     """Raises `UserError` where the images are others than those of the run so far, as environment.json has them.
 
-    Their pixels are compared; where one of the two decodes from the files and knows none, what the files contain.
+    Their pixels are compared; where one of the two decodes from the files and knows none, what the files contain; and
+    which of them are of each part.
     """
     before = before if isinstance(before, Mapping) else {}  # a run that was killed early has not noted any
     by_pixels = before.get("store", True) and now.get("store", True)
@@ -210,6 +213,11 @@ def compare_data(before: Any, now: Mapping[str, Any]) -> None:
         raise UserError(
             f"the images{places[0]} are not those that the run was trained on{places[1]}; "
             "set dataset.root to where these are, or start a new run"
+        )
+    if before.get("parts") not in (None, now.get("parts")):
+        raise UserError(
+            f"other images than before are held back, now {images(*(now[name] for name in COUNTS))}; "
+            "restore what the split depends on, such as a list of parts, or start a new run"
         )
 
 

@@ -18,10 +18,11 @@ from vae_runner.auto_encoder import VAE, Sample, as_sample
 from vae_runner.callbacks.pictures import LazyState, picture_images, spoiled
 from vae_runner.corruption import Corruption
 from vae_runner.datasets.base import ImageData
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts, Subset
 from vae_runner.errors import ImagesError, UserError
 from vae_runner.experiment.assemble import build_corruption, build_data
 from vae_runner.experiment.checking.probe import check_images
+from vae_runner.experiment.provenance import describe_data
 from vae_runner.experiment.saved_run.images import Images, as_batch, recipe_of
 from vae_runner.experiment.saved_run.resume import compare_data
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate, known_scores
@@ -41,7 +42,7 @@ __all__ = ["SavedRun", "Split"]
 
 log = logging.getLogger(__name__)
 
-Split = Literal["train", "validation", "all"]
+Split = Literal["train", "validation", "test", "all"]
 
 
 class SavedRun:
@@ -84,27 +85,28 @@ class SavedRun:
         return next(self.model.parameters()).device
 
     @cached_property
-    def data(self) -> tuple[Subset, Subset]:
-        """The (training, validation) images of the run, read or rendered when first asked for.
+    def data(self) -> Parts:
+        """The (train, validation, test) images of the run, read or rendered when first asked for; `test` is empty where
+        none were set aside.
 
         Raises `ImagesError` where they are not there; where they are not those of the training, a warning says so.
         """
         try:
-            train, validation = build_data(self.config["dataset"])
+            parts = build_data(self.config["dataset"])
         except UserError as error:
             hint = "; in Python: load(RUN, root=DIR)" if "dataset.root" in str(error) else ""
             raise ImagesError(f"{error}{hint}") from error
         try:
-            for subset in (train, validation):
+            for subset in filter(len, parts):
                 check_images(subset, self.config)
         except UserError as error:
             raise ImagesError(str(error)) from error
         before = dig(read_json(self.folder / ENVIRONMENT), "data")
         try:
-            compare_data(before, {**train.data.provenance, "fingerprint": train.data.fingerprint()})
+            compare_data(before, describe_data(parts))
         except UserError as error:
             log.warning("%s", str(error).partition(";")[0])
-        return train.to(self.device), validation.to(self.device)
+        return Parts(*(subset.to(self.device) for subset in parts))
 
     @property
     def about_data(self) -> ImageData:
@@ -121,13 +123,14 @@ class SavedRun:
 
         Raises `ValueError` where there is no part of that name, `ImagesError` where the images are not there.
         """
-        train, validation = self.data
-        parts = {"train": train, "validation": validation}
+        parts = self.data
         if split == "all":
-            return Subset(train.data, torch.arange(len(train.data), device=train.indices.device))
-        if split not in parts:
-            raise ValueError(f"split must be one of {', '.join([*parts, 'all'])}, got {split!r}")
-        return parts[split]
+            data, where = parts.train.data, parts.train.indices.device
+            return Subset(data, torch.arange(len(data), device=where))
+        known = [name for name in Parts._fields if len(getattr(parts, name))]
+        if split not in known:
+            raise ValueError(f"split must be one of {', '.join([*known, 'all'])}, got {split!r}")
+        return getattr(parts, split)
 
     def images(self, count: int = 256, split: Split = "validation") -> Tensor:
         """The images that the run's pictures show of a part of the data, the set's own choice first: (`count` or fewer,
@@ -234,7 +237,7 @@ class SavedRun:
     def evaluate(
         self,
         scores: Sequence[str] | str | None = None,
-        part: Part = "validation",
+        part: Part | None = None,
         codes: Codes = "mean",
         samples: int = 10_000,
         k: int = 64,
@@ -245,7 +248,7 @@ class SavedRun:
         """Returns the record of each score by its name, as `vae-evaluate` writes it into evaluation.json.
 
         scores    names, see docs/evaluation.md; None: all but those that take minutes
-        part      the images: validation, train, or all of the data set
+        part      the images: test, validation, train, or all of the data set; None: test, else validation
         codes     of an image: the posterior's mean, or a sample of it
         samples   draws of images; k: samples of each by which log p(x) is estimated
         jobs      processes for trees; None: as many as there are cores

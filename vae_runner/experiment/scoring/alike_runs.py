@@ -76,12 +76,14 @@ def compared(portraits: Sequence[Portrait], name: str) -> list[Record]:
 def _setting(subject: Subject) -> str:
     """The run's config without its seed, and its data: equal where runs differ in nothing else."""
     config: dict[str, Any] = copy.deepcopy(dict(subject.run.config))
-    for name in ("seed", "visualisation"):
+    for name in ("seed", "visualisation", "evaluation"):
         config.pop(name, None)
     for node, names in APART.items():
         if isinstance(config.get(node), Mapping):
             config[node] = {key: value for key, value in config[node].items() if key not in names}
-    return json.dumps([config, subject.run.step, len(subject), subject.data.fingerprint()], sort_keys=True, default=str)
+    return json.dumps(
+        [config, subject.run.step, subject.part, len(subject), subject.data.fingerprint()], sort_keys=True, default=str
+    )
 
 
 def _kl(subject: Subject, rows: Array) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae_runner.errors import UserError
-from vae_runner.experiment.checking.check import did_you_mean
+from vae_runner.experiment.checking.spelling import did_you_mean
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT, OF_FEATURES, Watch
 from vae_runner.experiment.scoring.records import Record, figures, made

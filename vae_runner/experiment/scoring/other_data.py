@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build_data
 from vae_runner.experiment.checking.probe import check_images
@@ -20,15 +20,15 @@ class OtherData:
     """The parts of a data set, by the name of its option."""
 
     name: str
-    parts: tuple[Subset, ...]
+    parts: Parts
 
     @classmethod
     def of(cls, name: str, node: Mapping[str, Any], device: torch.device) -> "OtherData":
         """The data of a `dataset` node. Raises `UserError` where it has none, or none that a model can take."""
         parts = build_data(node)
-        for part in parts:
+        for part in filter(len, parts):
             check_images(part, {"dataset": node})
-        return cls(name, tuple(part.to(device) for part in parts))
+        return cls(name, Parts(*(part.to(device) for part in parts)))
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Raises `UserError` where a model of images of that shape cannot take these."""
@@ -38,4 +38,4 @@ class OtherData:
             raise UserError(f"dataset={self.name} has images of {theirs}, and the model of the run takes {wanted}")
 
     def __str__(self) -> str:
-        return f"{self.name}, {images(len(self.parts[0].data), *map(len, self.parts[:2]))}"
+        return f"{self.name}, {images(len(self.parts[0].data), *map(len, self.parts))}"

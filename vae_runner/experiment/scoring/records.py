@@ -40,7 +40,7 @@ def figures(score: Score, names: Sequence[str]) -> Record:
 def made(subject: Subject, images: int, sizes: Record, seconds: float) -> Record:
     """How a score of so many different images was made, with the `sizes` of its parts."""
     settings, run = subject.settings, subject.run
-    found: Record = {"settings": {"codes": settings.codes, **sizes}, "part": settings.part, "images": images}
+    found: Record = {"settings": {"codes": settings.codes, **sizes}, "part": subject.part, "images": images}
     found["data"] = subject.about_data()
     found |= {"seed": settings.seed, "checkpoint": run.checkpoint, "step": run.step}
     return {**found, "seconds": round(seconds, 3), "version": _versions()}

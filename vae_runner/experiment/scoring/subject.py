@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.factors import FactoredImages
-from vae_runner.datasets.split import Subset
+from vae_runner.datasets.split import Parts
 from vae_runner.distributions import SimpleNormal
 from vae_runner.errors import UserError
 from vae_runner.evaluation import FeatureNet
@@ -35,7 +35,7 @@ from vae_runner.signature import enforced, positive
 
 __all__ = ["BATCH", "Codes", "Part", "Settings", "Subject", "Trained"]
 
-Part = Literal["train", "validation", "all"]
+Part = Literal["test", "validation", "train", "all"]
 Codes = Literal["mean", "sample"]
 BATCH = 256  # images encoded at a time
 NO_NETWORK = (
@@ -57,7 +57,7 @@ class Trained(Protocol):
         """Where the model is."""
 
     @property
-    def data(self) -> tuple[Subset, Subset]:
+    def data(self) -> Parts:
         """The parts of the data set that the run knows."""
 
 
@@ -66,7 +66,8 @@ class Trained(Protocol):
 class Settings:
     """Of all scores of one evaluation.
 
-    part      the images: `validation`, `train`, or `all` of the data set
+    part      the images: `test`, `validation`, `train`, or `all` of the data set; None: test where the run has such a
+              part, else validation
     codes     of an image: the posterior's `mean`, or a `sample` of it
     samples   draws of images; half as many more where others are judged on
     k         samples of each image by which log p(x) is estimated
@@ -75,7 +76,7 @@ class Settings:
     inception file of a network of features: `evaluation.unsupervised.feature_net`
     """
 
-    part: Part = "validation"
+    part: Part | None = None
     codes: Codes = "mean"
     samples: Annotated[int, positive] = 10_000
     k: Annotated[int, positive] = 64
@@ -84,21 +85,30 @@ class Settings:
     inception: str | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in {"part": get_args(Part), "codes": get_args(Codes)}.items():
+        for name, choices in {"part": (None, *get_args(Part)), "codes": get_args(Codes)}.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(filter(None, choices))}, got {getattr(self, name)!r}"
+                )
 
 
 class Subject:
-    """The codes (N, D) and the factors (N, K) of the images of a part, of the run's data or of others, by rows."""
+    """The codes (N, D) and the factors (N, K) of the images of a `part`, of the run's data or of others, by rows; where
+    `is_kept`, codes that the run's folder has are used.
 
-    def __init__(self, run: Trained, settings: Settings, other: OtherData | None = None) -> None:
-        self.run, self.settings, self.model, self.other = run, settings, run.model, other
-        train, validation = run.data if other is None else other.parts
-        subset = validation if settings.part == "validation" else train
+    Raises `UserError` where there is no such part.
+    """
+
+    def __init__(self, run: Trained, settings: Settings, other: OtherData | None = None, is_kept: bool = True) -> None:
+        self.run, self.settings, self.model, self.other, self.is_kept = run, settings, run.model, other, is_kept
+        parts = run.data if other is None else other.parts
+        self.part: Part = settings.part or ("test" if len(parts.test) else "validation")
+        subset = parts.train if self.part == "all" else getattr(parts, self.part)
+        if not len(subset):
+            raise UserError(f"part={self.part}: the run has set no images aside for it; part=validation has some")
         self.data: ImageData = subset.data
         everything = torch.arange(len(self.data), device=subset.indices.device)
-        self.indices = everything if settings.part == "all" else subset.indices
+        self.indices = everything if self.part == "all" else subset.indices
         self.dims = sum(run.model.latent_dims)
         if run.device.type == "cpu":
             accelerate(run.model)
@@ -110,7 +120,8 @@ class Subject:
     def table(self) -> CodeTable:
         """The posteriors that are known, those that are kept with the run among them."""
         found = CodeTable(len(self), self.dims)
-        found.read(self._file, self._mark)
+        if self.is_kept:
+            found.read(self._file, self._mark)
         return found
 
     def keep(self) -> None:
@@ -119,7 +130,7 @@ class Subject:
 
     @cached_property
     def _file(self) -> Path:
-        return kept_file(self.run.folder, self.settings.part, self._images)
+        return kept_file(self.run.folder, self.part, self._images)
 
     @cached_property
     def _images(self) -> str:
@@ -132,7 +143,7 @@ class Subject:
     @cached_property
     def _mark(self) -> dict[str, Any]:
         about = {"weights": digest_of(self.model), "images": self._images, "device": self.run.device.type}
-        return {"checkpoint": self.run.checkpoint, "step": self.run.step, "part": self.settings.part, **about}
+        return {"checkpoint": self.run.checkpoint, "step": self.run.step, "part": self.part, **about}
 
     @cached_property
     def features(self) -> tuple[Array, Array]:
@@ -148,6 +159,11 @@ class Subject:
             draws = torch.cat([prior.sample((len(rows),)) for prior in self.model.priors()], 1)
             decoded = [net(self.model.likelihood.mean(self.model.raw(part))).numpy() for part in draws.split(BATCH)]
         return images, np.concatenate(decoded)
+
+    @property
+    def number_known(self) -> int:
+        """Of how many images the mean is there."""
+        return int(self.table.known.sum())
 
     @property
     def has_factors(self) -> bool:

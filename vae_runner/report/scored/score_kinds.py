@@ -13,7 +13,7 @@ UNITS = {"total_correlation": "nats", "shared_information": "nats", "rmig": "nat
 UNITS |= {"rate_distortion": "nats", "active_units": "latents"}
 COUNTS = frozenset({"active", "active_units", "samples", "effective", "runs", "neighbours"})
 LOWER_IS_BETTER = frozenset({"total_correlation", "wasserstein", "shared_information", "rate_distortion"})
-LOWER_IS_BETTER |= {"reconstruction", "prior_match", "fid"}
+LOWER_IS_BETTER |= {"reconstruction", "prior_match", "fid", "neg_elbo", "bits_per_dim", "recon", "kl"}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ LONG = 80  # characters of a label that stands in a sentence
 MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
 REASONS = {"missing": "never started", "killed": "its process is gone"}  # of states that nobody was left to explain
 LIKELIHOOD = ("likelihood.", "dataset.split_seed")  # of the config
+FIGURES = ("neg_elbo", "bits_per_dim", "recon", "kl")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
             run,
             own,
             {key: own.values[key] for key in keys if key in own.values},
-            scores={(one.name, one.part): one.value for one in score_records(run.evaluation)},
+            scores=_tested(run) | {(one.name, one.part): one.value for one in score_records(run.evaluation)},
         )
         for folder, run, own in zip(folders, runs, settings, strict=True)
     ]
@@ -164,7 +165,7 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
 
 def table(sweep: Sweep) -> str:
     """The text of sweep.csv: a line for each run."""
-    figures = ("neg_elbo", "bits_per_dim", "recon", "kl")
+    figures = FIGURES
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
     scores = [*(["rank"] if sweep.is_ranked else []), *("_".join(score) for score in sweep.scores)]
     rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind, *scores]]
@@ -178,6 +179,11 @@ def table(sweep: Sweep) -> str:
         scored = [*rank, *(_cell(job.scores.get(score)) for score in sweep.scores)]
         rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best, *scored])
     return csv_text(rows)
+
+
+def _tested(run: Run) -> dict[tuple[str, str], float]:
+    """The figures of the test images, as those of a score: of the weights that the validation chose."""
+    return {(name, "test"): found[0][1] for name in FIGURES if (found := points(run.test[-1:], name))}
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

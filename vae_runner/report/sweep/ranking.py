@@ -16,7 +16,7 @@ from vae_runner.text import plain
 
 __all__ = ["Ranking", "by_score"]
 
-OF_LIKELIHOODS = frozenset({"log_px", "rate_distortion"})  # comparable where the likelihood is the same
+OF_LIKELIHOODS = frozenset({"log_px", "rate_distortion", "neg_elbo", "bits_per_dim", "recon"})  # where that is the same
 
 
 @dataclass(frozen=True)

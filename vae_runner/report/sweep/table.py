@@ -65,7 +65,7 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
     if sweep.is_ranked:
         about += " The runs stand in that order."
     if sweep.scores:
-        about += " Scores: of the part of the data that is named, as vae-evaluate has made them."
+        about += " Behind them: of the part of the data that is named, and of weights that the validation chose."
     return tag("section", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
 
 
