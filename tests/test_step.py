@@ -10,7 +10,8 @@ import torch
 from samples import sampled
 from torch import Tensor
 
-from vae_runner.engine import Engine, compilation
+from vae_runner.engine import Engine
+from vae_runner.engine.machine import compilation
 from vae_runner.engine.machine.allocator import keep_freed_memory
 from vae_runner.engine.step import suits_channels_last
 from vae_runner.state import LOSS, Y_TRUE, X
