@@ -33,7 +33,8 @@ from vae_runner.state import METRICS
 
 __all__ = ["FAST", "PLAIN", "apart", "both_curves", "curve", "spread"]
 
-COMMON = ("engine.threads=1", "dataset.validation=2000")
+COMMON = ("engine.threads=1", "dataset.validation=2000", "architecture=conv", "distribution=normal")
+COMMON += ("optimizer.lr=5e-4", "lr_schedule=constant")
 PLAIN = (
     "engine.precision=fp32",
     "engine.compile=false",

@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py --out benchmarks/scaling.png          about 12 minutes on one core
 
-Each row is the whole engine in a process of its own (`vae_runner.bench`), on rendered dSprites or, for sizes other than
-64, on photos that are made here. Rates are medians over turns, without validation and pictures.
+Each row is the whole engine, with `conv`, in a process of its own (`vae_runner.bench`), on rendered dSprites or, for
+sizes other than 64, on photos that are made here. Rates are medians over turns, without validation and pictures.
 """
 
 import argparse
@@ -27,7 +27,8 @@ PHOTOS = 600
 
 def measured(settings: Sequence[str], rounds: int) -> Timing:
     """The engine with those settings, alone."""
-    arguments = ["engine", *settings, "engine.threads=1", "engine.compile=false", "visualisation=[]"]
+    net = ["architecture=conv", "distribution=normal"]
+    arguments = ["engine", *net, *settings, "engine.threads=1", "engine.compile=false", "visualisation=[]"]
     return take_turns({"engine": arguments}, rounds, seconds=1.5)["engine"]
 
 

@@ -19,7 +19,10 @@ TESTS = Path(__file__).parent
 OWN_CONFIGS = f"--config-dir={TESTS / 'conf'}"
 TOY = (
     "dataset=toy",
+    "architecture=conv",
+    "distribution=normal",
     "divergence=beta",
+    "lr_schedule=constant",
     "engine.steps=12",
     "engine.batch_size=16",
     "engine.device=cpu",
@@ -71,9 +74,8 @@ def experiment(compose: Callable[..., DictConfig]) -> Callable[..., Engine]:
 
     def make(*overrides: str, folder: Path | None = None) -> Engine:
         chosen = any(override.startswith("experiment=") for override in overrides)
-        toy = [
-            override for override in TOY if not (chosen and override.startswith("divergence="))
-        ]  # a preset has its own
+        own = ("architecture=", "distribution=", "divergence=", "lr_schedule=")  # a preset's
+        toy = [override for override in TOY if not (chosen and override.startswith(own))]
         config, problems = check(compose(*toy, *overrides))
         assert problems == []
         return assemble(config, folder)

@@ -238,6 +238,31 @@ def test_curves_have_what_the_log_has_up_to_the_step(tmp_path: Path) -> None:
     assert LossCurves().drawings(scene(folder=tmp_path / "none")) == []
 
 
+def upright(svg: ElementTree.Element) -> list[float]:
+    """Where upright lines stand, from the left."""
+    points = [[part.split(",") for part in line.get("points").split()] for line in svg.iter(f"{SVG}polyline")]
+    return [float(line[0][0]) for line in points if len(line) == 2 and line[0][0] == line[1][0]]
+
+
+def test_each_curve_is_marked_where_latents_were_turned_and_the_json_says_which(tmp_path: Path) -> None:
+    records = [{"step": step, "split": "train", "loss": 9.0 - step, "kl": float(step)} for step in (1, 2, 3, 4)]
+    turned = {"split": "turn", "latents": [1, 3, 4], "degrees": [46.6, 3.0, 12.0]}
+    records += [{"step": 1, **turned}, {"step": 2, "split": "turn", "latents": [], "degrees": [], "why": "none"}]
+    records += [{"step": 3, "split": "turn", "space0/latents": [0, 2], "space0/degrees": [5.0, 7.4]}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    svg, details, _ = drawn(LossCurves(), scene(folder=tmp_path, step=4))
+    first, second, *others = upright(svg)
+    assert len(others) == 2  # the same in the other panel
+    assert second - first == pytest.approx(340 * 2 / 4)  # steps 1 and 3 of 4 in a panel 340 wide
+    words = [
+        "step 1: latents 1, 3, 4 turned by up to 47 degrees",
+        "step 3: space0: latents 0, 2 turned by up to 7 degrees",
+    ]
+    assert details == {"turns": words}
+    svg, details, _ = drawn(LossCurves(), scene(folder=tmp_path, step=2))
+    assert (len(upright(svg)), details) == (2, {"turns": words[:1]})
+
+
 def test_terms_with_names_are_drawn_as_they_are_weighted(tmp_path: Path) -> None:
     own = {"kl/beta": 1.0, "tc/beta": 6.0, "kl/divergence": 9.0, "tc/divergence": 30.0, "tc/mi": 3.0}
     records = [{"step": step, "split": "train", "kl": 9.0, **own} for step in (10, 20)]

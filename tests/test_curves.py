@@ -18,11 +18,12 @@ LOWER_BOUND = 13.5  # nats: ln 737,280, what it takes to name one of the images
 
 @pytest.fixture
 def dsprites(compose: Callable[..., DictConfig], cache: Path) -> Callable[..., Engine]:
-    """dsprites(*overrides) -> the engine of the default run with these settings."""
+    """dsprites(*overrides) -> the engine of such a run with these settings."""
 
     def make(*overrides: str) -> Engine:
+        net = ("architecture=conv", "distribution=normal", "optimizer.lr=5e-4", "lr_schedule=constant")
         data = ("dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=2000")
-        config, problems = check(compose(*data, *overrides))
+        config, problems = check(compose(*net, *data, *overrides))
         assert problems == []
         return assemble(config)
 

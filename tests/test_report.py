@@ -322,6 +322,22 @@ def test_the_curves_are_drawn_once(folder: Folder) -> None:
     assert not any(image.attributes["alt"].startswith("curves") for image in folder.page().all("img"))
 
 
+def test_the_curves_are_marked_where_latents_were_turned_and_a_list_says_which(folder: Folder) -> None:
+    turns = [
+        {"step": 250, "split": "turn", "latents": [0, 2], "degrees": [12.0, 46.6], "seconds": 9.0},
+        {"step": 500, "split": "turn", "latents": [], "degrees": [], "why": "none of 3 latents carry more than 2 nats"},
+        {"step": 700, "split": "turn", "latents": ["<b>", None, {}], "degrees": "much"},
+    ]
+    folder.records([*RECORDS, *turns])
+    page, words = folder.page(), "step 250: latents 0, 2 turned by up to 47 degrees"
+    marks = page.all("line", **{"class": "event"})
+    assert {mark.text for mark in marks} == {words}
+    assert len(marks) == len(page.charts())
+    assert [item.text for item in page.all("li") if "turned" in item.text] == [words]
+    folder.records(RECORDS)
+    assert folder.page().all("line", **{"class": "event"}) == []
+
+
 def moving(kind: str, frames: int = 3) -> bytes:
     """A picture that moves."""
     shown = [Image.new("RGB", (40, 20), (80 * frame, 0, 90)) for frame in range(frames)]

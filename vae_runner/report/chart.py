@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from vae_runner.drawing.chart.axes import Axes, Scale, Series, plot, vertical
+from vae_runner.drawing.chart.axes import Axes, Event, Scale, Series, plot, vertical
 from vae_runner.drawing.chart.canvas import Point
 from vae_runner.drawing.layout import ABOVE, BELOW, CHART, DIGIT, RIGHT
 from vae_runner.report.markup import Html, tag
@@ -22,9 +22,10 @@ def chart(
     may_be_log: bool = False,
     across: str = "step",
     from_zero: bool = False,
+    events: Sequence[Event] = (),
 ) -> Html:
     """Returns the chart of the series over the steps, or over another quantity that is named; logarithmic where that is
-    allowed and a decade is spanned; else `from_zero` where no value is below.
+    allowed and a decade is spanned; else `from_zero` where no value is below. Upright lines mark the events.
 
     Empty where no value is finite.
     """
@@ -35,7 +36,7 @@ def chart(
     left = 10 + DIGIT * max((len(label) for _, label in y.labelled()), default=0)
     span = (0.0, max(1, *steps)) if across == "step" else _hugging(steps)
     surface = Elements(across)
-    plot(surface, Axes(Scale(*span, left, WIDTH - RIGHT), y), series, unit, across)
+    plot(surface, Axes(Scale(*span, left, WIDTH - RIGHT), y), series, unit, across, events)
     return tag("svg", *surface.elements, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=description)
 
 
@@ -57,6 +58,10 @@ class Elements:
     def titles(self, axes: Axes, title: str, x_title: str) -> None:
         self.elements.insert(0, tag("text", title, class_="unit", x=0, y=10))
         self.elements.append(tag("text", x_title, class_="unit end", x=f"{axes.x.end:.2f}", y=HEIGHT - 4))
+
+    def event(self, x: float, axes: Axes, words: str) -> None:
+        place = {"x1": f"{x:.2f}", "x2": f"{x:.2f}", "y1": f"{axes.y.start:.2f}", "y2": f"{axes.y.end:.2f}"}
+        self.elements.append(tag("line", tag("title", words), class_="event", **place))
 
     def curve(self, series: Series, axes: Axes) -> None:
         points = thinned(series.points)

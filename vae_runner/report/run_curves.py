@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vae_runner.foreign import number
 from vae_runner.report.chart import Point, Series, chart
@@ -10,6 +10,7 @@ from vae_runner.report.figures import points
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
 from vae_runner.runs.read import Run
+from vae_runner.runs.turn_marks import TurnMark, turn_marks
 from vae_runner.runs.words import nats
 from vae_runner.text import plain
 
@@ -25,21 +26,30 @@ NO_CURVE = ("step", "epoch", "seconds", "images_per_second")
 
 
 def curves(run: Run) -> Html:
-    """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps."""
+    """Loss, reconstruction, KL (of each latent space, with its capacity) and what else moves over the steps; marked
+    where latent frames were turned.
+    """
+    turns = list(turn_marks(run.turns))[:MOST]
     found = {key for record in run.train[-1:] for key in record}
     spaces = sorted(key.removesuffix("kl") for key in found if re.fullmatch(r"space\d+/kl", key))[:MOST]
     others = [key for key in _others(run) if _varies(points(run.train, key))][:MOST]
     drawn = [
-        _curve(run, "loss", "Loss", may_be_log=True),
-        _curve(run, "recon", "Reconstruction, -log p(x|z)", may_be_log=True),
-        _curve(run, "kl", "KL", reference="capacity"),
-        *(_curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", reference=f"{space}capacity") for space in spaces),
-        *(_curve(run, key, _title(key), unit=NATS if _part(key) == "divergence" else "") for key in others),
+        _curve(run, "loss", "Loss", turns, may_be_log=True),
+        _curve(run, "recon", "Reconstruction, -log p(x|z)", turns, may_be_log=True),
+        _curve(run, "kl", "KL", turns, reference="capacity"),
+        *(
+            _curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", turns, reference=f"{space}capacity")
+            for space in spaces
+        ),
+        *(_curve(run, key, _title(key), turns, unit=NATS if _part(key) == "divergence" else "") for key in others),
         *(_score(run, name) for name in _scored(run)),
     ]
     still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
-    return section("Curves", tag("div", *drawn, class_="charts"), constant) if any(drawn) else Html()
+    told = [tag("li", turn.words) for turn in turns]
+    marked = tag("p", "Dotted lines, where latents were turned to independent components:", class_="quiet")
+    said = [marked, tag("ul", *told, class_="quiet")] if told else []
+    return section("Curves", tag("div", *drawn, class_="charts"), constant, *said) if any(drawn) else Html()
 
 
 def _others(run: Run) -> list[str]:
@@ -77,9 +87,16 @@ def _constants(run: Run) -> Iterator[tuple[str, float]]:
 
 
 def _curve(
-    run: Run, key: str, name: str, may_be_log: bool = False, reference: str | None = None, unit: str = NATS
+    run: Run,
+    key: str,
+    name: str,
+    turns: Sequence[TurnMark],
+    may_be_log: bool = False,
+    reference: str | None = None,
+    unit: str = NATS,
 ) -> Html:
     """Training as a line, validation as dots, and the reference (a capacity) dashed, with their last values."""
+    events = [(turn.step, turn.words) for turn in turns]
     series = [
         Series("train", points(run.train, key)),
         Series("capacity", points(run.train, reference) if reference else []),
@@ -87,7 +104,7 @@ def _curve(
     ]
     series = [one for one in series if one.points]
     about = ", ".join(filter(None, [f"{name} over the steps", unit]))
-    if not (drawing := chart(series, unit, about, may_be_log, from_zero=_part(key) in SCHEDULES)):
+    if not (drawing := chart(series, unit, about, may_be_log, from_zero=_part(key) in SCHEDULES, events=events)):
         return Html()
     keys = [tag("span", LABELS[one.name], tag("b", _last(one, unit)), class_=f"key {one.name}") for one in series]
     return tag("figure", tag("figcaption", tag("h3", name), *keys), drawing)

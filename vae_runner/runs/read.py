@@ -27,6 +27,7 @@ from vae_runner.runs.names import (
     STATUS,
 )
 from vae_runner.runs.picture_files import Picture, read_pictures
+from vae_runner.runs.turn_marks import TURN
 from vae_runner.runs.words import nats, natural_order, plural
 from vae_runner.text import NAME, plain
 
@@ -49,6 +50,7 @@ class Run:
     validation: list[dict[str, Any]] = field(default_factory=list)
     test: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)  # of validation images, while it was trained
+    turns: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     animations: list[Picture] = field(default_factory=list)
     has_checkpoint: bool = False
@@ -117,6 +119,7 @@ def read_run(folder: Path, with_pictures: bool = True) -> Run:
         validation=[record for record in records if record.get("split") == "validation"],
         test=[record for record in records if record.get("split") == "test"],
         scores=[record for record in records if record.get("split") == "scores"],
+        turns=[record for record in records if record.get("split") == TURN],
         pictures=read_pictures(folder / GRIDS) if with_pictures else [],
         animations=read_pictures(folder / ANIMATIONS) if with_pictures else [],
         has_checkpoint=any(os.path.exists(folder / CHECKPOINTS / name) for name in (LAST, PREVIOUS)),

@@ -15,6 +15,7 @@ from vae_runner.drawing.palette import COLOURS
 from vae_runner.foreign import json_object, number
 from vae_runner.foreign import whole as count
 from vae_runner.runs.names import METRICS
+from vae_runner.runs.turn_marks import TURN, turn_marks
 from vae_runner.signature import Limit, enforced, positive
 from vae_runner.visualisation.charts import Chart
 from vae_runner.visualisation.picture import Picture, Scene
@@ -71,7 +72,8 @@ class ScheduleChart(Picture):
 @enforced
 class LossCurves(Picture):
     """Loss, reconstruction, KL with the capacity, beta, and the terms where these are several with names, over the
-    steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image.
+    steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image. Upright lines stand
+    where latent frames were turned, and the JSON file says what was.
 
     Args:
         points: of a curve at most.
@@ -106,7 +108,11 @@ class LossCurves(Picture):
         ]
         found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
         shown = [_panel(title, curves) for title, curves in found if curves]
-        return [Chart(panels(shown, f"training, step {scene.step:,}", scene.step, 2, 340, 170))]
+        turns = list(turn_marks(records))
+        title = f"training, step {scene.step:,}" + ("; upright: latents turned" if turns else "")
+        marks = [(turn.step, turn.words) for turn in turns]
+        details = {"turns": [turn.words for turn in turns]} if turns else {}
+        return [Chart(panels(shown, title, scene.step, 2, 340, 170, marks), details)]
 
     def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Series]:
         train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
@@ -167,7 +173,9 @@ class _Log:
 
 
 def _figures(record: dict[str, Any]) -> dict[str, Any]:
-    """Its numbers, and what it is of."""
+    """Its numbers, and what it is of; of a turn all."""
+    if record.get("split") == TURN:
+        return {**record, "step": count(record["step"])}
     figures = {name: figure for name, value in record.items() if (figure := number(value)) is not None}
     return {**figures, "step": count(record["step"]), "split": record.get("split")}
 

@@ -21,8 +21,8 @@ usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-evaluate RUN ...                               its scores: MIG, DCI, log p(x), ...; vae-evaluate --help
 
 examples:
-  vae-train                                                dSprites, beta 30 falling to 4, about ten minutes on 2 cores
-  vae-train experiment=smoke                               everything once, in under a minute
+  vae-train                                                dSprites, for five to ten minutes on 2 cores
+  vae-train experiment=smoke                               the same in 1,000 steps: everything once, in a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
   vae-train dataset=shapes3d                               solids in a room, six factors in colour
   vae-train dataset=arrays dataset.images=x.npz            an array of your own, .npy, .npz or .h5, with its factors

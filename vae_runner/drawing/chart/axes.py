@@ -11,10 +11,12 @@ from typing import Literal, Protocol
 
 from vae_runner.drawing.chart.canvas import Canvas, Point
 from vae_runner.drawing.lettering import tick_labels, units_wide
-from vae_runner.drawing.palette import COLOURS, INK, LABEL, RULE
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, RULE
 
-__all__ = ["Axes", "Panels", "Scale", "Series", "Surface", "finite", "log_ticks", "plot", "roomy", "ticks", "vertical"]
+__all__ = ["Axes", "Event", "Panels", "Scale", "Series", "Surface", "finite", "log_ticks", "plot", "roomy", "ticks"]
+__all__ += ["vertical"]
 
+Event = tuple[float, str]  # where something has happened, and in words what
 Room = Callable[[Sequence[float], bool, bool], tuple[float, float]]  # the range of values: as `roomy` finds it
 
 
@@ -95,6 +97,7 @@ class Surface(Protocol):
     def rule(self, start: Point, end: Point) -> None: ...
     def tick(self, axis: Literal["x", "y"], x: float, y: float, text: str) -> None: ...
     def titles(self, axes: "Axes", title: str, x_title: str) -> None: ...
+    def event(self, x: float, axes: "Axes", words: str) -> None: ...
     def curve(self, series: Series, axes: "Axes") -> None: ...
 
 
@@ -129,10 +132,15 @@ def vertical(
     return Scale(*(room(values, log, from_zero) if values else (0.0, 1.0)), bottom, top, log)
 
 
-def plot(surface: Surface, axes: Axes, series: Sequence[Series], title: str, x_title: str) -> None:
-    """The curves over the axes, under a title."""
+def plot(
+    surface: Surface, axes: Axes, series: Sequence[Series], title: str, x_title: str, events: Sequence[Event] = ()
+) -> None:
+    """The curves over the axes, under a title; behind them upright lines where something has happened."""
     axes.draw(surface)
     surface.titles(axes, ", ".join(filter(None, [title, "log scale" if axes.y.log else ""])), x_title)
+    for x, words in events:
+        if axes.x.lower <= x <= axes.x.upper:
+            surface.event(axes.x(x), axes, words)
     for one in series:
         surface.curve(one, axes)
 
@@ -152,6 +160,9 @@ class Panels(Canvas):
         """Write the panel's title, and that of its x axis."""
         self.text((axes.x.start + axes.x.end) / 2, axes.y.start + 34, x_title, anchor="middle")
         self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
+
+    def event(self, x: float, axes: Axes, words: str) -> None:
+        self.line([(x, axes.y.start), (x, axes.y.end)], DEAD, 1)
 
     def curve(self, series: Series, axes: Axes) -> None:
         """Draw what is finite of a series, as a line or as dots."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_runner.drawing.chart.axes import Axes, Panels, Scale, Series, finite, plot, roomy, vertical
+from vae_runner.drawing.chart.axes import Axes, Event, Panels, Scale, Series, finite, plot, roomy, vertical
 from vae_runner.drawing.lettering import tick_labels, units_wide
 from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, TWILIGHT, VIRIDIS, between, ink_on, shades
 
@@ -31,8 +31,16 @@ class Bar(NamedTuple):
     is_faint: bool
 
 
-def panels(shown: Sequence[Panel], title: str, x_end: float, columns: int, wide: float, high: float) -> Panels:
-    """Small charts over the same steps, 0 to `x_end`, in rows of so many columns."""
+def panels(
+    shown: Sequence[Panel],
+    title: str,
+    x_end: float,
+    columns: int,
+    wide: float,
+    high: float,
+    events: Sequence[Event] = (),
+) -> Panels:
+    """Small charts over the same steps, 0 to `x_end`, in rows of so many columns; all have the events marked."""
     across, down = wide + 92, high + 74
     canvas = Panels(across * min(columns, len(shown)) + 14, 56 + down * -(-len(shown) // columns))
     canvas.text(70, 26, title, INK, 14)
@@ -40,7 +48,7 @@ def panels(shown: Sequence[Panel], title: str, x_end: float, columns: int, wide:
         left, top = 70 + across * (number % columns), 66 + down * (number // columns)
         y = vertical(series, top + high, top, roomy, may_be_log, from_zero)
         axes = Axes(Scale(0, max(x_end, 1), left, left + wide), y)
-        plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "")
+        plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
         canvas.legend(left + wide, top - 12, series if len(series) > 1 else ())
     return canvas
 

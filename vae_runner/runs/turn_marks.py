@@ -1,0 +1,51 @@
+"""Latent frames that a run has turned, as its log records them: where curves are marked, and what is said of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vae_runner.foreign import number, whole
+from vae_runner.runs.words import and_more, count
+from vae_runner.text import plain
+
+__all__ = ["TURN", "TurnMark", "turn_marks"]
+
+TURN = "turn"  # the `split` of such a record
+LATENTS = "latents"
+
+
+@dataclass(frozen=True)
+class TurnMark:
+    """Behind which step something was turned, and in words what.
+
+    Example:
+        >>> record = {"step": 250, "split": "turn", "latents": [1, 4], "degrees": [12.3, 46.9]}
+        >>> next(turn_marks([record])).words
+        'step 250: latents 1, 4 turned by up to 47 degrees'
+    """
+
+    step: int
+    words: str
+
+
+def turn_marks(records: Iterable[Mapping[str, Any]]) -> Iterator[TurnMark]:
+    """The turns among a log's records, in their order; those at which nothing was turned are none."""
+    for record in records:
+        step = whole(record.get("step"))
+        if record.get("split") == TURN and step is not None and (told := list(_told(record))):
+            yield TurnMark(step, f"step {count(step)}: {'; '.join(told)}")
+
+
+def _told(record: Mapping[str, Any]) -> Iterator[str]:
+    """Of each space that was turned, 'latents 1, 4 turned by up to 47 degrees'."""
+    for key, value in record.items():
+        space, _, name = key.rpartition("/")
+        if name != LATENTS or not isinstance(value, list) or not value:
+            continue
+        latents = [str(found) for one in value if (found := whole(one)) is not None]
+        degrees = record.get(f"{space}/degrees" if space else "degrees")
+        angles = [found for one in (degrees if isinstance(degrees, list) else []) if (found := number(one)) is not None]
+        by = f" by up to {max(angles):.0f} degrees" if angles else ""
+        where = f"{plain(space)}: " if space else ""
+        if latents:
+            yield f"{where}latents {and_more(latents)} turned{by}"
