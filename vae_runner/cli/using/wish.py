@@ -51,21 +51,26 @@ class Wish:
     given: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str, default: str) -> str:
+        """Returns a setting, or what it is where it was not given."""
         return self.given.get(name, default)
 
     def whole(self, name: str, default: int) -> int:
+        """Returns a setting that is a whole number, or what it is where it was not given."""
         return int(self.given[name]) if name in self.given else default
 
     @property
     def temperature(self) -> float:
+        """Of draws, 1 unless it was given."""
         return float(self.given.get("temperature", "1"))
 
     @property
     def out(self) -> Path:
+        """Where results go."""
         return Path(self.given["out"]).expanduser()
 
     @property
     def overwrite(self) -> bool:
+        """Whether what is there may be replaced."""
         return self.given.get("overwrite") == "true"
 
 
