@@ -1,10 +1,16 @@
 """`dataset=OPTION` of `vae-evaluate`, with its settings, composed and judged as those of `vae-train` are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import choose_device
+from vae_runner.experiment.assemble import build_data
+from vae_runner.experiment.checking.probe import check_images
 from vae_runner.experiment.scoring.other_data import OtherData
 
 __all__ = ["other_data"]
@@ -19,4 +25,12 @@ def other_data(settings: Sequence[str], device: str) -> OtherData:
     with composer(request) as compose:
         checked = precheck(request, compose)
     name = str(checked.cfg.hydra.runtime.choices.dataset)
-    return OtherData.of(name, checked.config["dataset"], choose_device(device))
+    return _of_node(name, checked.config["dataset"], choose_device(device))
+
+
+def _of_node(name: str, node: Mapping[str, Any], device: torch.device) -> OtherData:
+    """The data of a `dataset` node. Raises `UserError` where it has none, or none that a model can take."""
+    parts = build_data(node)
+    for part in filter(len, parts):
+        check_images(part, {"dataset": node})
+    return OtherData(name, Parts(*(part.to(device) for part in parts)))
