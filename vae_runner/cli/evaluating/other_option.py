@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
+from vae_runner.datasets.split import Parts
 from vae_runner.engine import choose_device
+from vae_runner.experiment.assemble import build_data
+from vae_runner.experiment.checking.probe import check_images
 from vae_runner.experiment.scoring.other_data import OtherData
 
 __all__ = ["other_data"]
@@ -19,4 +22,8 @@ def other_data(settings: Sequence[str], device: str) -> OtherData:
     with composer(request) as compose:
         checked = precheck(request, compose)
     name = str(checked.cfg.hydra.runtime.choices.dataset)
-    return OtherData.of(name, checked.config["dataset"], choose_device(device))
+    node = checked.config["dataset"]
+    parts = build_data(node)
+    for part in filter(len, parts):
+        check_images(part, {"dataset": node})
+    return OtherData(name, Parts(*(part.to(choose_device(device)) for part in parts)))
