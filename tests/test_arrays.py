@@ -282,7 +282,7 @@ def test_pairs_and_pictures_know_the_factors(experiment: Callable[..., Engine], 
     write_arrays(tmp_path)
     chosen = ["dataset=arrays", "dataset.images=bars.npz", f"dataset.root={tmp_path}", "dataset.factors=bars.npz"]
     engine = experiment(*chosen, f"dataset.cache_dir={tmp_path}", "divergence=ada_gvae", "dataset.validation=8")
-    train, *_ = split(engine.train.data, SplitConfig(validation=8))
+    train, *_ = split(engine.train.data, SplitConfig(validation=8, test=0.1))
     assert torch.equal(engine.train.indices, train.indices)
     engine.train_step()
 
@@ -324,6 +324,7 @@ def test_a_set_of_ones_own_trains_is_scored_and_resumes_as_it_is_printed(
 def test_scores_that_want_a_grid_say_so_where_combinations_are_missing(
     experiment: Callable[..., Engine], tmp_path: Path
 ) -> None:
+    from vae_runner.experiment.scoring.curve import parts_of
     from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate
     from vae_runner.experiment.scoring.subject import Settings, Subject
 
@@ -332,7 +333,7 @@ def test_scores_that_want_a_grid_say_so_where_combinations_are_missing(
     engine = experiment(*chosen, f"dataset.cache_dir={tmp_path}", "dataset.validation=8", "architecture=mlp")
 
     class Run:
-        model, data, device = engine.objective.model, (engine.train, engine.validation), torch.device("cpu")
+        model, data, device = engine.objective.model, parts_of(engine), torch.device("cpu")
         config, folder, step, checkpoint = engine, tmp_path, 0, "last"
 
     subject = Subject(Run(), Settings(part="all", samples=50))

@@ -213,7 +213,7 @@ def test_a_preset_may_say_none_in_a_word_and_a_run_of_before_says_nothing(compos
     cfg = compose(*TOY)
     cfg.evaluation = "none"
     config, problems = check(cfg)
-    assert (problems, config["evaluation"]) == ([], {"scores": "none", "every": None})
+    assert (problems, config["evaluation"]) == ([], {"scores": "none", "every": None, "inception": None})
     del cfg.evaluation
     config, problems = check(cfg)
     assert (problems, evaluation_config(config).names) == ([], ())

@@ -13,7 +13,7 @@ from gridded import Squares
 
 from vae_runner.architectures import MLPDecoder, MLPEncoder
 from vae_runner.auto_encoder import VAE
-from vae_runner.datasets.split import SplitConfig, Subset, split
+from vae_runner.datasets.split import Parts, SplitConfig, split
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate
 from vae_runner.experiment.scoring.subject import Settings, Subject
 from vae_runner.latent_space import LatentSpace
@@ -43,7 +43,7 @@ class Trained:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def data(self) -> tuple[Subset, Subset]:
+    def data(self) -> Parts:
         return split(Squares(), SplitConfig(validation=20))
 
 

@@ -265,7 +265,7 @@ def build_callbacks(
     metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
     wanted = evaluation_config(config)
     names = makeable(wanted, data)
-    curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config))] if wanted.every else []
+    curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config, wanted.inception))] if wanted.every else []
     pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
     board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [

@@ -1,9 +1,6 @@
 """`dataset=OPTION` of `vae-evaluate`, with its settings, composed and judged as those of `vae-train` are."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
+from collections.abc import Sequence
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
@@ -25,12 +22,8 @@ def other_data(settings: Sequence[str], device: str) -> OtherData:
     with composer(request) as compose:
         checked = precheck(request, compose)
     name = str(checked.cfg.hydra.runtime.choices.dataset)
-    return _of_node(name, checked.config["dataset"], choose_device(device))
-
-
-def _of_node(name: str, node: Mapping[str, Any], device: torch.device) -> OtherData:
-    """The data of a `dataset` node. Raises `UserError` where it has none, or none that a model can take."""
+    node = checked.config["dataset"]
     parts = build_data(node)
     for part in filter(len, parts):
         check_images(part, {"dataset": node})
-    return OtherData(name, Parts(*(part.to(device) for part in parts)))
+    return OtherData(name, Parts(*(part.to(choose_device(device)) for part in parts)))

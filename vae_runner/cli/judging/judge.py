@@ -19,7 +19,7 @@ from vae_runner.cli.judging.other_names import option_here, setting_here
 from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import shortened
-from vae_runner.experiment.checking.spelling import did_you_mean, nearest
+from vae_runner.experiment.spelling import did_you_mean, nearest
 
 __all__ = ["about_dashes", "group_of", "home_of", "judge_choice", "judge_setting", "judge_single", "judge_values"]
 __all__ += ["nodes", "parse"]

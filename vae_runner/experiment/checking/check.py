@@ -23,9 +23,9 @@ from vae_runner.experiment.checking.brightness import check_brightness
 from vae_runner.experiment.checking.known_factors import check_factors
 from vae_runner.experiment.checking.ranges import check_rates
 from vae_runner.experiment.checking.scheduled import schedule_faults
-from vae_runner.experiment.checking.spelling import did_you_mean
 from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
 from vae_runner.experiment.scoring.wanted import EvaluationConfig, scores_fault, with_defaults
+from vae_runner.experiment.spelling import did_you_mean
 from vae_runner.objective.facts import FACTS
 from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 

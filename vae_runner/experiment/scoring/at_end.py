@@ -64,16 +64,17 @@ def report_end(
             status.file.test = _measured(engine, chosen)
         if names:
             seconds = max(LEAST, SHARE * status.file.seconds) if wanted.scores == AUTO else None
-            _score(_subject(engine, config, status.folder, chosen), names, seconds, stop_signal)
+            settings = Settings(inception=wanted.inception)
+            _score(_subject(engine, config, status.folder, chosen, settings), names, seconds, stop_signal)
     except Exception as error:
         log.warning("the run is done, and not all of it is scored: %s: %s", type(error).__name__, in_words(error))
         logging.getLogger("vae_runner.traceback").error("scoring has failed", exc_info=error)  # to train.log alone
 
 
-def _subject(engine: Engine, config: Mapping[str, Any], folder: Path, chosen: "Chosen") -> Subject:
+def _subject(engine: Engine, config: Mapping[str, Any], folder: Path, chosen: "Chosen", settings: Settings) -> Subject:
     model = chosen.objective.model.eval()
     name = chosen.file.partition(".")[0]
-    return Subject(Live(folder, dict(config), model, chosen.step, name, engine.device, parts_of(engine)), Settings())
+    return Subject(Live(folder, dict(config), model, chosen.step, name, engine.device, parts_of(engine)), settings)
 
 
 def _score(

@@ -49,8 +49,16 @@ class ScoreCurve(Callback):
     A copy of the model is asked, under generators of its own: the training is the same to the bit.
     """
 
-    def __init__(self, metrics: MetricsLog, names: tuple[str, ...], every: int, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        metrics: MetricsLog,
+        names: tuple[str, ...],
+        every: int,
+        config: Mapping[str, Any],
+        inception: str | None = None,
+    ) -> None:
         self.metrics, self.names, self.every, self.config = metrics, names, every, dict(config)
+        self.inception = inception
 
     def on_step_end(self, engine: Training, state: State) -> None:
         if engine.step % self.every == 0:
@@ -60,5 +68,7 @@ class ScoreCurve(Callback):
         model, folder = copy.deepcopy(engine.objective.model).eval(), self.metrics.file.parent
         live = Live(folder, self.config, model, engine.step, None, engine.device, parts_of(engine))
         with all_isolated(0, engine.device), torch.no_grad():
-            made = list(evaluate(Subject(live, Settings(part=PART), is_kept=False), self.names))
+            made = list(
+                evaluate(Subject(live, Settings(part=PART, inception=self.inception), is_kept=False), self.names)
+            )
         return {one[0]: one[1]["value"] for one in made if not isinstance(one, LeftOut)}

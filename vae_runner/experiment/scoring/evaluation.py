@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae_runner.errors import UserError
-from vae_runner.experiment.checking.spelling import did_you_mean
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT, OF_FEATURES, Watch
 from vae_runner.experiment.scoring.records import Record, figures, made
 from vae_runner.experiment.scoring.subject import Subject
+from vae_runner.experiment.spelling import did_you_mean
 from vae_runner.files import read_json, write_json
 from vae_runner.runs.names import EVALUATION
 from vae_runner.text import plain

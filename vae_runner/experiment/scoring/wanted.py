@@ -22,12 +22,14 @@ AUTO, NONE = "auto", "none"
 class EvaluationConfig:
     """Which scores, and when.
 
-    scores   auto: those of `cheap.CHEAP`, where the data set states factors; none; or one name or several
-    every    steps between scores of the validation images, which make a curve; None: at the end alone
+    scores     auto: those of `cheap.CHEAP`, where the data set states factors; none; or one name or several
+    every      steps between scores of the validation images, which make a curve; None: at the end alone
+    inception  file of a network of features, for those that need one
     """
 
     scores: str | list[str] = NONE  # as of runs that were saved before there was this setting
     every: Annotated[int, positive] | None = None
+    inception: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def evaluation_config(config: Mapping[str, Any]) -> EvaluationConfig:
 def with_defaults(node: Any) -> dict[str, Any]:
     """The node with all its settings; a preset may write `evaluation: none`."""
     given = dict(node) if isinstance(node, Mapping) else {"scores": node}
-    return {"scores": NONE, "every": None, **given}
+    return {"scores": NONE, "every": None, "inception": None, **given}
 
 
 def scores_fault(node: Mapping[str, Any]) -> str | None:
