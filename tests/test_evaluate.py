@@ -25,7 +25,7 @@ from vae_runner.runs.names import EVALUATION, METRICS
 
 TESTS = Path(__file__).parent
 SMALL = ["divergence=beta", "engine.steps=8", "engine.batch_size=16", "engine.precision=fp32", "engine.device=cpu"]
-SMALL += ["engine.progress=false", "visualisation=[]"]
+SMALL += ["engine.progress=false", "visualisation=[]", "evaluation=none"]
 OWN = ["trust=true", "engine.device=cpu", "samples=200", "k=4", "jobs=1"]
 LIGHT = [name for name in DEFAULT if not name.startswith("dci_forest")]
 

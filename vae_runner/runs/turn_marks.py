@@ -44,7 +44,8 @@ def _told(record: Mapping[str, Any]) -> Iterator[str]:
             continue
         latents = [str(found) for one in value if (found := whole(one)) is not None]
         degrees = record.get(f"{space}/degrees" if space else "degrees")
-        angles = [found for one in (degrees if isinstance(degrees, list) else []) if (found := number(one)) is not None]
+        numbers = map(number, degrees if isinstance(degrees, list) else [])
+        angles = [angle for angle in numbers if angle is not None]
         by = f" by up to {max(angles):.0f} degrees" if angles else ""
         where = f"{plain(space)}: " if space else ""
         if latents:

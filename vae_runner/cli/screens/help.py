@@ -61,12 +61,12 @@ def help_text(own: Path | None = None) -> str:
     folders = [config_dir(), *([own] if own else [])]
     defaults = (config_dir() / "train.yaml").read_text()
     groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(groups_in, folders)))]
-    own = [
+    settings = [
         line
         for node, of in (("engine", "the engine"), ("evaluation", "what a run scores of itself"))
         for line in (f"\nsettings of {of}:", *_settings(defaults, node))
     ]
-    return "\n".join([HEAD, "groups (* is the default):", *groups, *own, "", TAIL])
+    return "\n".join([HEAD, "groups (* is the default):", *groups, *settings, "", TAIL])
 
 
 def groups_in(folder: Path) -> set[str]:

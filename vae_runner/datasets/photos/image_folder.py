@@ -100,7 +100,7 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
         self.contents = Contents(self.source, self.store_folder)
         self.entries = self._choose(self.source.entries)
         self.labels = read_labels(self.source, self.entries, labels)
-        self._grid = self.labels and self.labels.grid
+        self._grid = None if self.labels is None else self.labels.grid
         self._skipped: dict[str, str] = {}
         self._rows: Rows | None = None
         self._settled = not self.settings.skip_bad  # whether the number of images is known
@@ -131,7 +131,7 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
     @property
     def listed(self) -> Tensor | None:  # type: ignore[override]
         """The index in the grid of each image, where labels say so."""
-        return self.labels and self.labels.of(self.entries)
+        return None if self.labels is None else self.labels.of(self.entries)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

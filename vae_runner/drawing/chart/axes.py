@@ -162,6 +162,7 @@ class Panels(Canvas):
         self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
 
     def event(self, x: float, axes: Axes, words: str) -> None:
+        """Draw where something happened."""
         self.line([(x, axes.y.start), (x, axes.y.end)], DEAD, 1)
 
     def curve(self, series: Series, axes: Axes) -> None:

@@ -21,8 +21,8 @@ def log_unfinished_schedules(engine: Engine) -> None:
     """Log a line for each schedule that ends later than the run; and a warning where there is nothing to be learned."""
     for line in unfinished_schedules(engine):
         log.info("%s", line)
-    if line := spent_rate(engine):
-        log.warning("%s", line)
+    if spent := spent_rate(engine):
+        log.warning("%s", spent)
 
 
 def unfinished_schedules(engine: Engine) -> list[str]:

@@ -13,17 +13,17 @@ from vae_runner.callbacks import Callback, MetricsLog
 from vae_runner.callbacks.base import Training
 from vae_runner.datasets.split import Parts, Subset
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate
-from vae_runner.experiment.scoring.subject import Settings, Subject
+from vae_runner.experiment.scoring.subject import Part, Settings, Subject
 from vae_runner.randomness import all_isolated
 from vae_runner.state import State
 
 __all__ = ["Live", "ScoreCurve", "parts_of"]
 
 SCORED = "scores"  # the split of a record of scores
-PART = "validation"
+PART: Part = "validation"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Live:
     """A run in training, or at its end, as scores see it."""
 
