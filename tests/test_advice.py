@@ -109,3 +109,11 @@ def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
     assert capsys.readouterr().out.count(line) == 1
     assert vae_train([f"resume={tmp_path}/run", "engine.steps=4"]) == 0
     assert line not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_shapes3d_without_a_preset_names_the_one_that_suits_it(experiment: Callable[..., Engine], cache: Path) -> None:
+    engine = experiment("dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}")
+    lines = [line for _, line in advice(engine, {})]
+    assert lines == ["experiment=shapes3d has settings that suit Shapes3D: factors in latents of their own"]
+    assert list(advice(engine, {"experiment": "shapes3d"})) == []

@@ -120,3 +120,11 @@ def test_settings_of_a_run_reach_the_split(experiment: Callable[..., Engine]) ->
     assert (classes[1][:, 1] == 3).all()
     assert float(torch.corrcoef(classes[0][:, 2:4].double().T)[0, 1]) > 0.4
     engine.train_step()
+
+
+def test_with_a_test_part_the_corner_is_its_and_no_others() -> None:
+    found = split(Grid(), SplitConfig(validation=60, test=50, held_out={"x": "30-32", "shape": "b"}))
+    corners = [is_in_corner(GRID.classes_of(part.indices)) for part in found]
+    assert [bool(corner.any()) for corner in corners] == [False, False, True]
+    assert corners[2].all()
+    assert len(found.test) == 50

@@ -120,7 +120,7 @@ def test_a_scatter_is_coloured_by_a_label_and_pairs_know_them(
     experiment: Callable[..., Engine], photos: Path, tmp_path: Path
 ) -> None:
     chosen = ["dataset=folder", f"dataset.root={photos}", "dataset.image_size=16", "dataset.labels=folders"]
-    chosen += ["dataset.validation=1", "engine.batch_size=2", f"dataset.cache_dir={tmp_path}"]
+    chosen += ["dataset.validation=1", "dataset.test=0", "engine.batch_size=2", f"dataset.cache_dir={tmp_path}"]
     engine = experiment(*chosen, "visualisation=[scatter]", "visualisation.scatter.colour=class", folder=tmp_path)
     engine.run()
     assert (tmp_path / "grids/scatter.png").is_file()

@@ -24,7 +24,7 @@ examples:
   vae-train                                                dSprites, for five to ten minutes on 2 cores
   vae-train experiment=smoke                               the same in 1,000 steps: everything once, in a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
-  vae-train dataset=shapes3d                               solids in a room, six factors in colour
+  vae-train experiment=shapes3d                            solids in a room, six factors in colour
   vae-train dataset=arrays dataset.images=x.npz            an array of your own, .npy, .npz or .h5, with its factors
   vae-train dataset=torchvision dataset.name=MNIST         or another of torchvision's sets
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood

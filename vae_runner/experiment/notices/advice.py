@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from vae_runner.architectures import LinearDecoder
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder
+from vae_runner.datasets.scenes.shapes3d import Shapes3D
 from vae_runner.engine import Engine
 from vae_runner.likelihood import Bernoulli
 
@@ -30,6 +31,8 @@ def advice(engine: Engine, choices: Mapping[str, str]) -> Iterator[tuple[int, st
             "architecture/decoder=linear: with weights of 0 or above, likelihood=bernoulli makes dark pixels of "
             "latents below 0 alone; likelihood=gaussian with distribution=weibull adds parts to black",
         )
+    if isinstance(data, Shapes3D) and choices.get("experiment") is None:
+        yield logging.INFO, "experiment=shapes3d has settings that suit Shapes3D: factors in latents of their own"
     if isinstance(data, SimpleImageFolder) and data.image_shape[0] == 3 and choices.get("experiment") is None:
         yield (
             logging.INFO,
