@@ -210,6 +210,9 @@ def test_a_run_without_scikit_learn_gets_what_needs_none(
          ["divergence cannot be set: a run is scored as it is (score, checkpoint, part, codes, engine.device, trust, "
           "samples, k, seed, jobs, dataset, dataset.root, evaluation.inception, rank)"]),
         ([".", "evaluation.inception=x.pt"], ["evaluation.inception: expected a file, got 'x.pt'"]),
+        ([".", "dataset=a,b"], ["dataset takes one data set, got a,b"]),
+        ([".", "dataset=a", "dataset=b"], ["dataset takes one data set, got a, b"]),
+        ([".", "--config-dir", "x"], ["--config-dir is for another data set; name it: dataset=OPTION"]),
         ([".", "dataset.limit=9"], ["dataset.limit is for another data set; name it: dataset=OPTION"]),
     ],
 )  # fmt: skip

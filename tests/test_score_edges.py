@@ -1,5 +1,6 @@
 """Scores of odd codes and factors: a number that is defined, with a line that says why, or an error in one line."""
 
+import json
 import math
 from collections.abc import Callable
 
@@ -32,6 +33,10 @@ from vae_runner.evaluation import (
     wasserstein_correlation,
 )
 from vae_runner.evaluation.supervised.dci import completeness, disentanglement
+from vae_runner.experiment.scoring.records import figures
+from vae_runner.report.scored.score_kinds import MAPS
+from vae_runner.report.scored.score_sections import scores
+from vae_runner.runs.read import Run
 
 Scoring = Callable[[np.ndarray, np.ndarray], Score]
 SUPERVISED: dict[str, Scoring] = {
@@ -172,3 +177,17 @@ def test_without_scikit_learn_a_line_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "sklearn.metrics", None)
     with pytest.raises(UserError, match=r"needs scikit-learn: pip install 'vae_runner\[evaluate\]'"):
         mig(NOISE, FACTORS)
+
+
+@pytest.mark.parametrize("codes", ["one dead latent", "a dead latent", "huge codes"])
+def test_every_odd_score_has_its_place_on_a_page(codes: str) -> None:
+    slow = {"sap", "explicitness", "beta_vae", "dci", "dci_forest", "dci_linear"}
+    cheap = {name: score for name, score in (SUPERVISED | UNSUPERVISED).items() if name not in slow}
+    made = {name: score(ODD_CODES[codes], FACTORS) for name, score in cheap.items()}
+    how = {"part": "test", "images": len(FACTORS), "factors": ["a", "b", "c"]}
+    records = {name: {**figures(one, ("a", "b", "c")), **how} for name, one in made.items()}
+    shown = scores(Run("x", evaluation=json.loads(json.dumps(records))))
+    maps = [kind.title for kind in MAPS if any(made[name].matrix for name in kind.scores if name in made)]
+    assert len(maps) >= 5
+    assert all(f"<h3>{title}</h3>" in shown for title in maps)
+    assert ">nan<" not in shown

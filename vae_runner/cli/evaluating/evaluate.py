@@ -125,7 +125,7 @@ def _wish(arguments: list[str]) -> Wish:
         argument = rest.pop(0)
         name, equals, value = argument.partition("=")
         if name == "--config-dir":
-            wish.data += [argument] if equals or not rest else [argument, rest.pop(0)]
+            wish.data.append(argument if equals or not rest else f"{name}={rest.pop(0)}")
         elif argument.startswith("-"):
             problems.append(f"no option called {plain(argument)!r}; see vae-evaluate --help")
         elif not equals or Path(argument).is_dir():
@@ -149,7 +149,10 @@ def _wish(arguments: list[str]) -> Wish:
 
 def _of_own_data(wish: Wish) -> list[str]:
     """Take what is said of the run's own data, its root, where no other is named; what is wrong with it."""
-    if any(one.startswith("dataset=") for one in wish.data):
+    named = [one.partition("=")[2] for one in wish.data if one.startswith("dataset=")]
+    if len(named) > 1 or any("," in one for one in named):
+        return [f"dataset takes one data set, got {plain(', '.join(named))}"]
+    if named:
         return []
     problems = []
     for one in wish.data:

@@ -11,7 +11,7 @@ __all__ = ["LOWER_IS_BETTER", "MAPS", "PER_FACTOR", "PER_LATENT", "UNITS", "Kind
 
 UNITS = {"total_correlation": "nats", "shared_information": "nats", "rmig": "nats", "log_px": "nats"}
 UNITS |= {"rate_distortion": "nats", "active_units": "latents"}
-COUNTS = frozenset({"active", "active_units", "samples", "effective", "runs", "neighbours"})
+COUNTS = frozenset({"active", "active_units", "samples", "effective", "effective_min", "runs", "neighbours"})
 LOWER_IS_BETTER = frozenset({"total_correlation", "wasserstein", "shared_information", "rate_distortion"})
 LOWER_IS_BETTER |= {"reconstruction", "prior_match", "fid", "neg_elbo", "bits_per_dim", "recon", "kl"}
 
