@@ -70,7 +70,7 @@ def test_tensors_of_another_shape_are_drawn_as_ever_and_named(beginning: Beginni
 
 
 def test_a_part_of_another_class_is_not_taken_though_shapes_may_be_the_same(beginning: Beginning) -> None:
-    _, found, lines = beginning((), ("architecture/decoder=mlp",))
+    _, found, lines = beginning(("architecture=conv",), ("architecture=conv", "architecture/decoder=mlp"))
     assert all(name.startswith("decoder.") for name in found.drawn)
     assert lines[1:] == ["init  not taken, but drawn: decoder: architecture.decoder is MLPDecoder and was ConvDecoder"]
 

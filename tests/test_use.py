@@ -30,7 +30,7 @@ from vae_runner.experiment.using.drawn_codes import of_mixture, of_prior
 from vae_runner.experiment.using.exporting import Decoder, Encoder, export, safetensors_bytes
 from vae_runner.experiment.using.placing import picture_names
 from vae_runner.latent_frame import AlignedNormalSpace
-from vae_runner.latent_space import ExponentialSpace, LatentSpace, NormalSpace
+from vae_runner.latent_space import ExponentialSpace, GammaSpace, LatentSpace, NormalSpace, UniformSpace, WeibullSpace
 from vae_runner.likelihood import Bernoulli
 
 TESTS = Path(__file__).parent
@@ -205,10 +205,10 @@ def test_what_is_there_is_replaced_only_where_that_is_said(vae_use: Use, photos:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["encode", "out=c.npz"], "which images? give files or folders, or part= (validation, train, all)"),
+        (["encode", "out=c.npz"], "which images? give files or folders, or part= (test, validation, train, all)"),
         (["encode", ".", "part=train", "out=c.npz"], "which images? give files or a folder, or part=..., not both"),
         (["encode", "nowhere.png", "out=c.npz"], "nowhere.png: no such file or folder"),
-        (["encode", "part=valid", "out=c.npz"], "part: expected one of validation, train, all, got 'valid'"),
+        (["encode", "part=valid", "out=c.npz"], "part: expected one of test, validation, train, all, got 'valid'"),
         (["encode", "part=train"], "where to? give out=codes.npz, or .csv"),
         (["encode", "part=train", "out=c.txt"], "out=c.txt: codes go into a file that ends in .npz or .csv"),
         (["encode", "part=train", "out=c.npz", "n=3"], "n cannot be set for encode; it takes part, out, overwrite"),
@@ -394,9 +394,10 @@ def test_an_exported_graph_gives_what_the_model_gives_for_any_number_of_inputs(
         torch.testing.assert_close(decoder(codes), model.decode(codes.split(model.latent_dims, 1)))
 
 
-@pytest.mark.parametrize("which", ["normal", "mixed"])
-def test_onnx_gives_what_torch_gives(which: str, mixed: VAE, inside: Path) -> None:
-    model = mixed if which == "mixed" else normal_model()
+@pytest.mark.parametrize("space", [None, NormalSpace(5), WeibullSpace(5), UniformSpace(5), GammaSpace(5)])
+def test_onnx_gives_what_torch_gives(space: LatentSpace | None, mixed: VAE, inside: Path) -> None:
+    model = VAE(mixed.encoder, [space], mixed.decoder, Bernoulli()).eval() if space else mixed
+    model.requires_grad_(False)
     files = list(export(model, (1, 8, 8), inside / "m.onnx", {}))
     encoder, decoder = (onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in files)
     images, codes = torch.rand(5, 1, 8, 8), torch.rand(5, sum(model.latent_dims))

@@ -83,6 +83,6 @@ def test_packages_that_a_verb_needs_are_in_an_extra() -> None:
     pyproject = (DOCS.parent / "pyproject.toml").read_text()
     extra = re.search(r"^export = \[(.*?)^\]", pyproject, re.M | re.S)
     assert extra
-    assert re.findall(r'"(\w+)>=', extra[1]) == ["onnx", "onnxscript", "onnxruntime"]
+    assert re.findall(r'"(\w+)>=', extra[1]) == ["onnx", "onnxscript", "onnxruntime", "safetensors"]
     assert 'vae-use = "vae_runner.cli.using.use:main"' in pyproject
     assert importlib.util.find_spec("vae_runner.cli.using.use")

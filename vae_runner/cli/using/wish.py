@@ -93,6 +93,8 @@ def read_wish(verb: str, arguments: Sequence[str]) -> Wish:
             names.append(argument)
         elif name not in known:
             problems.append(f"{plain(name)} cannot be set for {verb}; it takes {', '.join(known)}")
+        elif name in given:
+            problems.append(f"{name} is given twice")
         else:
             given[name] = value.lower() if name in CHOICES else value
             problems += [f"{name}: {fault}, got {plain(value)!r}"] if (fault := _fault(name, value)) else []

@@ -10,6 +10,8 @@ weights by name, and as metadata what they are of.
 import importlib.util
 import io
 import json
+import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -133,13 +135,42 @@ def _pt2(program: ExportedProgram) -> bytes:
 
 
 def _onnx(program: ExportedProgram, name: str, outputs: list[str]) -> bytes:
-    """The graph in ONNX, its weights with it."""
+    """The graph in ONNX, its weights with it. Raises `UserError` where ONNX has no such operation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the converter's own packages
-        made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=[name], output_names=outputs)
+        try:
+            made = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=[name], output_names=outputs,
+                custom_translation_table={
+                    torch.ops.aten.lgamma.default: _lgamma, torch.ops.aten.nextafter.default: _nextafter,
+                },
+            )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            lacking = re.search(r"aten[.:]+\w+", str(error.__cause__ or error))
+            what = f"ONNX has no {lacking[0]}" if lacking else plain(str(error).strip().split("\n")[0])
+            raise UserError(f"of {name} no ONNX graph can be made: {what}; .pt2 takes all") from error
     if made is None:
-        raise UserError("the model makes no ONNX graph")
+        raise UserError(f"of {name} no ONNX graph can be made; .pt2 takes all")
     return made.model_proto.SerializeToString()
+
+
+def _lgamma(self: Any) -> Any:
+    """log Gamma(x), x > 0, of operations that ONNX has: Stirling's series at x + 7, and back by
+    Gamma(x + 1) = x Gamma(x).
+    """
+    op = importlib.import_module("onnxscript").opset18
+    x, back = self, None
+    for _ in range(7):
+        back = op.Log(x) if back is None else op.Add(back, op.Log(x))
+        x = op.Add(x, 1.0)
+    series = op.Div(op.Sub(1 / 12, op.Div(op.Sub(1 / 360, op.Div(1 / 1260, op.Mul(x, x))), op.Mul(x, x))), x)
+    body = op.Sub(op.Mul(op.Sub(x, 0.5), op.Log(x)), x)
+    return op.Sub(op.Add(op.Add(body, 0.5 * math.log(2 * math.pi)), series), back)
+
+
+def _nextafter(self: Any, other: Any) -> Any:
+    """The number itself, an ulp away: it is there to keep intervals from being empty."""
+    return importlib.import_module("onnxscript").opset18.Identity(self)
 
 
 def safetensors_bytes(weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
