@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from conftest import TOY
 from test_cli import Run, toy, vae_train
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def beginning(experiment: Callable[..., Engine], compose: Callable[..., Any]) ->
     """beginning(source's settings, own settings) -> the engine that has begun so, what it took, what is said."""
 
     def config_of(settings: tuple[str, ...]) -> dict[str, Any]:
-        return check(compose("dataset=toy", "engine.device=cpu", *settings))[0]
+        return check(compose(*TOY, *settings))[0]
 
     def make(theirs: tuple[str, ...], ours: tuple[str, ...], change: Mapping[str, Tensor] | None = None) -> Any:
         weights = {**experiment("seed=1", *theirs).objective.model.state_dict(), **(change or {})}

@@ -9,8 +9,14 @@ from vae_runner import load
 from vae_runner.cli import run
 
 RUNS = {
-    "mixture": ["distribution/prior=mixture", "divergence=beta", "divergence.samples=1"],
-    "vamp": ["distribution/prior=vamp", "distribution.prior.components=4", "divergence=iwae", "divergence.samples=2"],
+    "mixture": ["distribution=normal", "distribution/prior=mixture", "divergence=beta", "divergence.samples=1"],
+    "vamp": [
+        "distribution=normal",
+        "distribution/prior=vamp",
+        "distribution.prior.components=4",
+        "divergence=iwae",
+        "divergence.samples=2",
+    ],
     "joint": ["distribution=joint", "divergence=capacity_per_space"],
 }
 

@@ -20,7 +20,7 @@ EARLY = 500  # steps before which latents may not have woken
 class Collapse(Callback):
     """Says once in a run, after a validation, that every latent carries less than `DEAD_NATS`, and what to try.
 
-    While beta is still to fall or the capacity to rise, dead latents are as they should be.
+    While beta is still to fall, the capacity to rise or latents to be opened, dead latents are as they should be.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ def _kl_of_latents(validated: Mapping[str, Any]) -> list[float]:
 
 
 def _still_to_come(engine: Training) -> bool:
-    """Whether a schedule will make the KL cheaper than it is now."""
+    """Whether a schedule will make the KL cheaper than it is now, or will open latents."""
     steps = torch.tensor([engine.step - 1, engine.total_steps - 1])
     schedules = {name: values.tolist() for name, values in engine.schedules(steps).items()}
     falls = any(name.endswith("beta") and then < now for name, (now, then) in schedules.items())
-    return falls or any(name.endswith("capacity") and then > now for name, (now, then) in schedules.items())
+    return falls or any(name.endswith(("capacity", "open")) and then > now for name, (now, then) in schedules.items())

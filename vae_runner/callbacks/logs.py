@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from vae_runner.evaluation import Means
 from vae_runner.files import append, flush, write_atomically
 from vae_runner.foreign import json_object, read_bytes, whole
 from vae_runner.latent_frame import Turn
+from vae_runner.objective.elbo import space_prefix
+from vae_runner.runs.turn_marks import TURN
 from vae_runner.state import METRICS, SCHEDULED, TURNS, State
 
 __all__ = ["TESTED", "EpochTable", "MetricsLog"]
@@ -28,7 +30,8 @@ TESTED = "test"  # the split of a record of the test images
 
 class MetricsLog(Callback):
     """Appends a record every `every` steps, the means over the steps since the last, one for each validation, one for
-    each turn of a latent space, behind what else there is of its step, and, at the end, one of the test images.
+    each turn of a latent space, or latents that are opened, behind what else there is of its step, and, at the end, one
+    of the test images.
 
     Losses in nats per image; `skipped` counts the steps that were left out so far, where there are any; `seconds` since
     the start of the process and `images_per_second` are wall time.
@@ -46,9 +49,11 @@ class MetricsLog(Callback):
         self._started = self._logged = time.monotonic()
 
     def on_step(self, engine: Training, state: State) -> None:
-        for space, turn in state.get(TURNS, {}).items():
+        happened = [_of_turn(space, turn) for space, turn in state.get(TURNS, {}).items()]
+        happened += [{f"{space}opened": latents} for space, latents in _opened(engine)]
+        for event in happened:
             before = {"step": engine.step - 1, "epoch": engine.epoch * (1 - 1 / engine.step)}
-            self._append(engine, "turn", before | _of_turn(space, turn))
+            self._append(engine, TURN, before | event)
         self.means.add(state[METRICS])
         self._steps += 1
         if engine.is_due(self.every):
@@ -134,6 +139,15 @@ def _of_turn(space: str, turn: Turn) -> dict[str, Any]:
     return {f"{space}{name}": value for name, value in values.items()}
 
 
+def _opened(engine: Training) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Latents that were closed until the step before this one, by what stands before the names of their figures."""
+    spaces = engine.objective.model.spaces
+    for number, space in enumerate(spaces):
+        opening = getattr(space, "opening", None)  # a space of one's own may have none
+        if opening is not None and (latents := opening.opened_at(engine.step - 1)):
+            yield space_prefix(number, len(spaces)), latents
+
+
 def _step_of_record(line: str) -> int:
     """The step that it is written in: for a turn behind a step, the next; what is of the end is behind all steps."""
     record = json_object(line) or {}
@@ -141,7 +155,7 @@ def _step_of_record(line: str) -> int:
         raise ValueError("no step")
     if record.get("split") == TESTED:
         return sys.maxsize
-    return step + (record.get("split") == "turn")
+    return step + (record.get("split") == TURN)
 
 
 def _step_of_row(line: str) -> int:

@@ -23,6 +23,7 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.latent_frame.fast_ica import nearest_orthogonal
 from vae_runner.latent_frame.least_turn import least_turn
 from vae_runner.latent_space import NormalSpace, Prior
+from vae_runner.latent_space.opening import Open
 from vae_runner.signature import Limit, enforced, non_negative, positive
 
 __all__ = ["AlignedNormalSpace", "Turn"]
@@ -87,8 +88,9 @@ class AlignedNormalSpace(NormalSpace):
         threshold: Annotated[float, non_negative] = 2.0,
         images: Images = 4096,
         iterations: Iterations = 200,
+        open: Open = None,
     ) -> None:
-        super().__init__(dims, prior)
+        super().__init__(dims, prior, open)
         if prior is not None:
             _check_isotropic(prior)
         self.align, self.threshold, self.images, self.iterations = tuple(align), threshold, images, iterations
@@ -96,10 +98,10 @@ class AlignedNormalSpace(NormalSpace):
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
         plain = super().posterior(raw)
-        return SimpleNormal(self._about_the_prior(plain.mean, self.frame.T), plain.logvar)
+        return self._opened(SimpleNormal(self._about_the_prior(plain.mean, self.frame.T), plain.logvar))
 
     def decoded(self, z: Tensor) -> Tensor:
-        return self._about_the_prior(z, self.frame)
+        return self._about_the_prior(super().decoded(z), self.frame)
 
     @torch.no_grad()
     def turn(self, means: Tensor, nats: Tensor) -> Turn:

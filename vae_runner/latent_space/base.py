@@ -1,11 +1,14 @@
 """What a latent space is: a head that makes a posterior of a network's numbers, and a prior, fixed or learned."""
 
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_runner.distributions import OneHot
 from vae_runner.latent_space.fixed_prior import check_kind, check_parameter, parameter_names
+from vae_runner.latent_space.opening import Open, Opening
 from vae_runner.learned_prior import LearnedPrior
 from vae_runner.schedule import Schedule
 from vae_runner.state import State
@@ -13,6 +16,7 @@ from vae_runner.state import State
 __all__ = ["LatentSpace", "Prior", "limited"]
 
 Prior = Distribution | LearnedPrior
+Posterior = TypeVar("Posterior", bound=Distribution)
 
 
 def limited(raw: Tensor, low: float, high: float) -> Tensor:
@@ -27,6 +31,8 @@ class LatentSpace(nn.Module):
     `prior` is a distribution of one number, or of `dims` numbers; its parameters are kept as buffers `prior_NAME`, so
     that they move and are saved with the model. Or it is one that learns, whose parameters are the model's.
 
+    Of `open` latents the others are closed, as `opening` says.
+
     Raises:
         ValueError: where it does not fit.
 
@@ -38,9 +44,11 @@ class LatentSpace(nn.Module):
     """
 
     family = "own"  # the posterior's, as people call it
+    own_prior: type[Distribution] | None = None  # of the posterior's family, made of the same parameters
+    opening: Opening | None  # of some that are closed
     step: Tensor  # where it has schedules: a count of training steps, ()
 
-    def __init__(self, dims: int, num_parameters: int, prior: Prior) -> None:
+    def __init__(self, dims: int, num_parameters: int, prior: Prior, open: Open = None) -> None:
         super().__init__()
         self.dims = dims
         self.num_parameters = num_parameters
@@ -51,6 +59,25 @@ class LatentSpace(nn.Module):
             prior.made_for(dims)
         else:
             self._keep(prior)
+        self.opening = None if open is None else self._opening(prior, open)
+        if open is not None:
+            self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def _opening(self, prior: Prior, open: float | Schedule) -> Opening:
+        """Raises `ValueError` where a closed latent's posterior cannot be its prior."""
+        own = self.own_prior
+        if own is None or not isinstance(prior, own):
+            raise ValueError(
+                f"open: the posterior of a closed latent is its prior, and {self.family} latents cannot be "
+                f"{type(prior).__name__}; take open=null, or a prior of their own family"
+            )
+        return Opening(open, self.dims, LatentSpace.prior(self))
+
+    def _opened(self, q: Posterior) -> Posterior:
+        """The posterior with its prior in the place of closed latents."""
+        if (opening := _opening_of(self)) is None:
+            return q
+        return cast(Posterior, opening.posterior(q, LatentSpace.prior(self), self.prior_names, self.step))
 
     def _keep(self, prior: Distribution) -> None:
         """Keep what a fixed prior is made of."""
@@ -95,14 +122,22 @@ class LatentSpace(nn.Module):
 
     def decoded(self, z: Tensor) -> Tensor:
         """Returns what the decoder is given for codes (..., dims)."""
-        return z
+        opening = _opening_of(self)
+        return z if opening is None else opening.decoded(z, self.step)
 
     def schedules(self) -> dict[str, Schedule]:
         """Returns what changes with the step, by name; a space that has some counts its steps in `step`."""
-        return {}
+        opening = _opening_of(self)
+        return {} if opening is None else {"open": opening.count}
 
     def on_step_training(self, state: State) -> None:
         """After each optimiser step; never in validation."""
+        if _opening_of(self) is not None:
+            self.step.add_(1)
 
     def extra_repr(self) -> str:
         return f"dims={self.dims}, prior={self.prior_type.__name__}"
+
+
+def _opening_of(space: LatentSpace) -> Opening | None:
+    return getattr(space, "opening", None)  # a space of one's own need not have been made by `LatentSpace`

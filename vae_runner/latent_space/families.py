@@ -15,6 +15,7 @@ from vae_runner.distributions import (
     SimpleWeibull,
 )
 from vae_runner.latent_space.base import LatentSpace, Prior, limited
+from vae_runner.latent_space.opening import Open
 from vae_runner.learned_prior import VampPrior
 from vae_runner.signature import Limit, enforced, positive
 
@@ -42,13 +43,14 @@ class NormalSpace(LatentSpace):
     """
 
     family = "normal"
+    own_prior = SimpleNormal
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
-        super().__init__(dims, 2 * dims, prior or SimpleNormal(0.0, 0.0))
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleNormal(0.0, 0.0), open)
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
         mu, logvar = raw.float().chunk(2, dim=1)
-        return SimpleNormal(mu, limited(logvar, -20, 20))
+        return self._opened(SimpleNormal(mu, limited(logvar, -20, 20)))
 
 
 @enforced
@@ -61,13 +63,14 @@ class LaplaceSpace(LatentSpace):
     """
 
     family = "laplace"
+    own_prior = SimpleLaplace
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
-        super().__init__(dims, 2 * dims, prior or SimpleLaplace(0.0, 1.0))
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleLaplace(0.0, 1.0), open)
 
     def posterior(self, raw: Tensor) -> SimpleLaplace:
         loc, logscale = raw.float().chunk(2, dim=1)
-        return SimpleLaplace(loc, limited(logscale, -10, 10).exp())
+        return self._opened(SimpleLaplace(loc, limited(logscale, -10, 10).exp()))
 
 
 @enforced
@@ -80,12 +83,13 @@ class ExponentialSpace(LatentSpace):
     """
 
     family = "exponential"
+    own_prior = SimpleExponential
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
-        super().__init__(dims, dims, prior or SimpleExponential(0.0))
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+        super().__init__(dims, dims, prior or SimpleExponential(0.0), open)
 
     def posterior(self, raw: Tensor) -> SimpleExponential:
-        return SimpleExponential(limited(raw.float(), -20, 20))
+        return self._opened(SimpleExponential(limited(raw.float(), -20, 20)))
 
 
 @enforced
@@ -98,13 +102,15 @@ class WeibullSpace(LatentSpace):
     """
 
     family = "weibull"
+    own_prior = SimpleWeibull
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
-        super().__init__(dims, 2 * dims, prior or SimpleWeibull(1.0, 1.0))
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+        super().__init__(dims, 2 * dims, prior or SimpleWeibull(1.0, 1.0), open)
 
     def posterior(self, raw: Tensor) -> SimpleWeibull:
         logscale, logshape = raw.float().chunk(2, dim=1)
-        return SimpleWeibull(limited(logscale, -10, 10).exp(), limited(logshape, -math.log(10), math.log(30)).exp())
+        shape = limited(logshape, -math.log(10), math.log(30)).exp()
+        return self._opened(SimpleWeibull(limited(logscale, -10, 10).exp(), shape))
 
 
 @enforced
@@ -117,14 +123,15 @@ class GammaSpace(LatentSpace):
     """
 
     family = "gamma"
+    own_prior = Gamma
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
-        super().__init__(dims, 2 * dims, prior or Gamma(1.0, 1.0))
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+        super().__init__(dims, 2 * dims, prior or Gamma(1.0, 1.0), open)
 
     def posterior(self, raw: Tensor) -> Gamma:
         logmean, logconcentration = raw.float().chunk(2, dim=1)
         concentration = limited(logconcentration, -math.log(20), math.log(1000)).exp()
-        return Gamma(concentration, concentration * (-limited(logmean, -10, 10)).exp())
+        return self._opened(Gamma(concentration, concentration * (-limited(logmean, -10, 10)).exp()))
 
 
 @enforced
@@ -140,26 +147,27 @@ class UniformSpace(LatentSpace):
     """
 
     family = "uniform"
+    own_prior = SimpleUniform
     prior_low: Tensor
     prior_high: Tensor
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None) -> None:
+    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
         prior = prior or SimpleUniform(-1.0, 1.0)
         if isinstance(prior, VampPrior):
             raise ValueError("prior: vamp, of uniform posteriors, has gaps, where the KL is infinite; take mixture")
-        super().__init__(dims, 2 * dims, prior)
+        super().__init__(dims, 2 * dims, prior, open)
         self.nested = {"low", "high"} <= set(self.prior_names)
 
     def posterior(self, raw: Tensor) -> SimpleUniform:
         centre, width = raw.float().chunk(2, dim=1)
         if not self.nested:
             half = math.sqrt(3) * limited(width, -10, 10).exp()
-            return _interval(centre - half, centre + half)
+            return _interval(centre - half, centre + half)  # none is closed: that needs a uniform prior
         low, high = self.prior_low, self.prior_high
         part = torch.sigmoid(2 + limited(width, -10, 10))
         start = low + (high - low) * (1 - part) * torch.sigmoid(centre)
         start = _moved(start, torch.minimum(start, torch.nextafter(high, low)))
-        return _interval(start, torch.minimum(start + (high - low) * part, high))  # not an ulp beyond
+        return self._opened(_interval(start, torch.minimum(start + (high - low) * part, high)))  # not an ulp beyond
 
 
 def _interval(low: Tensor, high: Tensor) -> SimpleUniform:

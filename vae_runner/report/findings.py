@@ -28,16 +28,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class LatentKL:
-    """The KL of each latent by its name (z0, or space1/z0), nats per image, and which record it is of."""
+    """The KL of each latent by its name (z0, or space1/z0), nats per image, which record it is of, and the latents that
+    are `closed` as yet: their KL is 0, and they are not dead.
+    """
 
     nats: Mapping[str, float]
     split: Literal["training", "validation"]
     step: float
+    closed: frozenset[str] = frozenset()
 
     @property
     def dead(self) -> list[str]:
         """The names of latents that carry nothing."""
-        return [name for name, kl in self.nats.items() if kl < DEAD_NATS]
+        return [name for name, kl in self.nats.items() if kl < DEAD_NATS and name not in self.closed]
 
     @property
     def active(self) -> int:
@@ -55,8 +58,19 @@ def latent_kl(run: Run) -> LatentKL | None:
     validated = [record for record in run.validation[-1:] if record["step"] > 0]
     for record in (*validated, *run.train[-1:], *run.validation[-1:]):
         if named := dict(_named_kl(record)):
-            return LatentKL(named, "training" if record["split"] == "train" else "validation", record["step"])
+            split: Literal["training", "validation"] = "training" if record["split"] == "train" else "validation"
+            return LatentKL(named, split, record["step"], frozenset(_closed(run, record["step"], named)))
     return None
+
+
+def _closed(run: Run, step: float, kl: Mapping[str, float]) -> Iterator[str]:
+    """Those latents that were not open when the step was made, as the training's last record until then says."""
+    known = next((record for record in reversed(run.train) if record["step"] <= step), {})
+    for name, value in kl.items():
+        space, _, latent = name.rpartition("z")
+        count = number(known.get(f"{space}open"))
+        if count is not None and int(latent) + 1 > count and value < DEAD_NATS:  # they may be opened just behind it
+            yield name
 
 
 def _end(run: Run) -> Iterator[Finding]:
@@ -93,7 +107,17 @@ def _not_finite(run: Run) -> Iterator[Finding]:
 
 def _dead_latents(run: Run) -> Iterator[Finding]:
     kl = latent_kl(run)
-    if kl is None or not kl.dead or kl.step == 0:  # before the first step nothing is to be expected
+    if kl is None or kl.step == 0:  # before the first step nothing is to be expected
+        return
+    if kl.closed:
+        closed = [name for name in kl.nats if name in kl.closed]
+        verb = "is" if len(closed) == 1 else "are"
+        yield Finding(
+            "note",
+            f"{len(closed)} of {len(kl.nats)} latents {verb} closed at step {count(kl.step)} ({and_more(closed)}), as "
+            "`open` says.",
+        )
+    if not kl.dead:
         return
     where = f"KL below {DEAD_NATS} nats in {kl.split} at step {count(kl.step)}."
     if len(kl.dead) == len(kl.nats):

@@ -1,7 +1,7 @@
 """What each latent carries, on a run's page: bars of its KL, a list for each latent space."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from vae_runner.report.findings import DEAD_NATS, latent_kl
 from vae_runner.report.markup import Html, tag
@@ -27,12 +27,16 @@ def latents(run: Run) -> Html:
     for name, value in kl.nats.items():
         space, _, latent = name.rpartition("/")
         spaces.setdefault(plain(space), {})[latent] = value
-    lists = [_space(space, spaces[space], largest) for space in sorted(spaces)[:FEW]]
+    closed: dict[str, set[str]] = {}
+    for name in kl.closed:
+        space, _, latent = name.rpartition("/")
+        closed.setdefault(plain(space), set()).add(latent)
+    lists = [_space(space, spaces[space], largest, closed.get(space, set())) for space in sorted(spaces)[:FEW]]
     about = f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}"
     return section("KL per latent", tag("p", about, class_="quiet"), tag("div", *lists, class_="spaces"))
 
 
-def _space(name: str, kl: Mapping[str, float], largest: float) -> Html:
+def _space(name: str, kl: Mapping[str, float], largest: float, closed: Set[str]) -> Html:
     """One space's latents; of many the active ones."""
     ranked = sorted(kl, key=lambda latent: kl[latent] if math.isfinite(kl[latent]) else math.inf, reverse=True)
     shown = [latent for latent in ranked if len(ranked) <= FEW or not kl[latent] < DEAD_NATS][:MOST]
@@ -42,14 +46,14 @@ def _space(name: str, kl: Mapping[str, float], largest: float) -> Html:
     return tag(
         "div",
         tag("h3", f"{name}, {nats(total, 2)} in all") if name else "",
-        tag("ul", *(_latent(latent, kl[latent], largest) for latent in shown), class_="latents"),
+        tag("ul", *(_latent(latent, kl[latent], largest, latent in closed) for latent in shown), class_="latents"),
         tag("p", of_these, class_="quiet") if rest else "",
     )
 
 
-def _latent(name: str, kl: float, largest: float) -> Html:
+def _latent(name: str, kl: float, largest: float, is_closed: bool) -> Html:
     is_dead = kl < DEAD_NATS
     share = max(kl / largest, 0) if math.isfinite(kl) else 0
     bar = tag("span", tag("span", style=f"width: {100 * share:.1f}%"), class_="bar")
-    shown = f"< {DEAD_NATS}" if is_dead else nats(kl, 2)
+    shown = "closed" if is_closed else f"< {DEAD_NATS}" if is_dead else nats(kl, 2)
     return tag("li", tag("span", name), bar, tag("span", shown), class_="dead" if is_dead else None)

@@ -47,7 +47,7 @@ def curves(run: Run) -> Html:
     still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
     told = [tag("li", turn.words) for turn in turns]
-    marked = tag("p", "Dotted lines, where latents were turned to independent components:", class_="quiet")
+    marked = tag("p", "Dotted lines, where latents were turned to independent components, or opened:", class_="quiet")
     said = [marked, tag("ul", *told, class_="quiet")] if told else []
     return section("Curves", tag("div", *drawn, class_="charts"), constant, *said) if any(drawn) else Html()
 

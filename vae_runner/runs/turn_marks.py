@@ -1,4 +1,6 @@
-"""Latent frames that a run has turned, as its log records them: where curves are marked, and what is said of it."""
+"""Latent frames that a run has turned and latents that it has opened, as its log records them: where curves are marked,
+and what is said of it.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +13,12 @@ from vae_runner.text import plain
 __all__ = ["TURN", "TurnMark", "turn_marks"]
 
 TURN = "turn"  # the `split` of such a record
-LATENTS = "latents"
+LATENTS, OPENED = "latents", "opened"
 
 
 @dataclass(frozen=True)
 class TurnMark:
-    """Behind which step something was turned, and in words what.
+    """Behind which step something was turned or opened, and in words what.
 
     Example:
         >>> record = {"step": 250, "split": "turn", "latents": [1, 4], "degrees": [12.3, 46.9]}
@@ -29,7 +31,7 @@ class TurnMark:
 
 
 def turn_marks(records: Iterable[Mapping[str, Any]]) -> Iterator[TurnMark]:
-    """The turns among a log's records, in their order; those at which nothing was turned are none."""
+    """The turns and openings among a log's records, in their order; turns at which nothing was turned are none."""
     for record in records:
         step = whole(record.get("step"))
         if record.get("split") == TURN and step is not None and (told := list(_told(record))):
@@ -37,10 +39,10 @@ def turn_marks(records: Iterable[Mapping[str, Any]]) -> Iterator[TurnMark]:
 
 
 def _told(record: Mapping[str, Any]) -> Iterator[str]:
-    """Of each space that was turned, 'latents 1, 4 turned by up to 47 degrees'."""
+    """Of each space, 'latents 1, 4 turned by up to 47 degrees', or 'latents 3, 4 opened'."""
     for key, value in record.items():
         space, _, name = key.rpartition("/")
-        if name != LATENTS or not isinstance(value, list) or not value:
+        if name not in (LATENTS, OPENED) or not isinstance(value, list):
             continue
         latents = [str(found) for one in value if (found := whole(one)) is not None]
         degrees = record.get(f"{space}/degrees" if space else "degrees")
@@ -49,4 +51,5 @@ def _told(record: Mapping[str, Any]) -> Iterator[str]:
         by = f" by up to {max(angles):.0f} degrees" if angles else ""
         where = f"{plain(space)}: " if space else ""
         if latents:
-            yield f"{where}latents {and_more(latents)} turned{by}"
+            noun = "latent" if len(latents) == 1 else "latents"
+            yield f"{where}{noun} {and_more(latents)} {f'turned{by}' if name == LATENTS else 'opened'}"

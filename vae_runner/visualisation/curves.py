@@ -73,7 +73,7 @@ class ScheduleChart(Picture):
 class LossCurves(Picture):
     """Loss, reconstruction, KL with the capacity, beta, and the terms where these are several with names, over the
     steps so far, from metrics.jsonl: lines of the training, dots of the validation; nats per image. Upright lines stand
-    where latent frames were turned, and the JSON file says what was.
+    where latents were turned or opened, and the JSON file says what was.
 
     Args:
         points: of a curve at most.
@@ -109,7 +109,7 @@ class LossCurves(Picture):
         found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
         shown = [_panel(title, curves) for title, curves in found if curves]
         turns = list(turn_marks(records))
-        title = f"training, step {scene.step:,}" + ("; upright: latents turned" if turns else "")
+        title = f"training, step {scene.step:,}" + ("; upright: latents turned or opened" if turns else "")
         marks = [(turn.step, turn.words) for turn in turns]
         details = {"turns": [turn.words for turn in turns]} if turns else {}
         return [Chart(panels(shown, title, scene.step, 2, 340, 170, marks), details)]
