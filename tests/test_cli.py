@@ -150,7 +150,7 @@ def test_version(vae_train: Run) -> None:
         (["--experimental-rerun", "/dev/null"], "--experimental-rerun is not taken: it would run whatever code"),
         (["--config-path", "/tmp"], "--config-path is not taken"),
         (["-m", "hydra/launcher=submitit_slurm"], "no hydra/launcher called 'submitit_slurm'. It comes with pip"),
-        (["distribution.dims=1e8"], "distribution.dims must be at most 100,000, got 100000000"),
+        (["distribution=normal", "distribution.dims=1e8"], "distribution.dims must be at most 100,000, got 100000000"),
         (["divergence.samples=1e9"], "divergence.samples must be at most 10,000, got 1000000000"),
         (["architecture=resnet", "architecture.encoder.blocks=1e6"], "architecture.encoder.blocks must be at most 100"),
         (["architecture=mlp", "architecture.encoder.hidden=[1000000000]"], "architecture.encoder.hidden must list"),
@@ -335,7 +335,7 @@ def test_a_path_in_the_home_folder_needs_no_quotes(
 ) -> None:
     monkeypatch.setenv("HOME", str(inside))
     write_photos(inside / "my-photos", 24, (16, 16), ".png")
-    small = ("dataset.image_size=16", "dataset.validation=4", "dataset.limit=20", *TOY[1:], "visualisation=[]")
+    small = ("dataset.image_size=16", "dataset.validation=4", "dataset.test=0", *TOY[1:], "visualisation=[]")
     code, _, errors = vae_train("dataset=folder", "dataset.root=~/my-photos", *small, "architecture=mlp")
     assert (code, errors) == (0, "")
     assert yaml.safe_load((inside / "outputs/latest/config.yaml").read_text())["dataset"]["root"] == "~/my-photos"

@@ -202,7 +202,7 @@ def test_the_schedule_is_drawn_before_the_first_step(experiment: Make, tmp_path:
     assert details["step"] == 0
     assert details["steps"] == list(range(12))
     assert details["schedules"]["capacity"] == pytest.approx([25 * min(t / 8, 1) for t in range(12)])
-    assert details["schedules"]["lr"] == pytest.approx([5e-4 * (1 - t / 12) for t in range(12)])
+    assert details["schedules"]["lr"] == pytest.approx([3e-3 * (1 - t / 12) for t in range(12)])
     svg = (tmp_path / "grids/schedule.svg").read_text()
     assert "capacity C, nats" in svg
     assert not list((tmp_path / "grids/history").glob("schedule*"))

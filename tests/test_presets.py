@@ -177,7 +177,7 @@ def test_a_sweep_over_options_takes_of_the_preset_what_goes_with_each(vae_train:
     assert (code, errors) == (0, "")
     jobs = sorted(path.parent for path in (inside / "multirun/latest").resolve().glob("*/config.yaml"))
     configs = [yaml.safe_load((job / "config.yaml").read_text()) for job in jobs]
-    assert [config["divergence"].get("beta") for config in configs] == [250, 250, None, None]
+    assert [config["divergence"].get("beta") for config in configs] == [250, 250, 1, 1]  # as kl has it
     assert [config["likelihood"].get("sigma") for config in configs] == [0.1, None, 0.1, None]
     assert [config["optimizer"]["lr"] for config in configs] == [1e-4] * 4
     sigma, beta = "its likelihood.sigma=0.1 goes with", "its divergence.beta=250.0 goes with"

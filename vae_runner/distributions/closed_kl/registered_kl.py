@@ -30,6 +30,7 @@ from vae_runner.distributions.exponential import SimpleExponential
 from vae_runner.distributions.gamma import Gamma
 from vae_runner.distributions.laplace import SimpleLaplace
 from vae_runner.distributions.normal import SimpleNormal
+from vae_runner.distributions.one_hot import OneHot, RelaxedOneHot, kl_of_classes
 from vae_runner.distributions.uniform import SimpleUniform
 from vae_runner.distributions.weibull import SimpleWeibull
 
@@ -156,8 +157,10 @@ def _example(family: Family) -> tuple[float, ...]:
 
 for (_p, _q), _formula in TABLE.items():
     _register(_p, _q, _formula)
+register_kl(OneHot, OneHot)(kl_of_classes)
 for _p, _q in TABLE:  # after all: each registration makes torch forget
     _resolve(_p, _q)
+kl_divergence(RelaxedOneHot(torch.zeros(2), 1.0), OneHot(torch.zeros(2)))  # as `_resolve`
 
 
 def has_closed_form_kl(p: Distribution, q: Distribution) -> bool:
