@@ -21,7 +21,8 @@ from vae_runner.cli.sweeping.sweep import _Rest
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
-from vae_runner.experiment.checking.check import FILLED, GIVEN, check, nearest
+from vae_runner.experiment.checking.check import FILLED, GIVEN, check
+from vae_runner.experiment.spelling import nearest
 from vae_runner.paths import config_dir
 from vae_runner.runs.ledger import Ledger
 from vae_runner.runs.words import literal, quoted
