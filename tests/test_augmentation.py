@@ -94,6 +94,14 @@ def test_input_and_target_are_the_changed_image_and_validation_is_as_it_was(expe
     assert seen[1] is seen[0]
 
 
+def test_an_image_is_another_in_every_step_and_its_partner_is_changed_alike(experiment: Callable[..., Engine]) -> None:
+    batches = experiment("augmentation=crop").batches
+    x = torch.rand(8, 1, 16, 16)
+    first, again, other = batches._changed(x, 0), batches._changed(x.clone(), 0), batches._changed(x, 1)
+    assert torch.equal(first, again)
+    assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
 def test_without_augmentation_a_run_is_what_it_was_to_the_bit(experiment: Callable[..., Engine]) -> None:
     with_group = experiment("corruption=masking", "augmentation=none")
     before = experiment("corruption=masking")
