@@ -22,6 +22,7 @@ from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Bernoulli
 
 SHAPES = [(1, 16, 16), (3, 17, 17), (1, 30, 47), (3, 64, 64), (2, 65, 127), (1, 128, 128)]
+SHAPES += [(3, 64, 96), (1, 96, 64), (3, 48, 80)]
 TOTAL = 33752.80355863478  # of the absolute weights of conv for 64x64, seed 7
 HIGGINS = {"channels": [32, 32, 64, 64], "hidden": [256]}
 

@@ -101,6 +101,9 @@ def test_the_report_counts_what_is_there(tmp_path: Path, vae_data: Told) -> None
         lines[-1],
     ]
     assert lines[-1].startswith("store       0.1 MB for 3x64x64, prepared once in about ")
+    code, out, _ = vae_data("check", "dataset=folder", f"dataset.root={folder}", "dataset.image_size=[45,64]")
+    assert (code, out.splitlines()[6]) == (0, "small       2 are smaller than 64 pixels across or 45 down")
+    assert out.splitlines()[-1].startswith("store       0.1 MB for 3x45x64, prepared once in about ")
     first = SimpleImageFolder(folder, channels=1).gather(torch.tensor([11]))
     assert first.max() == 0  # the GIF's first frame
 

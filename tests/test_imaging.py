@@ -1,4 +1,5 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,35 @@ def test_the_centre_square_is_resized_as_torchvision_does_it(
     np.testing.assert_array_equal(Recipe(16, channels, crop).pixels(image, "x"), expected)
 
 
+@pytest.mark.parametrize(
+    ("size", "crop", "part"),  # (width, height) both, for proportions 3 : 2
+    [((95, 120), None, (95, 63)), ((120, 50), None, (75, 50)), ((24, 16), None, (24, 16)), ((30, 40), 15, (15, 10))],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_a_rectangle_the_centre_part_has_its_proportions(
+    size: tuple[int, int], crop: int | None, part: tuple[int, int], channels: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    image = Image.fromarray(noise).convert("L" if channels == 1 else "RGB")
+    expected = oracle.resize(oracle.center_crop(image, part[::-1]), [16, 24], InterpolationMode.BILINEAR)
+    recipe = Recipe((16, 24), channels, crop)
+    assert recipe.shape == (channels, 16, 24)
+    np.testing.assert_array_equal(recipe.pixels(image, "x"), oracle.pil_to_tensor(expected))
+    upright = Recipe((24, 16), channels, crop).pixels(image.transpose(Image.Transpose.TRANSPOSE), "x")
+    difference = upright.swapaxes(1, 2).astype(int) - np.asarray(oracle.pil_to_tensor(expected))
+    assert np.abs(difference).max() <= 1  # the filter goes across first, and rounds between
+
+
+def test_a_square_is_made_by_one_recipe_however_its_size_is_written() -> None:
+    assert Recipe((64, 64)) == Recipe(64)
+    of_squares = (  # what the names of stores have been hashes of
+        '{"image_size": 64, "channels": 3, "crop": null, "fit": "crop", "background": "white", "decoding": "fast", '
+        '"levels": null}'
+    )
+    assert json.dumps(asdict(Recipe((64, 64)))) == of_squares
+    assert json.dumps(asdict(Recipe((64, 96)))) == of_squares.replace("64", "[64, 96]")
+
+
 def test_beyond_sixfold_blocks_are_averaged_before_the_filter() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (192, 192, 3), dtype=np.uint8)
     blocks = noise.reshape(48, 4, 48, 4, 3).mean((1, 3)).round().astype(np.uint8)  # 3 * 16 on each side
@@ -263,6 +293,38 @@ def test_stretching_uses_the_whole_image() -> None:
     image = photo(3, 30, 20)
     expected = oracle.pil_to_tensor(oracle.resize(image, [16, 16], InterpolationMode.BILINEAR))
     np.testing.assert_array_equal(Recipe(16, fit="stretch").pixels(image, "x"), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "inner", "corner"),  # (width, height), and left, top, inside of 24 x 16
+    [
+        ((30, 10), (24, 8), (0, 4)),
+        ((20, 30), (11, 16), (6, 0)),
+        ((24, 16), (24, 16), (0, 0)),
+        ((90, 1), (24, 1), (0, 7)),
+    ],
+)
+def test_of_a_rectangle_all_is_padded_or_stretched(
+    size: tuple[int, int], inner: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    image = photo(3, *size)
+    small = oracle.pil_to_tensor(oracle.resize(image, inner[::-1], InterpolationMode.BILINEAR))
+    expected = oracle.pad(small, [*corner, *(24 - inner[0] - corner[0], 16 - inner[1] - corner[1])], fill=0)
+    np.testing.assert_array_equal(Recipe((16, 24), fit="pad", background="black").pixels(image, "x"), expected)
+    expected = oracle.pil_to_tensor(oracle.resize(image, [16, 24], InterpolationMode.BILINEAR))
+    np.testing.assert_array_equal(Recipe((16, 24), fit="stretch").pixels(image, "x"), expected)
+
+
+@pytest.mark.parametrize("settings", [*({"fit": fit} for fit in FITS), {"crop": 500}])
+@pytest.mark.parametrize("image_size", [(32, 80), (80, 32)])
+def test_a_shrunken_jpeg_of_a_rectangle_is_close_to_all_of_it(
+    tmp_path: Path, image_size: tuple[int, int], settings: dict
+) -> None:
+    image = photo(1, 700, 600)
+    image.save(tmp_path / "x.jpg", quality=95)
+    fast, exact = (Recipe(image_size, decoding=way, **settings) for way in ("fast", "exact"))
+    difference = np.abs(fast.decode(tmp_path / "x.jpg", "x") - exact.decode(tmp_path / "x.jpg", "x").astype(int))
+    assert 0 < difference.mean() < 4  # of another part it would be tens
 
 
 def test_the_background_is_of_choice(tmp_path: Path) -> None:

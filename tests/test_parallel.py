@@ -78,6 +78,9 @@ def test_what_would_not_fit_is_refused_before_a_file_is_read(monkeypatch: pytest
         "202,599 images 3x256x256 take 39.8 GB of memory, more than half of the 24.0 GB there is; "
         "dataset.image_size=140 would fit"
     )
+    with pytest.raises(UserError, match=r"there is; dataset.image_size=\[114,172\] would fit"):
+        parallel.decode_all(202_599, value, (3, 256, 384))
+    assert 202_599 * 3 * 114 * 172 <= 12_000_000_000 < 202_599 * 3 * 115 * 173
     assert 202_599 * 3 * 140**2 <= 12_000_000_000 < 202_599 * 3 * 141**2
 
 

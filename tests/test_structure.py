@@ -29,6 +29,7 @@ ORDER = [
         "initialisation",
         "layers",
         "corruption",
+        "augmentation",
     ),
     *("auto_encoder", "evaluation", "objective", "architectures", "datasets", "visualisation"),
     *("torch_file", "checkpoint", "report", "callbacks", "engine", "console", "experiment", "cli", "bench", "__main__"),
@@ -285,7 +286,7 @@ def test_modules_and_functions_are_short(file: Path) -> None:
     assert not [node.name for node in functions if node.end_lineno - node.lineno >= 40]
 
 
-FULL = {"vae_runner": 19}  # modules that stand beside the rooms
+FULL = {"vae_runner": 20}  # modules that stand beside the rooms
 
 
 def test_a_room_has_at_most_twelve_files() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_runner.augmentation import Augmentation
 from vae_runner.callbacks import Callback
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.split import EpochOrder, Partners, Subset
@@ -61,7 +62,8 @@ class Engine:
 
     `optimizer` is made of the objective's `parameter_groups()` by the caller; `lr_schedule` gives the factor of its
     learning rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or
-    None. `corruption` makes the model's input from the clean images, which stay the target.
+    None. `corruption` makes the model's input from the clean images, which stay the target;
+    `augmentation` changes input and target of a training step alike.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Engine:
         stop_signal: Callable[[], int | None] = lambda: None,
         corruption: Corruption | None = None,
         test: Subset | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.config = config
         self.device = choose_device(config.device)
@@ -97,7 +100,7 @@ class Engine:
         self._players = self.objective.players()
         self._step_values = StepValues(config.seed)
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
-        self.batches = Batches(self.train, self.order, self.total_steps, self._partners())
+        self.batches = Batches(self.train, self.order, self.total_steps, self._partners(), augmentation)
         self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
         self.thread_choice = ThreadChoice(config.threads, self.device, self._timed_trial)
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)

@@ -97,6 +97,7 @@ def assemble(
         stop_signal=stop_signal,
         corruption=build_corruption(config),
         test=test,
+        augmentation=build(config["augmentation"]) if "augmentation" in config else None,  # older runs have none
     )
     probe(engine, config)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import OutOfMemoryError
 
+from vae_runner.augmentation import Unchanged
 from vae_runner.callbacks import Checkpoints, Status
 from vae_runner.callbacks.outcome import finish_page
 from vae_runner.checkpoint import has_checkpoint, load_latest
@@ -217,6 +218,8 @@ def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
 def _tell(engine: Engine, record: Mapping[str, Any], session: _Session) -> None:
     """What is trained on what, what it will take, and what may not be as it is wanted."""
     log.info("%s", describe_run(record))
+    if not isinstance(changed_by := engine.batches.augmentation, Unchanged):
+        log.info("augmentation  each training image is changed anew in every step, by %s", changed_by)
     tell_size(engine)
     log_unfinished_schedules(engine)
     tell_turns(engine)

@@ -52,7 +52,6 @@ class Checkup:
 
     def describe(self, data: SimpleImageFolder) -> Iterator[str]:
         """Yields the lines for people."""
-        side = data.recipe.image_size
         yield f"images      {self.files:,} files under {printable(data.root)}, {self.size / 1e6:,.1f} MB"
         if len(folders_of(data.entries)) > 1:
             yield f"folders     {describe_folders(data.entries)}"
@@ -64,8 +63,10 @@ class Checkup:
         yield f"modes       {_counts(self.modes)}"
         yield from self._levels(data)
         yield from _histogram(self.sizes)
-        if small := sum(count for size, count in self.sizes.items() if min(size) < (data.recipe.crop or side)):
-            yield f"small       {small:,} are smaller than {data.recipe.crop or side} pixels on one side"
+        wide, high = data.recipe.least
+        if small := sum(count for size, count in self.sizes.items() if size[0] < wide or size[1] < high):
+            least = f"{wide} pixels on one side" if wide == high else f"{wide} pixels across or {high} down"
+            yield f"small       {small:,} are smaller than {least}"
         if self.animated:
             yield f"animated    {self.animated:,}: their first frames are used"
         if groups := self.duplicates:

@@ -64,7 +64,7 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
     Attributes:
         paths: the file of each item.
         skipped: what is wrong with each file that was left out, by its path below `root`.
-        image_shape: (channels, image_size, image_size).
+        image_shape: (channels, height, width).
 
     Raises:
         UserError: in one line where there is no folder, no image, or one that cannot be read.
@@ -144,7 +144,7 @@ class SimpleImageFolder(PhotoFiles, LabelledImages, Dataset[tuple[Any, Any]]):
             "source": "zip" if isinstance(self.source, ZipSource) else "files",
             "root": printable(self.root.absolute()),
             "count": len(self),
-            "image_size": self.recipe.image_size,
+            "image_size": self.recipe.image_size if self.recipe.is_square else list(self.recipe.shape[1:]),
             "crop": self.recipe.crop,
             "fit": self.recipe.fit,
             "decoding": self.recipe.decoding,

@@ -15,10 +15,11 @@ from vae_runner.datasets.reading.depth import Levels
 from vae_runner.datasets.reading.imaging import Decoding, Fit, Recipe
 from vae_runner.signature import Limit, positive
 
-__all__ = ["Channels", "Count", "PhotoSettings", "Size", "takes_settings"]
+__all__ = ["Channels", "Count", "PhotoSettings", "Side", "Size", "takes_settings"]
 
 Count = Annotated[int, positive]
-Size = Annotated[int, positive, Limit("must be at most 4096", lambda value: value <= 4096)]
+Side = Annotated[int, positive, Limit("must be at most 4096", lambda value: value <= 4096)]
+Size = Side | tuple[Side, Side]
 Channels = Annotated[int, Limit("must be 1 or 3", lambda value: value in (1, 3))]
 
 
@@ -27,9 +28,11 @@ class PhotoSettings:
     """Of images that are read from files.
 
     Args:
-        image_size: pixels on each side of the images that `gather` returns; items keep the size of their files.
+        image_size: pixels on each side of the images that `gather` returns, or [height, width]; items keep the size of
+            their files.
         channels: 1 (gray) or 3 (RGB).
-        crop: side, in pixels, of the centre square that `gather` resizes to `image_size`; None: as `fit` says.
+        crop: longer side, in pixels, of the centre part, of the proportions of `image_size`, that `gather` resizes to
+            it; None: as `fit` says.
         fit, background, decoding, levels: see `imaging.Recipe`.
         store: keep what was decoded for the next start; else `gather` decodes each batch from its files. With a loader
             of one's own it is kept in memory.
@@ -41,6 +44,8 @@ class PhotoSettings:
     Example:
         >>> PhotoSettings(image_size=32, crop=148).recipe.shape
         (3, 32, 32)
+        >>> PhotoSettings(image_size=(32, 48)).recipe.shape
+        (3, 32, 48)
     """
 
     image_size: Size = 64
@@ -58,8 +63,9 @@ class PhotoSettings:
     @property
     def recipe(self) -> Recipe:
         """What makes the pixels of a file."""
+        size: Any = self.image_size
         levels: Any = self.levels and tuple(self.levels)
-        return Recipe(self.image_size, self.channels, self.crop, self.fit, self.background, self.decoding, levels)
+        return Recipe(size, self.channels, self.crop, self.fit, self.background, self.decoding, levels)
 
 
 def takes_settings(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -34,6 +34,7 @@ from vae_runner.datasets.reading.depth import (
     is_gray_deep,
     white_of,
 )
+from vae_runner.datasets.reading.framing import centred, largest, squared
 from vae_runner.datasets.reading.jpeg import plain_jpeg
 from vae_runner.datasets.reading.listing import open_regular, printable
 from vae_runner.errors import UserError
@@ -80,11 +81,14 @@ class UnreadableImage(UserError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an image becomes (channels, image_size, image_size) uint8.
+    """How an image becomes (channels, height, width) uint8.
 
     Args:
-        crop: side, in pixels, of the centre square that is used; None: as `fit` says.
-        fit: crop: the largest centre square | pad: all of it, on a square of `background` | stretch: all of it.
+        image_size: pixels on each side of a square, or (height, width); equal ones are made one number.
+        crop: longer side, in pixels, of the centre part that is used; None: as `fit` says. That part has the
+            proportions of `image_size`, as a whole number of pixels comes nearest to them: a square of a square.
+        fit: crop: the largest centre part of these proportions | pad: all of it, on a plane of `background` | stretch:
+            all of it, whatever its proportions.
         background: colour behind transparent images and around padded ones, a name or #rrggbb.
         decoding: exact: each JPEG in full | fast: at a lower resolution where half of it or less is wanted.
         levels: the values of a file of more than 8 bits that become black and white; None: those of its kind.
@@ -96,7 +100,7 @@ class Recipe:
                  0,   0,   0], dtype=uint8)
     """
 
-    image_size: int = 64
+    image_size: int | tuple[int, int] = 64
     channels: int = 3
     crop: int | None = None
     fit: Fit = "crop"
@@ -105,6 +109,7 @@ class Recipe:
     levels: Levels | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", squared(self.image_size))  # one name of a store for one size
         for name, kind in (("fit", Fit), ("decoding", Decoding)):
             if getattr(self, name) not in get_args(kind):
                 raise UserError(
@@ -118,7 +123,22 @@ class Recipe:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of what is made."""
-        return (self.channels, self.image_size, self.image_size)
+        return (self.channels, self.size[1], self.size[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of what is made, as Pillow has it."""
+        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size[::-1]
+
+    @property
+    def is_square(self) -> bool:
+        """Whether what is made is as wide as high."""
+        return isinstance(self.image_size, int)
+
+    @property
+    def least(self) -> tuple[int, int]:
+        """(width, height) below which an image does not suffice: of the crop, else of what is made."""
+        return self.size if self.crop is None else largest((self.crop, self.crop), self.size)
 
     def decode(self, file: str | Path | BinaryIO, name: str, look: Look | None = None) -> NDArray[np.uint8]:
         """Returns the pixels of an image file, which stays open; `name` is for errors, `look` is told of deep ones."""
@@ -129,7 +149,7 @@ class Recipe:
     def pixels(
         self, image: Image.Image, name: str, full_size: tuple[int, int] | None = None, shrunk: int = 1
     ) -> NDArray[np.uint8]:
-        """Returns the pixels of an image, resized with antialiasing: (channels, image_size, image_size).
+        """Returns the pixels of an image, resized with antialiasing: (channels, height, width).
 
         `full_size` is the size of an image of which each pixel stands for `shrunk` x `shrunk`.
 
@@ -143,7 +163,7 @@ class Recipe:
             image = as_channels(image, self.channels, self.background, self.levels)
         framed = self._resized(image, tuple(edge / shrunk for edge in region or (0, 0, *image.size)))
         values = np.frombuffer(framed.tobytes(), np.uint8)  # np.asarray takes longer
-        return values.reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
+        return values.reshape(*self.size[::-1], self.channels).transpose(2, 0, 1)
 
     def _plain(self, file: BinaryIO) -> tuple[Image.Image, tuple[int, int], int] | None:
         """As `_any`, of a plain JPEG; None for all else."""
@@ -168,34 +188,34 @@ class Recipe:
         width, height = size
         if self.crop is None and self.fit != "crop":
             return (0, 0, width, height)
-        side = min(size) if self.crop is None else self.crop
-        if side > min(size):
+        used = largest(size, self.size) if self.crop is None else self.least
+        if used[0] > width or used[1] > height:
             raise UserError(
                 f"dataset.crop={self.crop} but {printable(name)} is only {width}x{height}; set dataset.crop=null"
             )
-        left, top = round((width - side) / 2), round((height - side) / 2)
-        return (left, top, left + side, top + side)
+        return centred(size, used)
 
     def _resized(self, image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-        target = (self.image_size, self.image_size)
+        target = self.size
         if self.fit == "pad" and self.crop is None:
-            sides = (box[2] - box[0], box[3] - box[1])
-            target = tuple(max(round(self.image_size * side / max(sides)), 1) for side in sides)
+            target = largest(self.size, (box[2] - box[0], box[3] - box[1]))
         if box != (0, 0, *target) or image.size != target:
             image = image.resize(target, FILTER, box, GAP)
-        return image if target == (self.image_size, self.image_size) else self._padded(image)
+        return image if target == self.size else self._padded(image)
 
     def _padded(self, image: Image.Image) -> Image.Image:
-        square = Image.new(image.mode, (self.image_size, self.image_size), self.background)
-        square.paste(image, tuple((self.image_size - side) // 2 for side in image.size))
-        return square
+        plane = Image.new(image.mode, self.size, self.background)
+        plane.paste(image, tuple((whole - side) // 2 for whole, side in zip(self.size, image.size, strict=True)))
+        return plane
 
     def _least(self, width: int, height: int) -> tuple[int, int] | None:
         """The size of the whole image of which the wanted part has the wanted size; None where all is decoded."""
         if self.decoding == "exact":
             return None
-        used = self.crop or (max if self.fit == "pad" else min)(width, height)
-        factor = self.image_size / used
+        if self.crop is not None:
+            factor = max(self.size) / self.crop
+        else:
+            factor = (min if self.fit == "pad" else max)(self.size[0] / width, self.size[1] / height)
         return (math.ceil(width * factor), math.ceil(height * factor))
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from vae_runner.datasets.reading.imaging import UnreadableImage
 from vae_runner.errors import UserError
 
-__all__ = ["attempt_all", "cores", "decode_all", "memory_bytes", "sha256", "usable_cores"]
+__all__ = ["attempt_all", "cores", "decode_all", "fitting_size", "memory_bytes", "sha256", "usable_cores"]
 
 _CHUNK = 16  # images between two looks at what a thread has found
 _BLOCK = 4096  # images hashed at a time
@@ -101,11 +101,22 @@ def memory_bytes() -> int:
 def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
     needed, half = count * math.prod(shape), memory_bytes() // 2
     if needed > half:
-        size = math.isqrt(half // (count * shape[0]))
         raise UserError(
             f"{count:,} images {'x'.join(map(str, shape))} take {needed / 1e9:.1f} GB of memory, more than half of "
-            f"the {2 * half / 1e9:.1f} GB there is; dataset.image_size={size} would fit"
+            f"the {2 * half / 1e9:.1f} GB there is; {fitting_size(count, shape, half)} would fit"
         )
+
+
+def fitting_size(count: int, shape: tuple[int, int, int], room: int) -> str:
+    """Returns 'dataset.image_size=N', or '=[H,W]' of about the same proportions, of which `count` images take no more
+    than `room` bytes.
+    """
+    channels, height, width = shape
+    pixels = room // (count * channels)
+    if height == width:
+        return f"dataset.image_size={math.isqrt(pixels)}"
+    factor = math.sqrt(pixels / (height * width))
+    return f"dataset.image_size=[{math.floor(height * factor)},{math.floor(width * factor)}]"
 
 
 def cores() -> int:

@@ -29,7 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from vae_runner.datasets.reading.imaging import UnreadableImage
-from vae_runner.datasets.reading.parallel import cores
+from vae_runner.datasets.reading.parallel import cores, fitting_size
 from vae_runner.datasets.store.stored_rows import (
     BLOCK,
     INDEX,
@@ -131,11 +131,11 @@ class _Preparation:
         self.part.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.part.parent).free
         if self.size > free:
-            fitting = math.isqrt(free // (self.count * self.shape[0]))
+            fitting = fitting_size(self.count, self.shape, free)
             raise UserError(
                 f"{self.count:,} images {'x'.join(map(str, self.shape))} take {self.size / 1e9:.1f} GB, and "
                 f"{self.part.parent} has {free / 1e9:.1f} GB left; "
-                + (self.remedy or f"dataset.image_size={fitting} would fit, or {_REMEDY}")
+                + (self.remedy or f"{fitting} would fit, or {_REMEDY}")
             )
 
     def _take_up(self, pixels: BinaryIO) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_runner.augmentation import Augmentation
 from vae_runner.auto_encoder import VAE
 from vae_runner.corruption import Corruption
 from vae_runner.errors import in_words
@@ -34,6 +35,14 @@ class Chain:
         self.images = f"{self.count} image{'s' if self.count > 1 else ''} {'x'.join(map(str, x.shape[1:]))}"
         channels, *size = x.shape[1:]
         self.raw_shape = (self.count, channels * model.likelihood.channels_per_channel, *size)
+
+    def augmented(self, augmentation: Augmentation) -> list[str]:
+        """A line where that gives something else than images as they came in."""
+        made, wrong = self._given("augmentation", lambda: augmentation(self.x), tuple(self.x.shape), self.images)
+        if not wrong and not 0 <= float(made.min()) <= float(made.max()) <= 1:
+            low, high = float(made.min()), float(made.max())
+            wrong = [f"{named('augmentation', self.config)} gives values from {low:g} to {high:g}, expected [0, 1]"]
+        return wrong
 
     def problems(self, corruption: Corruption) -> Iterator[str]:
         """Yields a line for each part that gives something else than it must; stand-ins for what it should give."""

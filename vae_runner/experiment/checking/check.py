@@ -33,7 +33,7 @@ __all__ = ["FILLED", "GIVEN", "check", "leaves", "shortened", "spaces_of"]
 
 GROUPS = (
     *("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood"),
-    *("optimizer", "lr_schedule", "corruption"),
+    *("optimizer", "lr_schedule", "corruption", "augmentation"),
 )
 
 # What `assemble` hands to the target of each node; a config must not.
@@ -166,7 +166,7 @@ def _check_group(config: dict[str, Any], group: str) -> list[str]:
     node: Any = config
     for part in group.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
-    if group == "corruption" and group not in config:  # the saved config of an older run
+    if group in ("corruption", "augmentation") and group not in config:  # the saved config of an older run
         return []
     if node is None:
         return [f"no {group} is chosen; set {group.replace('.', '/')}=..."]

@@ -43,6 +43,7 @@ def probe(engine: Engine, config: Mapping[str, Any]) -> None:
         if x is None:
             x = torch.full((FEW, *engine.train.data.image_shape), 0.5, device=engine.device)
         model = engine.objective.model
+        problems += Chain(model, config, x[:FEW]).augmented(engine.batches.augmentation)
         problems += _model_problems(model, x[:FEW], config, engine.corruption, engine.precision)
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))

@@ -57,14 +57,14 @@ def as_batch(images: Any, shape: tuple[int, int, int], recipe: Recipe | None) ->
 def recipe_of(node: Mapping[str, Any], shape: tuple[int, int, int]) -> Recipe | None:
     """How the files of a run with that `dataset` node become images (C, H, W); None where no file can."""
     channels, height, width = shape
-    if height != width or channels not in (1, 3):
+    if channels not in (1, 3):
         return None
     try:
         is_of_files = issubclass(locate(node["_target_"]), SimpleImageFolder)
     except (ImportError, TypeError):
         is_of_files = False
     given = {field.name: node[field.name] for field in fields(Recipe) if is_of_files and field.name in node}
-    return Recipe(**{**given, "image_size": height, "channels": channels})
+    return Recipe(**{**given, "image_size": (height, width), "channels": channels})
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

@@ -55,6 +55,7 @@ TRUSTED += tuple(
     f"vae_runner.{name}."
     for name in (
         "architectures",
+        "augmentation",
         "corruption",
         "datasets",
         "distributions",

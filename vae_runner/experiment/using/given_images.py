@@ -108,10 +108,11 @@ class GivenImages:
 
     def _how(self, recipe: Recipe) -> str:
         """'the centre square resized to 64x64'."""
-        used = {"crop": "the centre square", "pad": "all of it, padded to a square,", "stretch": "all of it"}[
-            recipe.fit
-        ]
-        used = used if recipe.crop is None else f"the centre square of {recipe.crop} pixels"
+        whole, frame = ("the centre square", "a square") if recipe.is_square else ("the centre part", "this shape")
+        used = {"crop": whole, "pad": f"all of it, padded to {frame},", "stretch": "all of it"}[recipe.fit]
+        if recipe.crop is not None:
+            size = f"{recipe.crop}" if recipe.is_square else "x".join(map(str, recipe.least))
+            used = f"{whole} of {size} pixels"
         return f"{used} resized to {self.shape[2]}x{self.shape[1]}"
 
     def _count(self, found: "_Pixels") -> None:
