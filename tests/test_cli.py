@@ -166,7 +166,7 @@ def test_version(vae_train: Run) -> None:
         (["--config-dir", "x" * 5000], "--config-dir xxxx"),
         ([f"hydra.run.dir={'x' * 5000}"], "cannot make the folder xxxx"),
         (["dataset.source=file"], "no dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz and no imgs.npy in"),
-        (toy("engine.batch_size=999"), "engine.batch_size=999 but only 160 images to train on"),
+        (toy("engine.batch_size=999"), "engine.batch_size=999 but only 160 images to train on; give 160 or less"),
         (toy("architecture=conv_higgins", "dataset.size=8"),
          "vae_runner.architectures.ConvEncoder: images of 8x8 pixels are too small"),
         (

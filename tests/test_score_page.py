@@ -113,7 +113,13 @@ def test_the_ground_of_a_cell_is_its_share_of_the_largest() -> None:
         "--share: 100%",
     ]
     assert cells("x", values, most=4.0)[2].attributes["style"] == "--share: 50%"
-    assert [cell.text for cell in cells("x", [[math.nan, math.inf], [0.0, 1234.0]])] == ["nan", "inf", "0.00", "1,234"]
+    assert [cell.text for cell in cells("x", [[math.nan, math.inf], [0.0, 1234.0]])] == ["nan", "inf", "0", "1,234"]
+
+
+def test_what_is_counted_has_no_digits_behind_the_point() -> None:
+    assert [cell.text for cell in cells("Votes", [[0.0, 1.0], [None, 12.0]])] == ["0", "1", "-", "12"]
+    assert [cell.text for cell in cells("x", [[0.0, 1.0], [0.001, 12.0]])] == ["0.00", "1.00", "<0.01", "12"]
+    assert [cell.text for cell in cells("Accuracy", [[0.0, 1.0], [1.0, 1.0]])] == ["0.00", "1.00", "1.00", "1.00"]
 
 
 def luminance(colour: tuple[float, ...]) -> float:

@@ -109,6 +109,20 @@ def test_how_a_run_is_followed_is_no_difference_unless_it_was_typed(tmp_path: Pa
     assert labels(one, three) == ["0", "engine.log_every=5"]
     four = make_run(tmp_path / "3", typed=["engine.log_every=5", "seed=1"], config=quick["config"] | {"seed": 1})
     assert labels(one, four) == ["seed=0", "seed=1"]
+    scored = {"engine": {"steps": 100}, "evaluation": {"scores": "none", "every": 5}}
+    five = make_run(tmp_path / "4", typed=["evaluation=none", "seed=1"], config=scored | {"seed": 1})
+    assert labels(one, five) == ["seed=0", "seed=1"]
+
+
+def test_the_length_of_the_learning_rate_tells_runs_apart_where_it_is_typed(tmp_path: Path) -> None:
+    def made(name: str, steps: int, cosine: int, *typed: str) -> Path:
+        config = {"engine": {"steps": steps}, "lr_schedule": {"_target_": "Cosine", "steps": cosine}}
+        return make_run(tmp_path / name, typed=[f"engine.steps={steps}", *typed], config=config)
+
+    ten, twenty = made("0", 10, 10), made("1", 20, 20)
+    assert labels(ten, twenty) == ["engine.steps=10", "engine.steps=20"]
+    early = made("2", 20, 15, "lr_schedule.steps=15")
+    assert labels(twenty, early) == ["lr_schedule.steps=20", "lr_schedule.steps=15"]
 
 
 def test_an_override_that_the_config_does_not_hold_is_a_difference_too(tmp_path: Path) -> None:
@@ -203,6 +217,13 @@ def test_the_curves_of_all_runs_are_drawn_on_common_axes(tmp_path: Path) -> None
         assert_points(axes.lines(path.attributes["class"])[0], [(50, elbo / 50), (100, elbo / 100)], axes)
     plane = shown.chart("Reconstruction over KL, last validation")
     assert [mark.text for mark in plane.all("text", **{"class": "mark"})] == ["0", "1", "2"]
+
+
+def test_a_run_by_itself_has_no_number_of_a_job(tmp_path: Path) -> None:
+    for number, name in enumerate(("02-26-53-26ba-dsprites", "02-40-09-6b24-folder", "7-26ba-dsprites")):
+        make_run(tmp_path / name, 70.0, config={"seed": number})
+    plane = page(tmp_path).chart("Reconstruction over KL, last validation")
+    assert [mark.text for mark in plane.all("text", **{"class": "mark"})] == ["7"]
 
 
 def test_runs_that_differ_by_their_seed_alone_share_a_colour(tmp_path: Path) -> None:

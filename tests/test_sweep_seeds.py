@@ -14,7 +14,7 @@ from test_sweep import make_run, page
 
 from vae_runner.errors import UserError
 from vae_runner.report.sweep import write_sweep
-from vae_runner.runs.names import EVALUATION
+from vae_runner.runs.names import EVALUATION, METRICS
 
 ELBOS = {"2.0": [70.0, 65.5, 80.25], "8.0": [66.0, 71.0, 72.0]}
 
@@ -120,6 +120,20 @@ def test_scores_of_the_runs_are_columns_with_the_part_in_their_names(tmp_path: P
     assert [one.all("tr")[0].children[-1].text for one in (first, second)] == ["migvalidation", "migvalidation"]
     assert [row.children[-1].text for row in first.all("tr")[1:]] == ["0.250", "0.500", "0.125", "", "", ""]
     assert second.all("tr")[1].children[-1].text == "0.292 ± 0.191"
+
+
+def test_test_figures_are_headed_and_written_as_those_of_validation(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    figures = {"neg_elbo": 70.51, "bits_per_dim": 0.02519, "recon": 61.26, "kl": 9.254}
+    for run in tmp_path.glob("*-ab"):
+        with (run / METRICS).open("a") as file:
+            file.write(json.dumps({"split": "test", "step": 100, **figures}) + "\n")
+    for table in page(tmp_path).all("table")[:2]:
+        assert [head.text for head in table.all("tr")[0].children[-4:]] == [
+            "-ELBOtest", "Bits/dimtest", "Recon.test", "KLtest",
+        ]  # fmt: skip
+        written = [cell.text.partition(" ±")[0] for cell in table.all("tr")[1].children[-4:]]
+        assert written == ["70.5", "0.025", "61.3", "9.25"]
 
 
 def scored(folder: Path, name: str, values: dict[str, float], part: str = "test") -> None:

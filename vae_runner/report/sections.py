@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_runner.foreign import dig, number, plain_yaml, whole
-from vae_runner.report.figures import figures
+from vae_runner.report.figures import figures, points
 from vae_runner.report.findings import findings
 from vae_runner.report.gallery import animations, pictures
 from vae_runner.report.latents import latents
@@ -19,6 +19,7 @@ from vae_runner.text import plain
 __all__ = ["sections"]
 
 LONG = 4000  # characters of a value
+SPENT = 1e-3  # of the largest learning rate: the last step of a cosine over 100 has 2e-4 of it
 
 
 def sections(run: Run) -> list[Html]:
@@ -72,9 +73,17 @@ def resume(run: Run) -> Html:
     if not (run.folder and run.status and (run.has_checkpoint or run.state in ("running", "done"))):
         return Html()
     is_done = run.state == "done"
-    command = resume_command(run.folder, _twice_as_long(run) if is_done else "")
     what = "Train it longer with" if is_done else "Go on with"
+    command = resume_command(run.folder, _twice_as_long(run) if is_done else "")
+    if is_done and _is_spent(run):  # to go on would change nothing
+        what, command = "Its learning rate has fallen to 0: to train longer, start anew with", _twice_as_long(run)
     return tag("p", tag("span", what), tag("code", command), class_="resume")
+
+
+def _is_spent(run: Run) -> bool:
+    """Whether the learning rate of the last step is next to nothing of the largest, as at the end of a cosine."""
+    rates = [rate for _, rate in points(run.train, "lr")]
+    return bool(rates) and rates[-1] < SPENT * max(rates)
 
 
 def _twice_as_long(run: Run) -> str:

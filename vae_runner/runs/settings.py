@@ -22,8 +22,10 @@ __all__ = ["Settings", "differences", "label_keys", "read_settings"]
 ASIDE = frozenset(
     [f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume")]
     + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
+    + ["evaluation", *(f"evaluation.{name}" for name in ("scores", "every", "inception"))]
     + ["dataset.root", "dataset.cache_dir", "resume", "trust"]
 )
+LENGTH = "lr_schedule.steps"  # unless it is typed it repeats the run's length
 
 
 LONG = 1000  # characters of a value
@@ -64,7 +66,8 @@ def label_keys(settings: Sequence[Settings]) -> list[str]:
     typed = {name for one in settings for name in one.typed}
     differing = differences(settings)
     own = [name for name in differing if name in typed or not any(_follows(name, group, settings) for group in groups)]
-    kept = [name for name in own if name not in ASIDE] or [name for name in own if name in typed]
+    aside = ASIDE | ({LENGTH} - typed)
+    kept = [name for name in own if name not in aside] or [name for name in own if name in typed]
     return sorted(kept, key=lambda name: (name == "seed", name not in typed, "." in name))
 
 

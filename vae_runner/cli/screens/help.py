@@ -29,7 +29,7 @@ examples:
   vae-train dataset=torchvision dataset.name=MNIST         or another of torchvision's sets
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2
-  vae-train resume=outputs/latest engine.steps=20000       go on, and train longer
+  vae-train resume=outputs/latest                          go on, where a run was stopped
   vae-train init_from=outputs/latest divergence.beta=8     a new run that begins with the weights of that one
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
   vae-data check dataset=folder dataset.root=DIR           look at them first

@@ -24,7 +24,8 @@ class EpochOrder:
 
     def __init__(self, size: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
         if batch_size > size:
-            raise UserError(f"engine.batch_size={batch_size} but only {size:,} images to train on")
+            fault = f"engine.batch_size={batch_size} but only {size:,} images to train on"
+            raise UserError(f"{fault}; give {size} or less")
         self.size, self.batch_size, self.seed, self.device = size, batch_size, seed, device
         self.steps_per_epoch = size // batch_size
         self._orders: dict[int, Tensor] = {}

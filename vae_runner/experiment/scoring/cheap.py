@@ -27,6 +27,7 @@ CHEAP: Mapping[str, float] = {
     "sap": 3.0,
 }
 OF_ALL_IMAGES = ("factor_vae", "beta_vae")  # look at each image of the part
+TOO_LONG = "more than fits into the {} that scores may take unasked; vae-evaluate makes what is missing"
 
 
 def fitting(subject: Subject, names: tuple[str, ...], seconds: float) -> Iterator[tuple[str, Record] | LeftOut]:
@@ -42,6 +43,6 @@ def fitting(subject: Subject, names: tuple[str, ...], seconds: float) -> Iterato
         needed = CHEAP[name] + per_image * max(images - subject.number_known, 0)
         left = seconds - (time.perf_counter() - begun)
         if needed > left:
-            yield LeftOut(name, f"{duration(needed)} more than fits into {duration(seconds)}; vae-evaluate makes it")
+            yield LeftOut(name, TOO_LONG.format(duration(seconds)))
         else:
             yield from evaluate(subject, [name])

@@ -5,8 +5,10 @@ The ground goes from the page's paper to its `heat`, on which its ink can be rea
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from vae_runner.report.markup import Html, tag
+from vae_runner.runs.words import nats
 
 __all__ = ["heat_map"]
 
@@ -28,9 +30,10 @@ def heat_map(
     """
     head = tag("tr", tag("td"), *(tag("th", column, scope="col") for column in columns))
     largest = _largest([value for row in values for value in row])
+    is_counted = largest >= 10 and all(value == int(value) for row in values for value in row if _is_finite(value))
     deepest = [most or (_largest(row) if each else largest) for row in values]
     body = [
-        tag("tr", tag("th", name, scope="row"), *(_cell(value, at_most) for value in row))
+        tag("tr", tag("th", name, scope="row"), *(_cell(value, at_most, is_counted) for value in row))
         for name, row, at_most in zip(rows, values, deepest, strict=True)
     ]
     table = tag("table", tag("thead", head), tag("tbody", *body))
@@ -39,14 +42,18 @@ def heat_map(
 
 
 def _largest(values: Row) -> float:
-    return max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    return max((abs(value) for value in values if _is_finite(value)), default=0.0)
 
 
-def _cell(value: float | None, most: float) -> Html:
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _cell(value: float | None, most: float, is_counted: bool) -> Html:
     if value is None:
         return tag("td", "-")
     share = min(abs(value) / most, 1.0) if math.isfinite(value) and most > 0 else 0.0
-    return tag("td", _shown(value), style=f"--share: {100 * share:.0f}%")
+    return tag("td", nats(value, 0) if is_counted else _shown(value), style=f"--share: {100 * share:.0f}%")
 
 
 def _shown(value: float) -> str:

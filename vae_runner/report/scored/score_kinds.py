@@ -7,13 +7,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["LOWER_IS_BETTER", "MAPS", "PER_FACTOR", "PER_LATENT", "UNITS", "Kind", "beside", "figure"]
+__all__ = ["HEADS", "LOWER_IS_BETTER", "MAPS", "PER_FACTOR", "PER_LATENT", "UNITS", "Kind", "beside", "digits"]
+__all__ += ["figure"]
 
 UNITS = {"total_correlation": "nats", "shared_information": "nats", "rmig": "nats", "log_px": "nats"}
 UNITS |= {"rate_distortion": "nats", "active_units": "latents"}
 COUNTS = frozenset({"active", "active_units", "samples", "effective", "effective_min", "runs", "neighbours"})
 LOWER_IS_BETTER = frozenset({"total_correlation", "wasserstein", "shared_information", "rate_distortion"})
 LOWER_IS_BETTER |= {"reconstruction", "prior_match", "fid", "neg_elbo", "bits_per_dim", "recon", "kl"}
+# Heads of columns, and digits behind the point, of what the same columns in validation have a name for.
+HEADS = {"neg_elbo": "-ELBO", "bits_per_dim": "Bits/dim", "recon": "Recon.", "kl": "KL"}
+DIGITS = {"neg_elbo": 1, "recon": 1, "kl": 2}
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ PER_LATENT = {
     "irs": "IRS",
     "infomec": "InfoM",
 }
+
+
+def digits(name: str) -> int:
+    """How many stand behind the point in a column of that score."""
+    return DIGITS.get(name, 3)
 
 
 def figure(name: str, value: float) -> str:

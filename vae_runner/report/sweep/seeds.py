@@ -10,6 +10,7 @@ from statistics import mean, stdev
 
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.report.scored.score_kinds import HEADS, digits
 from vae_runner.report.sweep.jobs import Job, Sweep, csv_text
 from vae_runner.runs.words import count, nats
 
@@ -107,7 +108,8 @@ def _figures(sweep: Sweep) -> list[Figure]:
 
 
 def _score(name: str, part: str) -> Figure:
-    return f"{name}_{part}", name, part, lambda job: job.scores.get((name, part)), lambda value: nats(value, 3)
+    get, show = lambda job: job.scores.get((name, part)), lambda value: nats(value, digits(name))
+    return f"{name}_{part}", HEADS.get(name, name), part, get, show
 
 
 def _keys(sweep: Sweep) -> list[str]:

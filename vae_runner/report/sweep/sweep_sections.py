@@ -1,5 +1,6 @@
 """The sections of a sweep's page."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +26,7 @@ __all__ = ["sections"]
 LONG = 1000  # characters of a command
 MOST_NOTES = 12
 MOST_POINTS = 200  # of a curve
+JOB = re.compile(r"(\d+)(?:-(?!\d\d-)|$)")  # a job's number begins its name; of a run by itself, its time of day does
 ABOUT = {
     "traversal": "the latents of each run that carry most, each moved alone",
     "reconstruction": "the same images in each run",
@@ -138,9 +140,9 @@ def _plane(sweep: Sweep, marks: Sequence[str]) -> Html:
     for job, mark in zip(sweep.jobs, marks, strict=True):
         kl, recon = job.validated("kl"), job.validated("recon")
         if kl is not None and recon is not None and job.run.validation[-1]["step"] > 0:
-            number = job.name.partition("-")[0]
-            number = number if number.isdigit() else ""
-            series.append(Series(f"run {mark}", [(kl, recon)], drawn_as="dots", label=job.label, mark=number))
+            number = JOB.match(job.name)
+            shown = number[1] if number else ""
+            series.append(Series(f"run {mark}", [(kl, recon)], drawn_as="dots", label=job.label, mark=shown))
     if len(series) < 2:
         return Html()
     name = "Reconstruction over KL, last validation"

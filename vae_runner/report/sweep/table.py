@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded
+from vae_runner.report.scored.score_kinds import HEADS, digits
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.runs.names import PAGE
@@ -54,7 +55,7 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
         *(tag("th", key, scope="col") for key in sweep.keys),
         tag("th", "Status", scope="col"),
         *(tag("th", head, tag("small", unit) if unit else "", scope="col", class_="n") for head, unit, *_ in FIGURES),
-        *(tag("th", name, tag("small", part), scope="col", class_="n") for name, part in sweep.scores),
+        *(tag("th", HEADS.get(name, name), tag("small", part), scope="col", class_="n") for name, part in sweep.scores),
     ]
     marks = colours(sweep)
     rows = [_row(job, sweep, out, mark) for job, mark in zip(sweep.jobs, marks, strict=True)]
@@ -116,7 +117,7 @@ def _scores(job: Job, sweep: Sweep) -> Sequence[Html]:
     cells = []
     for score in sweep.scores:
         value, badge = job.scores.get(score), _badge(job.is_best and score == sweep.ranking.score)
-        text, data = ("", "") if value is None else (nats(value, 3), f"{value:.9g}")
+        text, data = ("", "") if value is None else (nats(value, digits(score[0])), f"{value:.9g}")
         cells.append(tag("td", badge, text, class_="n", data_value=data))
     return cells
 
