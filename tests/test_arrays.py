@@ -311,7 +311,8 @@ def test_a_set_of_ones_own_trains_is_scored_and_resumes_as_it_is_printed(
     (inside / "mine/dataset").mkdir(parents=True)
     (inside / "mine/dataset/bars.yaml").write_text(yaml)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    train, score, resume = (shlex.split(line)[1:] for line in re.findall(r"^\$ (.*)$", page, re.M)[:3])
+    lines = re.findall(r"^\$ (.*)$", page.replace("\\\n", ""), re.M)
+    train, score, resume = (shlex.split(line)[1:] for line in lines[:3])
     short = ["engine.device=cpu", "engine.threads=1", "engine.compile=false"]
     small = ["visualisation=[factors,scatter]", "architecture=mlp", "hydra.run.dir=outputs/run"]
     program("vae_runner.cli", *train, *short, *small, "engine.steps=10")

@@ -198,6 +198,11 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
+def test_one_record_does_not_tell_what_is_constant(folder: Folder) -> None:
+    folder.records([{"split": "train", "step": 20, "loss": 9.0, "beta": 1.0, "lr": 1e-5}])
+    assert "Constant" not in folder.page().root.text
+
+
 def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
     page = folder.page()
     assert page.headings() == ["Pictures", "Curves", "KL per latent", "Config", "Environment"]

@@ -79,10 +79,11 @@ def _varies(points: list[Point]) -> bool:
 
 
 def _constants(run: Run) -> Iterator[tuple[str, float]]:
-    """What is scheduled but stays, with its value."""
+    """What is scheduled but stays, with its value; one record does not tell."""
     for key in _others(run):
-        values = {value for _, value in points(run.train, key)}
-        if _part(key) in SCHEDULES and len(values) == 1 and math.isfinite(value := next(iter(values))):
+        found = points(run.train, key)
+        values = {value for _, value in found}
+        if _part(key) in SCHEDULES and len(values) == 1 < len(found) and math.isfinite(value := next(iter(values))):
             yield key, value
 
 
