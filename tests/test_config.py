@@ -80,6 +80,7 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     place = "@divergence.beta" if group == "schedule" else ""
     overrides.append(f"{group}=[{option}]" if group == "visualisation" else f"{group}{place}={option}")
     overrides += ["dataset=bars"] if option in ("ada_gvae", "ada_ml_vae") else []
+    overrides += ["dataset.channels=3"] if group == "augmentation" else []  # gray images have no colours
     overrides += ["distribution=mixed"] if option in ("per_space", "capacity_per_space") else []
     if group == "distribution/prior":
         overrides.append("divergence.samples=2" if option in ("mixture", "vamp") else f"distribution={option}")
@@ -104,7 +105,7 @@ def test_every_option_trains_two_steps_with_finite_gradients(
     elif group == "dataset" and option == "shapes3d":
         overrides = ["dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
     elif group == "dataset" and option != "dsprites":
-        photos = write_photos(tmp_path / "photos", count=24, size=(178, 218))
+        photos = write_photos(tmp_path / "photos", count=30, size=(178, 218))
         overrides = [f"dataset={option}", f"dataset.root={photos}", "dataset.validation=8"]
     elif overrides[0] == "dataset=dsprites":
         overrides += ["dataset.source=render", f"dataset.cache_dir={cache}", "dataset.validation=32"]
