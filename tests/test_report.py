@@ -250,7 +250,10 @@ def spoilt(folder: Folder) -> None:
         commands=[f"command {EVIL}"],
     )
     folder.records(
-        [train_record(50, **{f"space {EVIL}/beta": 2.0, f"space {EVIL}/kl_dims": [1.0], f"metric {EVIL}": NAN})]
+        [
+            train_record(step, **{f"space {EVIL}/beta": 2.0, f"space {EVIL}/kl_dims": [1.0], f"metric {EVIL}": NAN})
+            for step in (50, 100)
+        ]
     )
     (folder.path / "config.yaml").write_text(f"config: {EVIL}")
     folder.picture("'onerror=alert(3) \"<b>", png(), step=EVIL)
