@@ -64,12 +64,14 @@ class Setting:
         from vae_runner.datasets.split import SplitConfig
         from vae_runner.engine import EngineConfig
         from vae_runner.experiment.checking.ranges import OPTIMIZER
+        from vae_runner.experiment.scoring.wanted import EvaluationConfig
         from vae_runner.signature import locate, parameters
 
         node, _, own = self.name.rpartition(".")
         if node == "optimizer" and own in OPTIMIZER:
             return OPTIMIZER[own]
-        targets = [target for place, target in ((ENGINE, EngineConfig), ("dataset", SplitConfig)) if place == node]
+        known = {ENGINE: EngineConfig, "dataset": SplitConfig, "evaluation": EvaluationConfig}
+        targets: list[Any] = [known[node]] if node in known else []
         with contextlib.suppress(ImportError):  # a part that is not there
             targets += [locate(self.target)] if self.target is not None else []
         for target in targets:
