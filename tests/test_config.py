@@ -22,6 +22,7 @@ from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import FILLED, GIVEN, check
+from vae_runner.experiment.saved_run.resume import compare_configs
 from vae_runner.experiment.spelling import nearest
 from vae_runner.paths import config_dir
 from vae_runner.runs.ledger import Ledger
@@ -462,3 +463,11 @@ def test_a_term_that_cannot_be_computed_is_refused(
     with pytest.raises(UserError, match=line) as raised:
         experiment(*overrides)
     assert "\n" not in str(raised.value)
+
+
+def test_a_checkpoint_of_another_config_is_told_in_one_line_whatever_it_holds() -> None:
+    with pytest.raises(UserError) as told:
+        compare_configs({"visualisation": "a\nvae-train: all is well\x1b[2J"}, {"visualisation": None})
+    assert "\n" not in str(told.value)
+    assert str(told.value).isprintable()
+    assert "checkpoint has visualisation a" in str(told.value)

@@ -190,7 +190,7 @@ def compare_configs(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None
     theirs, ours = dict(leaves(saved)), dict(leaves(config))
     skip = HARMLESS | {"engine.resume", "resume", "trust"}
     different = [
-        f"checkpoint has {key} {theirs.get(key, 'unset')}, the config {ours.get(key, 'unset')}"
+        f"checkpoint has {plain(key)} {plain(theirs.get(key, 'unset'))}, the config {plain(ours.get(key, 'unset'))}"
         for key in sorted((theirs.keys() | ours.keys()) - skip)
         if theirs.get(key) != ours.get(key)
     ]
