@@ -2,11 +2,12 @@
 
     python benchmarks/objectives.py                        about 6 minutes on one core
     python benchmarks/objectives.py --compile              as many, and some for compiling
-    python benchmarks/objectives.py --only factor iwae --rounds 40
+    python benchmarks/objectives.py --only factor iwae --rounds 40 --architecture broadcast
 
-`conv` with 10 normal latents on dSprites, one thread, on one batch. In every round each objective makes a few steps
-right behind a few of `kl`, and its ratio is that of these two: what else the machine does falls on both. On a CPU the
-processor's time counts. The first rounds are not counted; figures are medians, with quartiles.
+`conv`, or another architecture, with 10 normal latents on dSprites, one thread, on one batch. In every round each
+objective makes a few steps right behind a few of `kl`, and its ratio is that of these two: what else the machine does
+falls on both. On a CPU the processor's time counts. The first rounds are not counted; figures are medians, with
+quartiles.
 
 `decoder` is what the decoder and the likelihood take of a step, forward and backward, on codes that are given.
 """
@@ -30,7 +31,7 @@ from vae_runner.experiment.assemble import assemble, build_data
 __all__ = ["OBJECTIVES", "Stepper", "ratios"]
 
 PLAIN = "kl"
-NET = ("engine.threads=1", "architecture=conv", "distribution=normal")
+COMMON = ("engine.threads=1", "distribution=normal")
 OBJECTIVES: Mapping[str, tuple[str, ...]] = {
     **{name: (f"divergence={name}",) for name in ("beta", "beta_tc", "dip_i", "dip_ii", "info", "wae", "free_bits")},
     **{name: (f"divergence={name}",) for name in ("control", "geco", "factor")},
@@ -47,7 +48,7 @@ class Stepper:
     """Makes steps of an objective on one batch, and says what they took."""
 
     def __init__(self, settings: tuple[str, ...], data: Any) -> None:
-        self.engine: Engine = assemble(config_of([*NET, *settings]), data=data)
+        self.engine: Engine = assemble(config_of([*COMMON, *settings]), data=data)
         self.engine.prepare()
         self.engine.objective.train()
         self.x, partner = self.engine.batches.at(0)
@@ -97,13 +98,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="of each objective in a round")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--architecture", default="conv", help="the default run's is broadcast")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
     keep_freed_memory()
     common = (f"engine.batch_size={options.batch_size}", f"engine.compile={str(options.compile).lower()}")
-    common += (f"engine.precision={options.precision}",)
+    common += (f"engine.precision={options.precision}", f"architecture={options.architecture}")
     chosen = {
         name: one for name, one in OBJECTIVES.items() if not options.only or name.partition(",")[0] in options.only
     }

@@ -89,11 +89,11 @@ def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
     experiment: Callable[..., Engine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "photos", 40, (20, 20), ".png")
-    chosen = ["dataset=folder", f"dataset.root={photos}", "dataset.image_size=16"]
+    chosen = ["dataset=folder", "experiment=null", f"dataset.root={photos}", "dataset.image_size=16"]
     ((level, line),) = advice(experiment(*chosen), {})
     assert level == logging.INFO
-    assert line.endswith("; try experiment=photos64, or likelihood=gaussian_optimal")
-    assert list(advice(experiment(*chosen), {"experiment": "photos64"})) == []
+    assert line.endswith("; try experiment=photos, or likelihood=gaussian_optimal")
+    assert list(advice(experiment(*chosen), {"experiment": "photos"})) == []
     assert list(advice(experiment(*chosen, "likelihood=gaussian_optimal"), {})) == []
     assert list(advice(experiment(*chosen, "dataset.channels=1"), {})) == []
     assert list(advice(experiment("dataset.channels=3"), {})) == []  # no photos
@@ -109,11 +109,3 @@ def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
     assert capsys.readouterr().out.count(line) == 1
     assert vae_train([f"resume={tmp_path}/run", "engine.steps=4"]) == 0
     assert line not in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_shapes3d_without_a_preset_names_the_one_that_suits_it(experiment: Callable[..., Engine], cache: Path) -> None:
-    engine = experiment("dataset=shapes3d", "dataset.source=render", f"dataset.cache_dir={cache}")
-    lines = [line for _, line in advice(engine, {})]
-    assert lines == ["experiment=shapes3d has settings that suit Shapes3D: factors in latents of their own"]
-    assert list(advice(engine, {"experiment": "shapes3d"})) == []

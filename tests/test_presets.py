@@ -14,6 +14,7 @@ from test_cli import Run, toy, vae_train
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.composing.presets import LEFT_OUT
+from vae_runner.cli.composing.suited import SUITED
 from vae_runner.cli.precheck import Composer, composer, without_hydra
 from vae_runner.experiment.checking.check import check
 from vae_runner.paths import config_dir
@@ -119,6 +120,60 @@ def test_there_are_presets_that_set_values_of_each_kind() -> None:
 )  # fmt: skip
 def test_what_is_left_out_is_told(configs: Composer, overrides: list[str], lines: list[str]) -> None:
     assert told(configs, *overrides) == [f"{overrides[0]}: its {line}" for line in lines]
+
+
+def brought(dataset: str, preset: str) -> str:
+    return (
+        f"dataset={dataset} brings experiment={preset}, settings that suit such images, for all that is not chosen "
+        "here; experiment=null leaves them out"
+    )
+
+
+@pytest.mark.parametrize(("dataset", "preset"), SUITED.items())
+def test_a_data_set_brings_the_preset_that_suits_it(configs: Composer, dataset: str, preset: str) -> None:
+    alone = without_hydra(configs.compose([f"dataset={dataset}"]))
+    assert told(configs, f"dataset={dataset}") == [brought(dataset, preset)]
+    assert alone == without_hydra(configs.compose([f"dataset={dataset}", f"experiment={preset}"]))
+    assert alone != without_hydra(configs.compose([f"dataset={dataset}", "experiment=null"]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("experiment=null",),
+        ("experiment=NULL",),
+        ("experiment=smoke",),
+        ("dataset.channels=1",),
+        ("dataset=arrays",),
+    ],
+)
+def test_no_preset_is_brought_where_one_is_chosen_or_the_images_may_be_of_any_kind(
+    configs: Composer, settings: tuple[str, ...]
+) -> None:
+    arguments = [argument for argument in settings if not argument.startswith("dataset.")]
+    assert told(configs, "dataset=folder", *settings) == []
+    expected = configs.compose(["experiment=null", "dataset=folder", *arguments])
+    given = configs.compose(["dataset=folder", *settings])
+    assert given.optimizer == expected.optimizer
+    assert given.likelihood == expected.likelihood
+
+
+def test_what_is_chosen_goes_before_the_preset_that_is_brought(configs: Composer) -> None:
+    chosen = ["dataset=shapes3d", "divergence=beta", "divergence.beta=6", "engine.steps=5", "optimizer.lr=1"]
+    cfg = configs.compose(chosen)
+    assert (cfg.divergence.beta, cfg.engine.steps, cfg.optimizer.lr) == (6, 5, 1)
+    assert cfg.distribution.align == PRESETS["shapes3d"]["distribution"]["align"]
+    assert told(configs, *chosen)[0] == brought("shapes3d", "shapes3d")
+
+
+@pytest.mark.slow
+def test_in_a_sweep_each_job_takes_what_suits_its_data(vae_train: Run, tmp_path: Path, cache: Path) -> None:
+    small = ("architecture=mlp", "engine.steps=2", "dataset.limit=300", "dataset.validation=20", "visualisation=[]")
+    code, out, errors = vae_train("--multirun", "dataset=dsprites,shapes3d", *small, f"dataset.cache_dir={cache}")
+    assert code == 0, errors
+    assert out.count(brought("shapes3d", "shapes3d")) == 1
+    of_jobs = [yaml.safe_load(file.read_text()) for file in sorted(tmp_path.glob("multirun/latest/*/config.yaml"))]
+    assert [len(config["distribution"].get("align", [])) for config in of_jobs] == [6, 5]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ on it, has chosen another one for the node, or for a node inside it, what it set
 
 What it sets in a node for which it chooses nothing goes with every option. Hydra merges all of it in any case, so that
 `likelihood=laplace` would be given the sigma of the preset's Gaussian; hence a loader that reads presets so. The same
-loader puts schedules where `schedules` says.
+loader takes the preset that a data set brings (`suited`), and puts schedules where `schedules` says.
 """
 
 import json
@@ -25,13 +25,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.composing.own_files import check_file, line_of, shown_file
 from vae_runner.cli.composing.schedules import append_schedules, replaced_by_schedules
+from vae_runner.cli.composing.suited import suited
 from vae_runner.cli.hydra_compat import CachingConfigRepository, ConfigLoader, ConfigRepository
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
 __all__ = ["LEFT_OUT", "PresetLoader"]
 
-GROUP = "experiment/"
+PRESET = "experiment"
+GROUP = f"{PRESET}/"
 LEFT_OUT = "VAE_RUN_LEFT_OUT"  # environment variable of a job: lines about what its preset's values do not go with
 
 
@@ -40,19 +42,19 @@ class PresetLoader(ConfigLoader):
 
     def key_of(self, settings: Sequence[str]) -> tuple[str, ...]:
         """The settings that choose something."""
-        return tuple(_without_null(settings))
+        return tuple(_with_suited(settings))
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
-        chosen = _without_null(overrides)
+        chosen = _with_suited(overrides)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "provider=")  # of a folder that is not there: told below
             parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, chosen)
         for source in repository.get_sources():
             if not source.available():
                 raise UserError(f"hydra.searchpath: there is no folder of configs at {source.full_path()}")
-        self._presets = repository.delegate = _Presets(repository.delegate, parsed)
+        self._presets = repository.delegate = _Presets(repository.delegate, parsed, suited(overrides))
         return append_schedules(parsed), repository
 
     def own_place(self, name: str) -> str | None:
@@ -78,18 +80,21 @@ class PresetLoader(ConfigLoader):
 
     def _load_configuration_impl(self, *arguments: Any, **settings: Any) -> DictConfig:
         cfg = super()._load_configuration_impl(*arguments, **settings)
-        if lines := self._presets.left_out:
+        if lines := self._presets.told:
             with open_dict(cfg.hydra):
                 cfg.hydra.job.env_set[LEFT_OUT] = "\n".join(lines).replace("${", "\\${")
         return cfg
 
 
 class _Presets(ConfigRepository):
-    """The config files; of presets, what goes with the choices made. `left_out` tells of the rest, a line a choice."""
+    """The config files; of presets, what goes with the choices made. `told` are lines about the rest, one a choice, and
+    about the preset that was not asked for but is `suited`.
+    """
 
-    def __init__(self, files: ConfigRepository, overrides: Iterable[Override]) -> None:
+    def __init__(self, files: ConfigRepository, overrides: Iterable[Override], suited: str | None) -> None:
         self.sources = files.sources
-        self.left_out: list[str] = []
+        self.told: list[str] = []
+        self._suited = suited
         self.own_files: dict[Path, str] = {}  # the user's that were read, with the node that each is for
         single = [override for override in overrides if not override.is_sweep_override()]
         self._given = {override.key_or_group for override in single}
@@ -107,9 +112,12 @@ class _Presets(ConfigRepository):
         result = self._read(config_path)
         if result and config_path.startswith(GROUP) and result.header.get("package") == "_global_":
             own = {choice.node: choice for default in result.defaults_list if (choice := _choice(default))}
+            name = config_path.removeprefix(GROUP)
             for node, option in self._chosen.items():
                 if _is_replaced(node, option, own):
-                    self._leave_out(node, own, result, config_path.removeprefix(GROUP))
+                    self._leave_out(node, own, result, name)
+            if name == self._suited:
+                self.told = [_suited_line(str(self._chosen["dataset"]), name)]
             self._chosen = {node: choice.option for node, choice in own.items()} | self._chosen
         return result
 
@@ -144,7 +152,7 @@ class _Presets(ConfigRepository):
         missed = [choice.text for choice in inner if choice.node not in self._chosen]
         missed += [f"{key}={_plain(value)}" for key, value in _take(preset.config, node) if key not in self._given]
         if missed:
-            self.left_out.append(_line(name, missed, _home(node, own)))
+            self.told.append(_line(name, missed, _home(node, own)))
 
 
 @dataclass(frozen=True)
@@ -164,10 +172,15 @@ class _Choice:
 
 def _without_null(overrides: Sequence[str]) -> list[str]:
     """The settings without those that choose no preset, which Hydra does not take, nor what was chosen before them."""
-    name = GROUP.removesuffix("/")
-    nulls = [place for place, text in enumerate(overrides) if text.lower() == f"{name}=null"]
+    nulls = [place for place, text in enumerate(overrides) if text.lower() == f"{PRESET}=null"]
     last = nulls[-1] if nulls else -1
-    return [text for place, text in enumerate(overrides) if place > last or not text.startswith(f"{name}=")]
+    return [text for place, text in enumerate(overrides) if place > last or not text.startswith(f"{PRESET}=")]
+
+
+def _with_suited(overrides: Sequence[str]) -> list[str]:
+    """The settings that choose something, behind the preset that suits their data set."""
+    preset = suited(overrides)
+    return [*([f"{PRESET}={preset}"] if preset else []), *_without_null(overrides)]
 
 
 def _choice(default: InputDefault) -> _Choice | None:
@@ -221,6 +234,13 @@ def _values(held: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value).replace('"', "")
+
+
+def _suited_line(dataset: str, preset: str) -> str:
+    return (
+        f"dataset={dataset} brings experiment={preset}, settings that suit such images, for all that is not chosen "
+        "here; experiment=null leaves them out"
+    )
 
 
 def _line(preset: str, missed: list[str], home: _Choice) -> str:

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping
 
 from vae_runner.architectures import LinearDecoder
 from vae_runner.datasets.photos.image_folder import SimpleImageFolder
-from vae_runner.datasets.scenes.shapes3d import Shapes3D
+from vae_runner.datasets.torch_images import TorchImages
+from vae_runner.datasets.torchvision_sets import TorchvisionImages
 from vae_runner.engine import Engine
 from vae_runner.likelihood import Bernoulli
 
 __all__ = ["advice", "tell_advice"]
+
+PHOTOS = (SimpleImageFolder, TorchImages, TorchvisionImages)  # sets that show what a camera has seen, or may
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +34,9 @@ def advice(engine: Engine, choices: Mapping[str, str]) -> Iterator[tuple[int, st
             "architecture/decoder=linear: with weights of 0 or above, likelihood=bernoulli makes dark pixels of "
             "latents below 0 alone; likelihood=gaussian with distribution=weibull adds parts to black",
         )
-    if isinstance(data, Shapes3D) and choices.get("experiment") is None:
-        yield logging.INFO, "experiment=shapes3d has settings that suit Shapes3D: factors in latents of their own"
-    if isinstance(data, SimpleImageFolder) and data.image_shape[0] == 3 and choices.get("experiment") is None:
+    if isinstance(data, PHOTOS) and data.image_shape[0] == 3 and choices.get("experiment") is None:
         yield (
             logging.INFO,
             "likelihood=bernoulli weighs the shades of colour photos so little that latents soon carry little; try "
-            "experiment=photos64, or likelihood=gaussian_optimal",
+            "experiment=photos, or likelihood=gaussian_optimal",
         )
