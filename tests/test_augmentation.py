@@ -14,6 +14,7 @@ from vae_runner.cli import run as vae_train
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import check
+from vae_runner.randomness import isolated
 from vae_runner.state import LOSS, Y_TRUE, X
 
 
@@ -143,6 +144,17 @@ def test_a_run_says_that_it_is_augmented_and_goes_on_so(tmp_path: Path, capfd: p
     assert vae_train([f"resume={run}", "engine.steps=8", "trust=true", "augmentation.area=[0.1,1]"]) == 2
 
 
+def test_both_are_the_crop_and_then_the_colours_of_what_is_left(experiment: Callable[..., Engine]) -> None:
+    both = experiment("augmentation=crop_color", "dataset.channels=3").batches
+    crop = experiment("augmentation=crop", "dataset.channels=3").batches
+    x = crop.train.batch(torch.arange(4))
+    with isolated(7, x.device):
+        expected = ColorJitter()(RandomCrop()(x))
+    with isolated(7, x.device):
+        assert torch.equal(both.augmentation(x), expected)
+    assert not torch.equal(crop.augmentation(x), x)
+
+
 def test_gray_images_refuse_other_colours_in_a_line(experiment: Callable[..., Engine]) -> None:
     with pytest.raises(UserError) as caught:
         experiment("augmentation=color")
@@ -161,6 +173,11 @@ def test_gray_images_refuse_other_colours_in_a_line(experiment: Callable[..., En
         (["crop", "ratio=[0,1]"], "augmentation.ratio must be [low,high] with 0.1 <= low <= high <= 10, got [0, 1]"),
         (["color", "brightness=-1"], "augmentation.brightness must lie in [0, 1], got -1"),
         (["color", "hue=0.6"], "augmentation.hue must lie between 0 and 0.5, got 0.6"),
+        (["crop_color", "color.hue=0.6"], "augmentation.color.hue must lie between 0 and 0.5, got 0.6"),
+        (
+            ["crop_color", "crop.area=[0,1]"],
+            "augmentation.crop.area must be [low,high] with 0 < low <= high <= 1, got [0, 1]",
+        ),
         (["color", "hues=0.1"], "no setting called 'augmentation.hues'. Did you mean augmentation.hue?"),
     ],
 )

@@ -11,7 +11,7 @@ antialiasing. It is drawn from torch's generator on the images' device, which `e
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch import Tensor
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, between, enforced, probability
 
-__all__ = ["Augmentation", "ColorJitter", "RandomCrop", "Unchanged"]
+__all__ = ["Augmentation", "ColorJitter", "InTurn", "RandomCrop", "Unchanged"]
 
 Area = Annotated[
     tuple[float, float], Limit("must be [low,high] with 0 < low <= high <= 1", lambda v: 0 < v[0] <= v[1] <= 1)
@@ -31,6 +31,7 @@ Ratio = Annotated[
 _GRAY = (0.2989, 0.587, 0.114)  # shares of red, green and blue, as in torchvision
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Makes the images to train on from those of a batch.
 
@@ -112,6 +113,24 @@ class ColorJitter:
         if self.saturation:
             x = _blended(x, _gray(x), 1 + self.saturation * draws[2])
         return _turned(x, self.hue * draws[3, :, 0]) if self.hue else x
+
+
+@enforced
+@dataclass(frozen=True)
+class InTurn:
+    """The crop first, then the colours; each may be any augmentation.
+
+    Example:
+        >>> x = torch.rand(2, 3, 8, 8)
+        >>> torch.equal(InTurn(lambda x: x.flip(-1), lambda x: 1 - x)(x), 1 - x.flip(-1))
+        True
+    """
+
+    crop: Augmentation
+    color: Augmentation
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.color(self.crop(x))
 
 
 def _resized(x: Tensor, corner: Tensor, size: Tensor) -> Tensor:
