@@ -256,6 +256,10 @@ def test_a_run_is_scored_on_another_data_set_beside_its_own(sweep: Path, vae_eva
     page = (tmp_path / "a" / "report.html").read_text()
     assert "<h2>Scores</h2>" in page
     assert "<h2>Scores on squares</h2>" in page
+    vae_evaluate(tmp_path / "a", *OWN, "score=mig", "part=all", *other)
+    in_python = vae_runner.load(tmp_path / "a", device="cpu", trust=True).evaluate("mig", samples=200, dataset=Squares())
+    assert in_python["mig@Squares"]["value"] == scores_of(tmp_path / "a")["mig@squares"]["value"]
+    assert in_python["mig@Squares"]["images"] == 48
     code, output, errors = vae_evaluate(tmp_path / "a", *OWN, "score=mig", "dataset=dsprites")
     assert (code, output) == (2, [])
     line = "dataset=dsprites has images of 1x64x64, and the model of the run takes 1x16x16"
@@ -269,6 +273,7 @@ def test_counts_are_whole_and_figures_as_fine_as_they_are_large() -> None:
     made = {"part": "train", "images": 2000, "seconds": 4.21}
     line = score_line("active_units", {"value": 7.0, **made})
     assert line.split() == ["active_units", "7", "latents", "[train,", "2,000", "images,", "4.2", "s]"]
+    assert score_line("active_units", {"value": 1.0, **made}).split()[:3] == ["active_units", "1", "latent"]
     others = {"effective": 2.4, "psnr_error": 1.0, "latent3/mean": 0.1, "rate": 0.5}
     line = score_line("log_px", {"value": -1226.61, "others": others, **made})
     assert line.split()[:6] == ["log_px", "-1,226.6", "nats", "effective", "2,", "rate"]

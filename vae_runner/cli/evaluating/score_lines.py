@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vae_runner.report.scored.score_kinds import UNITS, beside, figure
+from vae_runner.report.scored.score_kinds import COUNTS, UNITS, beside, figure
 from vae_runner.runs.words import duration
 
 __all__ = ["score_line"]
@@ -13,7 +13,10 @@ WIDTH = 20
 
 def score_line(name: str, record: Mapping[str, Any]) -> str:
     """'  sap    0.0312    [validation, 2,000 images, 6.1 s]', in columns, with other figures before the brackets."""
-    value = f"{figure(name, record['value'])} {UNITS.get(name, '')}".rstrip()
+    unit = UNITS.get(name, "")
+    if name in COUNTS and record["value"] == 1:
+        unit = unit.removesuffix("s")
+    value = f"{figure(name, record['value'])} {unit}".rstrip()
     where = f"[{record['part']}, {record['images']:,} images, {duration(record['seconds'])}]"
     return "  ".join(["", f"{name:<{WIDTH - 1}} {value:<14}", beside(record.get("others", {})), where]).replace(
         "    [", "  ["

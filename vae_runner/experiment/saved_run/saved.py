@@ -26,6 +26,7 @@ from vae_runner.experiment.provenance import describe_data
 from vae_runner.experiment.saved_run.images import Images, as_batch, recipe_of
 from vae_runner.experiment.saved_run.resume import compare_data
 from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate, known_scores
+from vae_runner.experiment.scoring.other_data import OtherData
 from vae_runner.experiment.scoring.records import Record
 from vae_runner.experiment.scoring.subject import Codes, Part, Settings, Subject
 from vae_runner.experiment.using.code_table import CodeTable, collected, of_subset
@@ -244,6 +245,7 @@ class SavedRun:
         seed: int = 0,
         jobs: int | None = None,
         inception: str | None = None,
+        dataset: ImageData | None = None,
     ) -> dict[str, Record]:
         """Returns the record of each score by its name, as `vae-evaluate` writes it into evaluation.json.
 
@@ -253,12 +255,17 @@ class SavedRun:
         samples   draws of images; k: samples of each by which log p(x) is estimated
         jobs      processes for trees; None: as many as there are cores
         inception file of a network of features, for fid, precision and recall
+        dataset   other images than the run's, of the same shape: all of the set's; None: the run's own
 
         What cannot be made, as it needs factors that the data set does not state, is left out, with a warning. Raises
-        `UserError` for a name that is none, `ValueError` for settings out of their ranges.
+        `UserError` for a name that is none, or images of another shape, `ValueError` for settings out of their ranges.
         """
         names, found = known_scores(scores, inception is not None), {}
-        for one in evaluate(Subject(self, Settings(part, codes, samples, k, seed, jobs, inception)), names):
+        other = None if dataset is None else OtherData.of(dataset, self.device)
+        if other:
+            other.check(self.image_shape)
+        settings = Settings(part, codes, samples, k, seed, jobs, inception)
+        for one in evaluate(Subject(self, settings, other), names):
             if isinstance(one, LeftOut):
                 log.warning("%s is left out: %s", one.name, one.reason)
             else:

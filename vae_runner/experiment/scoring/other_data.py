@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from vae_runner.datasets.split import Parts
+import torch
+
+from vae_runner.datasets.base import ImageData
+from vae_runner.datasets.completion import completed
+from vae_runner.datasets.split import Parts, Subset
 from vae_runner.errors import UserError
 from vae_runner.runs.words import images
 
@@ -15,6 +19,14 @@ class OtherData:
 
     name: str
     parts: Parts
+
+    @classmethod
+    def of(cls, data: ImageData, device: torch.device) -> "OtherData":
+        """All images of a data set, which has its class for a name. Raises `UserError` where it is no data set."""
+        known = completed(data)
+        nothing = torch.arange(0)
+        parts = (Subset(known, nothing), Subset(known, nothing), Subset(known, torch.arange(len(known))))
+        return cls(type(data).__name__, Parts(*(part.to(device) for part in parts)))
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Raises `UserError` where a model of images of that shape cannot take these."""
