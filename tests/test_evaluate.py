@@ -257,7 +257,8 @@ def test_a_run_is_scored_on_another_data_set_beside_its_own(sweep: Path, vae_eva
     assert "<h2>Scores</h2>" in page
     assert "<h2>Scores on squares</h2>" in page
     vae_evaluate(tmp_path / "a", *OWN, "score=mig", "part=all", *other)
-    in_python = vae_runner.load(tmp_path / "a", device="cpu", trust=True).evaluate("mig", samples=200, dataset=Squares())
+    run = vae_runner.load(tmp_path / "a", device="cpu", trust=True)
+    in_python = run.evaluate("mig", samples=200, dataset=Squares())
     assert in_python["mig@Squares"]["value"] == scores_of(tmp_path / "a")["mig@squares"]["value"]
     assert in_python["mig@Squares"]["images"] == 48
     code, output, errors = vae_evaluate(tmp_path / "a", *OWN, "score=mig", "dataset=dsprites")

@@ -160,6 +160,16 @@ def test_what_draws_and_reports_runs_without_torch(room: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_library_and_a_mistake_import_neither_torchvision_nor_the_compiler() -> None:
+    code = (
+        "import sys, vae_runner, vae_runner.datasets, vae_runner.engine, vae_runner.experiment.run\n"
+        "from vae_runner.cli import run\n"
+        "assert run(['engine.steps=0', 'divergence=nothing']) == 2\n"
+        "assert not {'torchvision', 'torch._dynamo'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+
+
 NAMES = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
 FOLDERS = {*names.FOLDERS, names.HISTORY, *names.LATEST_RUN.parts, *names.LATEST_SWEEP.parts}
 SETTINGS = {

@@ -40,6 +40,23 @@ def write_mnist(root: Path, name: str = "MNIST", stems: tuple[str, str] = ("trai
     return folder
 
 
+def test_a_torchvision_of_another_torch_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Broken:
+        def find_spec(self, name: str, path: object, target: object = None) -> None:
+            if name == "torchvision":
+                raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError) as caught:
+        TorchvisionImages(tmp_path, "MNIST")
+    assert str(caught.value) == (
+        "torchvision does not go with this torch (operator torchvision::nms does not exist): "
+        "install both anew, together"
+    )
+
+
 def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 

@@ -12,11 +12,11 @@ import hashlib
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-import torchvision.datasets
 from torch import Tensor
 
 from vae_runner.datasets.base import ImageData
@@ -152,7 +152,7 @@ class TorchvisionImages(FactoredImages, ImageData):
 
     def _open(self, is_train: bool, download: bool = False) -> Any:
         """torchvision's data set; None where the files are not there, or not those of their checksums."""
-        kind = getattr(torchvision.datasets, self.name)
+        kind = getattr(_sets(), self.name)
         kind = type(self.name, (kind,), {"_check_legacy_exist": lambda _: False})
         chosen = {"split": "train" if is_train else "test"} if self.name == "SVHN" else {"train": is_train}
         more = {"split": self.part} if self.name == "EMNIST" else {}
@@ -162,6 +162,17 @@ class TorchvisionImages(FactoredImages, ImageData):
             if "not found" in str(error):
                 return None
             raise
+
+
+def _sets() -> ModuleType:
+    """torchvision.datasets, imported where one of its sets is read: it takes a second, and 180 MB."""
+    try:
+        from torchvision import datasets
+    except RuntimeError as error:  # one that was built for another torch
+        raise UserError(
+            f"torchvision does not go with this torch ({' '.join(str(error).split())}): install both anew, together"
+        ) from error
+    return datasets
 
 
 def _arrays(found: Any, name: str) -> tuple[Tensor, Tensor, Sequence[str]]:
