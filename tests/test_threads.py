@@ -1,13 +1,19 @@
 """The number of threads: chosen by trial, and again when steps get slow."""
 
+import itertools
 import math
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
 import torch
 
+from vae_runner.cli.waiting import sleep_soon
 from vae_runner.engine import Engine
-from vae_runner.engine.machine.threads import PATIENCE, WINDOW, Slowdown, candidates, fastest_threads
+from vae_runner.engine.machine.busyness import PATIENCE, WINDOW, OthersBusy, Slowdown, busy_seconds
+from vae_runner.engine.machine.threads import ThreadChoice, candidates, fastest_threads
 
 QUICK, SLOW = 0.125, 0.5  # seconds of a step
 
@@ -49,7 +55,7 @@ def test_with_one_thread_nothing_is_tried() -> None:
 
 def windows(slowdown: Slowdown, seconds: float, count: int) -> list[bool]:
     """Feed so many windows of steps that take so long (a power of two, so that they add up exactly)."""
-    steps = max(5, math.ceil(WINDOW / seconds))
+    steps = math.ceil(WINDOW / seconds)
     return [any([slowdown.noticed(seconds) for _ in range(steps)]) for _ in range(count)]
 
 
@@ -68,6 +74,111 @@ def test_a_short_hitch_is_no_slowdown() -> None:
         assert windows(slowdown, QUICK, 1) == [False]
 
 
+class Machine:
+    """Processors and a clock, on which a step takes what it takes with so many threads; others use `busy` of them."""
+
+    def __init__(self, quiet: dict[int, float], crowded: dict[int, float]) -> None:
+        self.quiet, self.crowded = quiet, crowded
+        self.now = self.others = 0.0
+        self.busy = 0
+
+    def step(self) -> float:
+        taken = (self.crowded if self.busy else self.quiet)[torch.get_num_threads()]
+        self.now, self.others = self.now + taken, self.others + self.busy * taken
+        return taken
+
+    def choice(self) -> ThreadChoice:
+        others = OthersBusy(lambda: self.now, lambda: self.others)
+        return ThreadChoice(None, torch.device("cpu"), lambda: self.step, lambda: self.now, others)
+
+
+def seconds_until(machine: Machine, choice: ThreadChoice, count: int, most: float = 60.0) -> float:
+    """Train until so many threads are used."""
+    begun, step = machine.now, 0
+    while choice.count != count:
+        torch.set_num_threads(choice.count or 1)
+        step += 1
+        choice.watch(machine.step(), step)
+        assert machine.now - begun < most
+    return machine.now - begun
+
+
+@pytest.mark.parametrize(
+    ("quiet", "crowded"),
+    [
+        ({1: 0.036, 2: 0.022}, {1: 0.040, 2: 0.10}),  # a small net, threads that sleep
+        ({1: 0.036, 2: 0.022}, {1: 0.040, 2: 1.0}),  # threads that spin
+        ({1: 0.26, 2: 0.15}, {1: 0.28, 2: 0.6}),  # a residual net
+        ({1: 0.036, 2: 0.022}, {1: 0.040, 2: 0.042}),  # steps that are not twice as slow
+    ],
+)
+def test_threads_follow_a_program_that_comes_and_goes_within_three_seconds(
+    quiet: dict[int, float], crowded: dict[int, float]
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        machine = Machine(quiet, crowded)
+        choice = machine.choice()
+        choice.choose()
+        assert choice.count == 2
+        for busy, count in [(1, 1), (0, 2), (1, 1), (0, 2)]:
+            with pytest.raises(AssertionError):  # nothing happens, nothing changes
+                seconds_until(machine, choice, count, 20.0)
+            machine.busy = busy
+            trial = 8 * max((crowded if busy else quiet).values()) if max(crowded.values()) < 1 else 2.5
+            assert seconds_until(machine, choice, count) < 1.7 + trial
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_trial_that_changes_nothing_makes_the_next_ones_rarer(four_threads: None) -> None:
+    machine = Machine({1: 0.1, 2: 0.05, 4: 0.025}, {1: 0.1, 2: 0.05, 4: 0.025})
+    trials: list[float] = []
+    choice = ThreadChoice(
+        None,
+        torch.device("cpu"),
+        lambda: trials.append(machine.now) or machine.step,  # type: ignore[func-returns-value]
+        lambda: machine.now,
+        OthersBusy(lambda: machine.now, lambda: machine.others),
+    )
+    choice.choose()
+    while machine.now < 120:
+        machine.busy = int(machine.now / 3) % 2  # a program that comes and goes, and takes nothing away
+        choice.watch(machine.step(), 1)
+    gaps = [later - sooner for sooner, later in itertools.pairwise(trials)]
+    assert len(gaps) < 12
+    assert all(gap >= 30 for gap in gaps[-2:])
+
+
+def test_the_work_of_others_is_counted_and_not_our_own() -> None:
+    before = busy_seconds()
+    if before is None:
+        pytest.skip("this system does not say what its processors do")
+    own = time.process_time()
+    while time.process_time() < own + 0.3:
+        pass
+    ours = (busy_seconds() or 0.0) - before
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(1.0)
+        theirs = (busy_seconds() or 0.0) - before - ours
+    finally:
+        child.kill()
+        child.wait()
+    assert theirs > 0.1  # a second of a processor, unless others have it
+
+
+def test_threads_sleep_soon_unless_the_user_has_said_how_they_wait() -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        environment = {name: "7"}
+        sleep_soon(environment)
+        assert environment == {name: "7"}
+    environment = {"PATH": "x"}
+    sleep_soon(environment)
+    assert environment == {"PATH": "x", "GOMP_SPINCOUNT": "1000"}
+
+
 def test_a_run_whose_steps_get_slow_chooses_anew(
     experiment: Callable[..., Engine],
     four_threads: None,
@@ -84,7 +195,7 @@ def test_a_run_whose_steps_get_slow_chooses_anew(
     with caplog.at_level("INFO"):
         engine.run()
     assert used == [4, 4, 4, 1, 1, 1]
-    assert "step 3: steps are slow; threads: 1 instead of 4" in caplog.messages
+    assert "step 3: threads: 1 instead of 4, which is faster now" in caplog.messages
     assert torch.get_num_threads() == 4
 
 

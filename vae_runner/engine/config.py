@@ -24,7 +24,7 @@ class EngineConfig:
     device            auto: the first GPU if there is one
     precision         of the networks in training; weights, losses, KL and validation are always fp32.
                       auto: bf16 where the processor has it in hardware, else fp32
-    threads           CPU threads of torch; None: what is fastest in a short trial, made again when steps get slow
+    threads           CPU threads of torch; None: what is fastest in a short trial, made again where others come or go
     compile           torch.compile of the step; auto: where the run is long enough to gain by it
     channels_last     keep images and convolutions channel by channel for each pixel: faster, for the same figures;
                       auto: but for nets that make or take gray images on a GPU

@@ -1,0 +1,19 @@
+"""How long a thread that waits for others spins before it sleeps: set before torch is loaded, and libgomp with it.
+
+libgomp's threads spin for milliseconds at the end of each parallel part. Where another program needs the processor,
+they spin in its way, and two threads make a tenth of the images that they make where they sleep soon.
+"""
+
+import os
+from collections.abc import MutableMapping
+
+__all__ = ["sleep_soon"]
+
+SPINS = "1000"  # rounds of its loop, some microseconds
+OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # what a user may have set about it
+
+
+def sleep_soon(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have threads sleep soon, in this process and those that it starts, where the user has not said how they wait."""
+    if not any(name in environment for name in OWN):
+        environment[OWN[0]] = SPINS
