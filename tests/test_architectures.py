@@ -173,10 +173,14 @@ def test_signals_keep_their_size_through_a_new_resnet(side: int, blocks: int) ->
     assert 0.2 < decoder(z).square().mean().item() < 2
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("old", "new"), [((4, 4), (8, 8)), ((5, 7), (11, 14)), ((1, 3), (2, 7))])
-def test_enlarging_is_bilinear_interpolation(old: tuple[int, int], new: tuple[int, int]) -> None:
-    x = torch.randn(2, 3, *old, requires_grad=True)
+def test_enlarging_is_bilinear_interpolation(
+    old: tuple[int, int], new: tuple[int, int], layout: torch.memory_format
+) -> None:
+    x = torch.randn(2, 3, *old).contiguous(memory_format=layout).requires_grad_()
     enlarged, expected = Enlarged(old, new)(x), nn.functional.interpolate(x, new, mode="bilinear")
+    assert enlarged.is_contiguous(memory_format=layout)
     torch.testing.assert_close(enlarged, expected)
     weights = torch.randn_like(expected)
     gradients = [torch.autograd.grad((image * weights).sum(), x)[0] for image in (enlarged, expected)]

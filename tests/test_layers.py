@@ -24,6 +24,8 @@ LAYERS = {
     "many features out": (nn.ConvTranspose2d(2, SOME + 1, 4, 2, 1, output_padding=(1, 0)), (2, 2, 2, 1)),
     "gray image out, odd size": (nn.ConvTranspose2d(8, 1, 4, 2, 1, output_padding=(1, 0)), (3, 8, 5, 7)),
     "transposed, groups": (nn.ConvTranspose2d(8, 6, 3, 3, 0, groups=2, dilation=2, bias=False), (3, 8, 5, 7)),
+    "group norm": (nn.GroupNorm(4, 8), (3, 8, 5, 7)),
+    "group norm without weights": (nn.GroupNorm(2, 8, affine=False), (3, 8, 5, 7)),
     "fully connected": (nn.Linear(8, 6), (3, 8)),
     "fully connected, without bias": (nn.Linear(8, 6, bias=False), (3, 8)),
 }
@@ -101,12 +103,25 @@ def test_second_derivatives_under_autocast_are_those_of_torch(layer: nn.Module, 
         with torch.autocast("cpu", torch.bfloat16):
             y = layer(x)
         (gradient,) = torch.autograd.grad((y * draw(y.shape, 4, y.dtype)).sum(), x, create_graph=True)
-        return torch.autograd.grad(gradient.square().sum(), layer.weight)[0]
+        return torch.autograd.grad(gradient.square().sum(), next(layer.parameters(), x))[0]
 
     ours, theirs = copy.deepcopy(layer), layer
     accelerate(ours)
     found, expected = of_gradient(ours), of_gradient(theirs)
     assert (found - expected).norm() <= 0.02 * expected.norm()
+
+
+def test_a_norm_of_bf16_has_torch_s_gradients_and_keeps_channels_last() -> None:
+    theirs, x = nn.GroupNorm(4, 8), draw((3, 8, 5, 7), 0, torch.float32).bfloat16()
+    ours = copy.deepcopy(theirs)
+    accelerate(ours)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weights = draw((3, 8, 5, 7), 1, torch.float32).bfloat16().contiguous(memory_format=torch.channels_last)
+    found, expected = gradients(ours, x, weights), gradients(theirs, x, weights)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    assert [one.dtype for one in found] == [one.dtype for one in expected]
+    for mine, other in zip(found, expected, strict=True):
+        assert (mine - other).float().norm() <= 0.01 * other.float().norm()
 
 
 def test_no_gradient_is_made_for_what_needs_none() -> None:
@@ -123,8 +138,8 @@ def test_autocast_computes_in_its_precision() -> None:
         ours = copy.deepcopy(layer)
         accelerate(ours)
         with torch.autocast("cpu", torch.bfloat16):
-            y = ours(torch.randn(shape))
-        assert y.dtype == torch.bfloat16
+            y, theirs = ours(torch.randn(shape, requires_grad=True)), layer(torch.randn(shape))
+        assert y.dtype == theirs.dtype == (torch.float32 if isinstance(layer, nn.GroupNorm) else torch.bfloat16)
         y.float().sum().backward()
         assert all(parameter.grad.dtype == torch.float32 for parameter in ours.parameters())
 

@@ -194,6 +194,7 @@ def test_auto_compiles_long_runs_where_there_is_a_compiler(
     assert not experiment("engine.steps=19_999").compiled
     assert experiment("engine.steps=20_000").compiled
     assert not experiment("engine.steps=20_000", "engine.compile=false").compiled
+    assert not experiment("engine.steps=20_000", "architecture=resnet").compiled  # its norms are faster as they are
     monkeypatch.setattr(compilation.shutil, "which", lambda _: None)
     assert not experiment("engine.steps=20_000").compiled
     assert experiment("engine.compile=true").compiled  # who asks for it is told that it fails

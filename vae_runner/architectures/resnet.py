@@ -135,7 +135,11 @@ class Enlarged(nn.Module):
         self.register_buffer("columns", interpolation(old[1], new[1]), persistent=False)  # (old, new)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rows @ (x @ self.columns)
+        if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+            return self.rows @ (x @ self.columns)
+        across = self.columns.T @ x.permute(0, 2, 3, 1)  # (B, height, new, C): channels stay last in memory
+        down = self.rows @ across.flatten(2)
+        return down.unflatten(2, across.shape[2:]).permute(0, 3, 1, 2)
 
 
 def interpolation(old: int, new: int) -> Tensor:

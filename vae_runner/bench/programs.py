@@ -118,7 +118,7 @@ class Whole(Program):
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.engine = assemble(_with(config, steps=NEVER, epochs=None, progress=False, **never), self.folder)
         if config["engine"]["compile"] == "auto":
-            self.engine.compiled = pays(self.engine.device, config["engine"]["steps"] or NEVER)
+            self.engine.compiled = pays(self.engine.device, config["engine"]["steps"] or NEVER, self.engine.objective)
         self.engine.step = FIRST + 1  # the first pictures are no part of every step
         self.stack.enter_context(self.engine.session())
         for callback in self.engine.callbacks:

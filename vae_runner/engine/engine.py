@@ -101,7 +101,7 @@ class Engine:
         self._step_values = StepValues(config.seed)
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
         self.batches = Batches(self.train, self.order, self.total_steps, self._partners(), augmentation)
-        self.compiled = pays(self.device, self.total_steps) if config.compile == "auto" else config.compile
+        self.compiled = pays(self.device, self.total_steps, objective) if config.compile == "auto" else config.compile
         self.thread_choice = ThreadChoice(config.threads, self.device, self._timed_trial)
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
+import torch
 from torch import Tensor, nn
 
 from vae_runner.layers.functions import connected, doubling, halving, transposed_convolution
+from vae_runner.layers.normalisation import group_norm
 
 __all__ = ["accelerate"]
 
@@ -15,8 +17,8 @@ _GEOMETRY = ((4, 4), (2, 2), (1, 1), (1, 1), 1, "zeros")
 def accelerate(module: nn.Module) -> int:
     """Let the layers in `module` that have a faster equal use it; returns how many they are.
 
-    They are torch's own `nn.Linear`, `nn.Conv2d`, `nn.ConvTranspose2d` and `nn.Sequential`, and stay that by their
-    parameters and in a state dict. Subclasses are left alone, for they may do something else.
+    They are torch's own `nn.Linear`, `nn.Conv2d`, `nn.ConvTranspose2d`, `nn.GroupNorm` and `nn.Sequential`, and stay
+    that by their parameters and in a state dict. Subclasses are left alone, for they may do something else.
     """
     found = [(part, fast) for part in module.modules() if (fast := _faster(part)) is not None]
     for part, fast in found:
@@ -53,6 +55,13 @@ class _FastConvTranspose2d(nn.ConvTranspose2d):
         return transposed_convolution(x, self.weight, self.bias, *geometry, rectified)
 
 
+class _GroupNorm(nn.GroupNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class _Chain(nn.Sequential):
     """Each rectifier is left to the layer before it, unless someone looks at what is between the two."""
 
@@ -73,7 +82,7 @@ def _faster(module: nn.Module) -> type[nn.Module] | None:
         return _DoublingConvTranspose2d if _halves(module) else _FastConvTranspose2d
     if type(module) is nn.Conv2d:
         return _HalvingConv2d if _halves(module) else None
-    return {nn.Linear: _Linear, nn.Sequential: _Chain}.get(type(module))
+    return {nn.Linear: _Linear, nn.GroupNorm: _GroupNorm, nn.Sequential: _Chain}.get(type(module))
 
 
 def _halves(module: nn.Conv2d | nn.ConvTranspose2d) -> bool:
