@@ -239,8 +239,8 @@ def test_a_verb_or_a_run_that_is_none_is_told(inside: Path, capfd: pytest.Captur
     for arguments in (["encod"], ["encode"], ["export", "nowhere", "out=m.pt2"], ["sample", "\x00", "out=d"]):
         assert use.run(arguments) == 2
     assert capfd.readouterr().err.splitlines() == [
-        "vae-use: error: no verb called 'encod'; there are encode, sample, reconstruct, interpolate, export: vae-use "
-        "encode outputs/latest ...",
+        "vae-use: error: no verb called 'encod'; there are encode, sample, reconstruct, interpolate, export, import: "
+        "vae-use encode outputs/latest ...",
         "vae-use: error: of which run? vae-use encode outputs/latest ...; --help says more",
         "vae-use: error: nowhere: no run there (no config.yaml); give the folder of a run",
         "vae-use: error: \\x00: no run there (no config.yaml); give the folder of a run",

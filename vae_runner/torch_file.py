@@ -6,6 +6,9 @@ inflates members, makes byte arrays of any size and takes a storage to be as lon
 may name nothing but these calls, a storage is its member, a tensor lies inside its storage, and the whole is a tree of
 limited depth and size: containers that share others, or themselves, many times over have no end for those who walk
 through them.
+
+Before torch 1.6 it was no zip, but pickles one behind the other, a number that says what it is, a version, facts of the
+machine, the content and the names of the storages, and then of each storage its length, 8 bytes, and its elements.
 """
 
 import io
@@ -19,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["OddFileError", "read_torch_file"]
+__all__ = ["OddFileError", "read_old_torch_file", "read_torch_file"]
 
 LONGEST = 1000  # bits of a whole number: a seed may have any size, and is a float's at most
 DEEPEST = 40  # levels of containers
@@ -33,6 +36,7 @@ STORAGES = {
     "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
 }  # fmt: skip
 PLACES = ("cpu", "cuda", "mps", "xpu")
+OLD_NUMBER, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001  # with which a file that is no zip begins
 TOO_MUCH = "holds more than numbers, texts and tensors, and is not read: no run wrote it"
 
 
@@ -57,6 +61,51 @@ def read_torch_file(data: bytes) -> Any:
     return content
 
 
+def read_old_torch_file(data: bytes) -> Any:
+    """As `read_torch_file`, of a file from before torch 1.6. Raises `OddFileError`, also where bytes are left over."""
+    file = io.BytesIO(data)
+    try:
+        if (_plain(file), _plain(file)) != (OLD_NUMBER, OLD_VERSION) or _plain(file)["little_endian"] is not True:
+            raise OddFileError("is not a file of torch's")
+        reader = _OldReader(file, len(data))
+        content, keys = reader.load(), _plain(file)
+        if not isinstance(keys, list) or keys != sorted(reader.storages):
+            raise OddFileError("has other storages than its pickle names")
+        for key in keys:
+            _fill(reader.storages[key], file)
+    except OddFileError:
+        raise
+    except Exception as error:  # a pickle that was made by hand can raise nearly anything, and a cut one too
+        raise OddFileError("is not a file of torch's, or not all of it") from error
+    if file.read(1):
+        raise OddFileError("goes on behind its last tensor")
+    _check_tree(content, SHARING * len(data))
+    return content
+
+
+def _plain(file: io.BytesIO) -> Any:
+    """The next pickle, of numbers, texts and containers."""
+    return _Plain(file).load()
+
+
+class _Plain(pickle._Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        raise OddFileError(TOO_MUCH)
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise OddFileError(TOO_MUCH)
+
+
+def _fill(storage: Tensor, file: io.BytesIO) -> None:
+    """Read the elements of a storage, (N,), into it."""
+    count = int.from_bytes(file.read(8), "little")
+    elements = file.read(storage.nbytes)
+    if count != len(storage) or len(elements) != storage.nbytes:
+        raise OddFileError("has a storage that is not as long as its pickle says: is it cut?")
+    if count:
+        storage.copy_(torch.frombuffer(bytearray(elements), dtype=storage.dtype))
+
+
 def _check_members(members: Sequence[zipfile.ZipInfo], size: int) -> None:
     if len({member.filename for member in members}) < len(members):
         raise OddFileError("is a zip in which two members have one name")
@@ -67,8 +116,23 @@ def _check_members(members: Sequence[zipfile.ZipInfo], size: int) -> None:
         raise OddFileError("is a zip whose members are larger than itself")
 
 
+def _allowed(module: str, name: str) -> Any:
+    """What a pickle of torch's may call: what makes tensors, and nothing else."""
+    allowed: dict[tuple[str, str], Callable[..., Any]] = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch", "Size"): tuple,
+        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        ("torch._utils", "_rebuild_parameter"): _parameter,
+    }
+    if module == "torch" and name in STORAGES:
+        return STORAGES[name]
+    if (module, name) not in allowed:
+        raise OddFileError(TOO_MUCH)
+    return allowed[module, name]
+
+
 class _Reader(pickle._Unpickler):  # in Python: the other one takes memory by what the pickle says
-    """A pickle that may call what makes tensors, and nothing else."""
+    """The pickle of a zip, whose storages are its members."""
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         super().__init__(io.BytesIO(archive.read(name)))
@@ -76,17 +140,7 @@ class _Reader(pickle._Unpickler):  # in Python: the other one takes memory by wh
         self.storages: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch", "Size"): tuple,
-            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-            ("torch._utils", "_rebuild_parameter"): _parameter,
-        }
-        if module == "torch" and name in STORAGES:
-            return STORAGES[name]
-        if (module, name) not in allowed:
-            raise OddFileError(TOO_MUCH)
-        return allowed[module, name]
+        return _allowed(module, name)
 
     def persistent_load(self, pid: Any) -> Tensor:
         """The elements of a storage, (N,)."""
@@ -101,6 +155,33 @@ class _Reader(pickle._Unpickler):  # in Python: the other one takes memory by wh
                 torch.frombuffer(bytearray(elements), dtype=dtype) if count else torch.empty(0, dtype=dtype)
             )
         return self.storages[key, dtype]
+
+
+class _OldReader(pickle._Unpickler):
+    """The pickle of an old file, whose storages come behind it: room is made for them, together no more than the file
+    has bytes.
+    """
+
+    def __init__(self, file: io.BytesIO, most_bytes: int) -> None:
+        super().__init__(file)
+        self.storages: dict[str, Tensor] = {}
+        self.left = most_bytes
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _allowed(module, name)
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        """The elements of a storage, (N,), which are to be filled in."""
+        kind, dtype, key, place, count, view = pid
+        is_known = kind == "storage" and isinstance(dtype, torch.dtype) and place.partition(":")[0] in PLACES
+        if not is_known or view is not None or type(key) is not str:
+            raise OddFileError(TOO_MUCH)
+        if key not in self.storages:
+            if type(count) is not int or not 0 <= count * dtype.itemsize <= self.left:
+                raise OddFileError(f"has a storage of {count!r:.20} elements, more than there can be in it: is it cut?")
+            self.left -= count * dtype.itemsize
+            self.storages[key] = torch.zeros(count, dtype=dtype)
+        return self.storages[key]
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple, stride: tuple, *rest: object) -> Tensor:

@@ -41,6 +41,7 @@ PARTS = ("encoder", "head", "spaces", "decoder", "likelihood")
 KINDS = {"encoder": "architecture.encoder", "head": "architecture.encoder", "decoder": "architecture.decoder"}
 KINDS["likelihood"] = "likelihood"
 MOST = 6  # tensors that are named
+LIMIT, USUAL = "logvar_limit", 20.0  # what a normal head's numbers mean; of runs before there was this setting
 
 
 @dataclass(frozen=True)
@@ -228,4 +229,11 @@ def _families(config: Mapping[str, Any]) -> str:
     """'NormalSpace + GammaSpace'; a space that keeps its frame is of normal latents."""
     node = config.get("distribution")
     nodes = [node] if not isinstance(node, Mapping) or "_target_" in node else [node[name] for name in sorted(node)]
-    return " + ".join(plain(dig(one, "_target_"), 60).rpartition(".")[2].removeprefix("Aligned") for one in nodes)
+    return " + ".join(map(_family, nodes))
+
+
+def _family(node: Any) -> str:
+    """'NormalSpace', and how far its log variance goes, where that is not as ever."""
+    name = plain(dig(node, "_target_"), 60).rpartition(".")[2].removeprefix("Aligned")
+    is_usual = not isinstance(node, Mapping) or node.get(LIMIT, USUAL) == USUAL
+    return name if is_usual else f"{name}({LIMIT}={'null' if node[LIMIT] is None else plain(node[LIMIT], 20)})"

@@ -26,7 +26,13 @@ from vae_runner.experiment.notices.turns import tell_turns
 from vae_runner.experiment.notices.unfinished_schedules import log_unfinished_schedules
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.saved_run.content import content_fault
-from vae_runner.experiment.saved_run.resume import compare_configs, compare_data, own_folders, saved_config
+from vae_runner.experiment.saved_run.resume import (
+    compare_configs,
+    compare_data,
+    own_folders,
+    refuse_imported,
+    saved_config,
+)
 from vae_runner.experiment.saved_run.roots import absolute_root, found_root
 from vae_runner.experiment.scoring.at_end import report_end
 from vae_runner.experiment.signals import StopSignals
@@ -78,6 +84,7 @@ def resume(
     """
     folder = _folder(place)
     path = folder.path
+    refuse_imported(path)
     saved, cfg = saved_config(path, {}, trust), saved_config(path, changes, trust)
     if "dataset.root" not in changes and "root" in (cfg.get("dataset") or {}):
         cfg.dataset.root = found_root(OmegaConf.to_container(cfg.dataset), path)

@@ -23,6 +23,7 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.latent_frame.fast_ica import nearest_orthogonal
 from vae_runner.latent_frame.least_turn import least_turn
 from vae_runner.latent_space import NormalSpace, Prior
+from vae_runner.latent_space.families import Bound
 from vae_runner.latent_space.opening import Open
 from vae_runner.signature import Limit, enforced, non_negative, positive
 
@@ -89,8 +90,9 @@ class AlignedNormalSpace(NormalSpace):
         images: Images = 4096,
         iterations: Iterations = 200,
         open: Open = None,
+        logvar_limit: Bound = 20.0,
     ) -> None:
-        super().__init__(dims, prior, open)
+        super().__init__(dims, prior, open, logvar_limit)
         if prior is not None:
             _check_isotropic(prior)
         self.align, self.threshold, self.images, self.iterations = tuple(align), threshold, images, iterations

@@ -4,7 +4,7 @@ A network's numbers r are unlimited; each family has a head that maps them smoot
 is the family's standard distribution (of the uniform: 0.88 of the prior's interval). Locations (mu, loc and centre)
 have no limit. Up to |r| = 1e18, the log density of a sample and the KL to a standard prior do not overflow:
 
-    normal       mu = r1,                      log variance  = limited(r2, -20, 20)
+    normal       mu = r1,                      log variance  = limited(r2, -20, 20), or r2
     laplace      loc = r1,                     log scale     = limited(r2, -10, 10)
     exponential                                log rate      = limited(r1, -20, 20)
     weibull      ln scale = limited(r1, -10, 10),   ln shape         = limited(r2, ln 1/10, ln 30)
@@ -15,7 +15,8 @@ have no limit. Up to |r| = 1e18, the log density of a sample and the KL to a sta
 
     categorical  logits        = limited(r, -20, 20)
 
-`limited` has slope 1 at 0. The prior may be of any family that covers the posterior's.
+`limited` has slope 1 at 0. `logvar_limit` of the normal is its 20, or None for r2 itself, which can overflow. The prior
+may be of any family that covers the posterior's.
 """
 
 from vae_runner.latent_space.base import LatentSpace, Prior, limited

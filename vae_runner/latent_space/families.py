@@ -20,6 +20,7 @@ from vae_runner.learned_prior import VampPrior
 from vae_runner.signature import Limit, enforced, positive
 
 __all__ = [
+    "Bound",
     "ExponentialSpace",
     "GammaSpace",
     "LaplaceSpace",
@@ -30,11 +31,15 @@ __all__ = [
 
 few = Limit("must be at most 100,000", lambda value: value <= 100_000)
 Count = Annotated[int, positive, few]
+Bound = Annotated[float, positive] | None
 
 
 @enforced
 class NormalSpace(LatentSpace):
     """q(z|x) = N(mu, e^logvar), diagonal; p(z) = N(0, 1) unless a `prior` is given.
+
+    The log variance bends towards +-`logvar_limit`, and stays inside; None: it is what the network puts out, as most
+    other programs have it, and may overflow.
 
     Example:
         >>> q = NormalSpace(dims=2).posterior(torch.tensor([[1.0, -1.0, 0.0, 0.0]]))  # mu, then log variance
@@ -45,12 +50,16 @@ class NormalSpace(LatentSpace):
     family = "normal"
     own_prior = SimpleNormal
 
-    def __init__(self, dims: Count = 10, prior: Prior | None = None, open: Open = None) -> None:
+    def __init__(
+        self, dims: Count = 10, prior: Prior | None = None, open: Open = None, logvar_limit: Bound = 20.0
+    ) -> None:
         super().__init__(dims, 2 * dims, prior or SimpleNormal(0.0, 0.0), open)
+        self.logvar_limit = logvar_limit
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
         mu, logvar = raw.float().chunk(2, dim=1)
-        return self._opened(SimpleNormal(mu, limited(logvar, -20, 20)))
+        bound = self.logvar_limit
+        return self._opened(SimpleNormal(mu, logvar if bound is None else limited(logvar, -bound, bound)))
 
 
 @enforced

@@ -1,4 +1,4 @@
-"""`vae-use`: encode, sample, reconstruct, interpolate and export with a trained model.
+"""`vae-use`: encode, sample, reconstruct, interpolate and export with a trained model, or import another program's.
 
 One program with a verb for each, rather than five programs: it is one name in the user's shell and one `--help`, the
 settings that all have in common are stated once, and `vae-data check` has the same form.
@@ -14,7 +14,7 @@ from vae_runner.text import plain
 __all__ = ["main", "run"]
 
 HELP = """\
-vae-use: encode, sample, reconstruct, interpolate and export with a trained model
+vae-use: encode, sample, reconstruct, interpolate and export with a trained model; import one of another program
 
 usage:  vae-use encode RUN IMAGES|part=PART out=FILE.npz|FILE.csv
         vae-use sample RUN out=DIR [n=64] [seed=0] [temperature=1] [from=prior|mixture [components=10] [images=10000]]
@@ -22,7 +22,9 @@ usage:  vae-use encode RUN IMAGES|part=PART out=FILE.npz|FILE.csv
         vae-use reconstruct RUN IMAGES|part=PART out=DIR
         vae-use interpolate RUN IMAGE IMAGE out=DIR [steps=9] [interpolation=linear|spherical] [format=auto]
         vae-use export RUN out=FILE.onnx|FILE.pt2|FILE.safetensors
-each:   [checkpoint=best|last|previous] [overwrite=true] [dataset.root=DIR] [engine.device=auto|cpu|cuda] [trust=true]
+        vae-use import MODEL.pt out=RUN [specs=FILE] [dataset=OPTION] [dataset.SETTING=VALUE ...]
+all but import:
+        [checkpoint=best|last|previous] [overwrite=true] [dataset.root=DIR] [engine.device=auto|cpu|cuda] [trust=true]
 
 examples:
   vae-use encode outputs/latest photos out=codes.csv
@@ -33,6 +35,7 @@ examples:
   vae-use reconstruct outputs/latest holiday.jpg cat.png out=again
   vae-use interpolate outputs/latest a.jpg b.jpg steps=16 out=between
   vae-use export outputs/latest out=model.pt2
+  vae-use import results/betaB_dsprites/model.pt out=runs/betaB    a run for vae-evaluate, vae-redraw and these verbs
 
 RUN is a run's folder, a job's of a sweep too. IMAGES are files, folders at any depth and zips; they are cut and resized
 as the run's own images were, and a line says how many. One that cannot be read is told in a line, and the others are
@@ -47,6 +50,8 @@ PART is test, validation, train or all of the run's own images.
   interpolate  strip.png, frames/ and a moving picture (format=auto|gif|webp|apng|none)
   export       encoder and decoder as graphs, FILE-encoder.onnx and FILE-decoder.onnx (.pt2: torch.export), or the
                weights in one file (.safetensors). .pt2 apart: pip install 'vae_runner[export]'
+  import       weights of disentangling-vae (Dubois et al. 2019), its model.pt and the specs.json beside it, as a new
+               run's folder. Images are those that specs.json names, dsprites and celeba; of others dataset= says which
 What is there already is not replaced unless overwrite=true says so.
 checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.
 trust=true: build parts from outside vae_runner and torch that the saved config names.
@@ -76,10 +81,13 @@ def _command(arguments: list[str]) -> int:
     from vae_runner.cli.using.wish import VERBS, read_wish
 
     verb, *rest = arguments
+    if verb == "import":
+        from vae_runner.cli.using.import_verb import import_weights
+
+        return import_weights(rest)
     if verb not in VERBS:
-        raise UserError(
-            f"no verb called {plain(verb)!r}; there are {', '.join(VERBS)}: vae-use encode outputs/latest ..."
-        )
+        verbs = ", ".join([*VERBS, "import"])
+        raise UserError(f"no verb called {plain(verb)!r}; there are {verbs}: vae-use encode outputs/latest ...")
     wish = read_wish(verb, rest)
     from vae_runner.cli.using.verbs import do
 

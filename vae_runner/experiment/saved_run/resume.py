@@ -22,8 +22,8 @@ from vae_runner.runs.words import images, shown
 from vae_runner.signature import locate
 from vae_runner.text import plain
 
-__all__ = ["HARMLESS", "check_targets", "compare_configs", "compare_data", "own_folders", "refuse_changes"]
-__all__ += ["needs_trust", "saved_config"]
+__all__ = ["HARMLESS", "IMPORTED", "check_targets", "compare_configs", "compare_data", "own_folders"]
+__all__ += ["needs_trust", "refuse_changes", "refuse_imported", "saved_config"]
 
 # Settings that a resumed run may be given anew.
 HARMLESS = frozenset(
@@ -71,6 +71,7 @@ TRUSTED += tuple(
 TRUSTED += ("vae_runner.visualisation.",)
 FUNCTIONS = "vae_runner.divergence."
 COUNTS = ("images", "train", "validation", "test")  # of environment.json's data
+IMPORTED = "imported"  # in environment.json: what the weights of a run were taken from, where it was trained elsewhere
 SPECIAL = {"_args_", "_partial_", "_convert_", "_recursive_"}  # keys of Hydra's that no saved part of ours has
 
 
@@ -143,6 +144,15 @@ def refuse_changes(changes: Mapping[str, Any]) -> None:
         raise UserError(
             f"{', '.join(refused)} cannot be changed on resume: the run would be another. "
             f"resume=RUN takes the saved config, with {', '.join(sorted(HARMLESS))} as you like"
+        )
+
+
+def refuse_imported(folder: Path) -> None:
+    """Raises `UserError` where the run's weights are another program's, which has not kept its optimiser's state."""
+    if read_json(folder / ENVIRONMENT).get(IMPORTED):
+        raise UserError(
+            f"resume={shown(folder)}: it was imported, without the state of its optimiser, and cannot go on; "
+            f"init_from={shown(folder)} begins a new run with its weights"
         )
 
 
