@@ -192,7 +192,7 @@ def test_a_sweep_has_its_page_after_every_job_also_one_that_failed(
     lines = output.splitlines()
     assert "2 of 4 jobs done in" in output
     assert lines[-1] == "report multirun/latest/sweep.html"
-    assert re.search(r"^ +0  dataset.size=16 seed=0 +done +-ELBO [\d.]+  recon [\d.]+  KL [\d.]+", output, re.M)
+    assert re.search(r"^ +0  size=16 seed=0 +done +-ELBO [\d.]+  recon [\d.]+  KL [\d.]+", output, re.M)
     # a job that is trained longer brings the page up to date
     assert vae_train(f"resume={sweep / rows[0]['name']}", "trust=true", "engine.steps=6")[0] == 0
     assert [row["step"] for row in table(sweep)][:2] == ["6", "4"]

@@ -78,21 +78,41 @@ def test_a_run_is_named_by_what_tells_it_apart(tmp_path: Path) -> None:
     three = make_run(tmp_path / "2", config={"seed": 1})
     assert labels(one, two, three) == ["divergence=kl seed=0", "divergence=beta seed=0", "divergence=beta seed=1"]
     four = make_run(tmp_path / "3", config={"divergence": {"_target_": "beta_kl", "beta": 8.0}})
-    assert labels(two, four) == ["divergence.beta=4.0", "divergence.beta=8.0"]
-    assert labels(one, two, four) == [
-        "divergence=kl", "divergence=beta divergence.beta=4.0", "divergence=beta divergence.beta=8.0",
-    ]  # fmt: skip
+    assert labels(two, four) == ["beta=4", "beta=8"]
+    assert labels(one, two, four) == ["divergence=kl", "divergence=beta beta=4", "divergence=beta beta=8"]
     assert labels(two) == ["1"]
     assert differences([read_settings(folder) for folder in (one, two)]) == [
         "divergence", "divergence._target_", "divergence.beta",
     ]  # fmt: skip
 
 
+def test_of_settings_that_end_alike_each_is_named_by_as_much_as_tells_it_from_the_other(tmp_path: Path) -> None:
+    def made(name: str, encoder: list[int], decoder: str, lr: float) -> Path:
+        architecture = {"encoder": {"hidden": encoder}, "decoder": {"hidden": decoder}}
+        return make_run(tmp_path / name, config={"architecture": architecture, "optimizer": {"lr": lr}})
+
+    runs = [made("0", [9, 8], "x", 0.1), made("1", [9], "y", 0.01), made("2", [9], "y", 0.01)]
+    assert labels(*runs) == [
+        "encoder.hidden=[9,8] decoder.hidden=x lr=0.1",
+        "encoder.hidden=[9] decoder.hidden=y lr=0.01 (1)",
+        "encoder.hidden=[9] decoder.hidden=y lr=0.01 (2)",
+    ]
+
+
+def test_choices_of_groups_stand_before_settings_and_the_seed_last(tmp_path: Path) -> None:
+    runs = []
+    for seed, (name, encoder) in enumerate([("kl", "mlp"), ("kl", "conv"), ("beta", "mlp")]):
+        choices = {"divergence": name, "architecture/encoder": encoder}
+        config = {"seed": seed, "optimizer": {"lr": 0.1 * seed + 0.1}}
+        runs.append(make_run(tmp_path / name / encoder, choices=choices, config=config, typed=["optimizer.lr=1"]))
+    assert labels(*runs)[0] == "divergence=kl encoder=mlp lr=0.1 seed=0"
+
+
 def test_what_was_typed_is_named_though_it_follows_from_the_option(tmp_path: Path) -> None:
     kl = {"choices": {"divergence": "kl"}, "config": {"divergence": {"_target_": "plain_kl"}}}
     one = make_run(tmp_path / "0", **kl)
     two = make_run(tmp_path / "1", typed=["divergence=beta", "divergence.beta=4"])
-    assert labels(one, two) == ["divergence=kl", "divergence=beta divergence.beta=4.0"]
+    assert labels(one, two) == ["divergence=kl", "divergence=beta beta=4"]
 
 
 def test_a_preset_stands_for_all_that_it_sets(tmp_path: Path) -> None:
@@ -106,7 +126,7 @@ def test_how_a_run_is_followed_is_no_difference_unless_it_was_typed(tmp_path: Pa
     one, two = make_run(tmp_path / "0"), make_run(tmp_path / "1", **quick)
     assert labels(one, two) == ["0", "1"]
     three = make_run(tmp_path / "2", typed=["engine.log_every=5"], **quick)
-    assert labels(one, three) == ["0", "engine.log_every=5"]
+    assert labels(one, three) == ["0", "log_every=5"]
     four = make_run(tmp_path / "3", typed=["engine.log_every=5", "seed=1"], config=quick["config"] | {"seed": 1})
     assert labels(one, four) == ["seed=0", "seed=1"]
     scored = {"engine": {"steps": 100}, "evaluation": {"scores": "none", "every": 5}}
@@ -120,9 +140,9 @@ def test_the_length_of_the_learning_rate_tells_runs_apart_where_it_is_typed(tmp_
         return make_run(tmp_path / name, typed=[f"engine.steps={steps}", *typed], config=config)
 
     ten, twenty = made("0", 10, 10), made("1", 20, 20)
-    assert labels(ten, twenty) == ["engine.steps=10", "engine.steps=20"]
+    assert labels(ten, twenty) == ["steps=10", "steps=20"]
     early = made("2", 20, 15, "lr_schedule.steps=15")
-    assert labels(twenty, early) == ["lr_schedule.steps=20", "lr_schedule.steps=15"]
+    assert labels(twenty, early) == ["steps=20", "steps=15"]
 
 
 def test_an_override_that_the_config_does_not_hold_is_a_difference_too(tmp_path: Path) -> None:
@@ -187,13 +207,13 @@ def test_the_page_shows_the_runs_and_links_to_their_reports(tmp_path: Path) -> N
     assert shown.all("code")[0].text == "vae-train -m seed=0,1"
     table, _, settings = shown.all("table")
     assert [head.text for head in table.all("tr")[0].children] == [
-        "Run", "seed", "Status", "Step", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents", "Time",
-        "Images/s",
+        "Run", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents", "seed", "Status", "Step", "Time",
+        "Images/s", "Folder",
     ]  # fmt: skip
     bodies = [[cell.text for cell in row.children] for row in table.all("tr")[1:]]
     assert bodies == [
-        ["0-ab-beta", "0", "done", "100", "70.0", "0.025", "61.0", "9.00", "3", "12 s", "6,400"],
-        ["1-ab-beta", "1", "done", "100", "best65.5", "0.025", "56.5", "9.00", "3", "12 s", "6,400"],
+        ["seed=0", "70.0", "0.025", "61.0", "9.00", "3", "0", "done", "100", "12 s", "6,400", "0-ab-beta"],
+        ["seed=1", "best65.5", "0.025", "56.5", "9.00", "3", "1", "done", "100", "12 s", "6,400", "1-ab-beta"],
     ]
     assert [link.attributes["href"] for link in table.all("a")] == ["1-ab-beta/report.html"]
     assert [row.attributes.get("class") for row in table.all("tr")[1:]] == [None, "best"]
@@ -217,6 +237,34 @@ def test_the_curves_of_all_runs_are_drawn_on_common_axes(tmp_path: Path) -> None
         assert_points(axes.lines(path.attributes["class"])[0], [(50, elbo / 50), (100, elbo / 100)], axes)
     plane = shown.chart("Reconstruction over KL, last validation")
     assert [mark.text for mark in plane.all("text", **{"class": "mark"})] == ["0", "1", "2"]
+
+
+def test_the_bars_and_the_codes_of_all_runs_have_one_scale(tmp_path: Path) -> None:
+    codes = {"0": [[-4.0, 0.0], [0.0, 1.0]], "1": [[0.0, 0.0], [8.0, 2.0]]}
+    for seed, (name, kl) in enumerate({"0": [1.0, 0.5], "1": [4.0, 2.0]}.items()):
+        run = make_run(tmp_path / name, config={"seed": seed})
+        (run / "metrics.jsonl").write_text(json.dumps(validation_record(100, kl_dims=kl)) + "\n")
+        make_picture(run, "kl"), make_picture(run, "scatter"), make_picture(run, "samples")
+        details = {"codes": codes[name], "axes": [{"dim": 3, "follows": "posX 0.9"}, {"dim": 1}]}
+        (run / "grids" / "scatter.json").write_text(json.dumps(details))
+    (tmp_path / "contact-kl.png").touch()  # of an older version
+    shown = page(tmp_path)
+    bars = [bar.children[0].attributes["style"] for bar in shown.all("span", **{"class": "bar"})]
+    assert bars == ["width: 25.0%", "width: 12.5%", "width: 100.0%", "width: 50.0%"]
+    one, other = (Axes(shown.chart(f"seed={seed}")) for seed in (0, 1))
+    for points, axes in ((codes["0"], one), (codes["1"], other)):
+        assert_points(axes.dots(), [tuple(point) for point in points], axes)
+    assert (one.steps, one.values) == (other.steps, other.values)
+    assert {"z3, posX 0.9", "z1"} <= {text.text for text in one.svg.all("text")}
+    assert {file.name for file in tmp_path.glob("*.png")} == {"contact-samples.png"}
+
+
+def test_a_schedule_is_drawn_where_it_is_not_the_same_in_all_runs(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run = make_run(tmp_path / str(seed), config={"seed": seed})
+        records = [train_record(step, beta=step * (1 + seed), lr=1 / step) for step in (50, 100)]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert [name for name in page(tmp_path).charts() if "Weight" in name or "rate" in name] == ["Weight beta"]
 
 
 def test_a_run_by_itself_has_no_number_of_a_job(tmp_path: Path) -> None:
@@ -319,7 +367,7 @@ def test_an_early_end_is_told_with_its_reason(tmp_path: Path) -> None:
     make_run(tmp_path / "2", state="interrupted", config={"seed": 2})
     make_run(tmp_path / "3", state=None, config={"seed": 3})
     make_run(tmp_path / "4", state="running", config={"seed": 4})
-    notes = [(e.attributes["class"], e.text) for e in page(tmp_path).all("li")]
+    notes = [(e.attributes["class"], e.text) for e in page(tmp_path).all("ul", **{"class": "notes"})[0].all("li")]
     assert notes == [
         ("error", "seed=1: failed at step 100: loss is nan"),
         ("warning", "seed=2: interrupted at step 100"),
@@ -364,36 +412,6 @@ def test_when_jobs_end_at_once_the_last_page_has_them_all(tmp_path: Path) -> Non
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
 
 
-CLICKS = """
-const table = document.querySelector("table.runs"), heads = [...table.tHead.rows[0].cells], seen = [];
-const rows = () => [...table.tBodies[0].rows].map(row => row.cells[0].textContent[0]).join("");
-for (const name of ["-ELBO", "-ELBO", "Images", "Run"]) {
-  heads.find(head => head.textContent.startsWith(name)).click();
-  seen.push(rows());
-}
-document.title = seen.join(" ") + " " + heads[0].getAttribute("aria-sort");
-"""
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no browser to click in")
-def test_a_click_on_a_head_sorts_the_table_in_a_browser(tmp_path: Path) -> None:
-    seeds(tmp_path, [70.0, 1065.5, 9.0])
-    (tmp_path / "3-ab-beta").mkdir()
-    (tmp_path / "3-ab-beta" / "config.yaml").touch()  # has no figures: stays last
-    text = write_sweep(tmp_path).read_text()
-
-    def shown(text: str) -> str:
-        (tmp_path / "page.html").write_text(text)
-        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser", "--dump-dom"]
-        command = ["chromium", *options, f"file://{tmp_path}/page.html"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    assert 'class="sortable runs live"' in shown(text)  # the page's policy lets the page's script run
-    policy = text[text.index('<meta http-equiv="Content-Security-Policy"') :].partition(">")[0] + ">"
-    clicked = shown(text.replace(policy, "").replace("</html>", f"<script>{CLICKS}</script></html>"))
-    assert "<title>2013 1023 1023 0123 ascending</title>" in clicked  # equal ones stay in their order
-
-
 def test_no_text_in_a_csv_file_is_a_formula(tmp_path: Path) -> None:
     evil = ["=cmd|'/c calc'!A0", "@SUM(1)", "+1+1", "-1+1", "\t=1", "\uff1d1"]
     for number, text in enumerate(evil):
@@ -419,6 +437,6 @@ def test_a_run_that_cannot_be_read_is_a_row_that_says_so(tmp_path: Path, monkeyp
     assert [row["status"] for row in table] == ["unreadable", "done", "done"]
     assert table[0]["reason"] == "status.json is not what a run writes: no JSON object"
     assert table[1]["best"] == "best"
-    notes = [(e.attributes["class"], e.text) for e in page(tmp_path).all("li")]
+    notes = [(e.attributes["class"], e.text) for e in page(tmp_path).all("ul", **{"class": "notes"})[0].all("li")]
     assert ("error", "seed=0: unreadable at step 100: status.json is not what a run writes: no JSON object") in notes
     assert any("2 lines of metrics.jsonl cannot be read and are left out" in text for _, text in notes)

@@ -53,11 +53,11 @@ def test_the_page_has_a_table_of_them_behind_that_of_the_runs(tmp_path: Path) ->
     shown = page(tmp_path)
     table = shown.all("table")[1]
     assert [head.text for head in table.all("tr")[0].children] == [
-        "divergence.beta", "Runs", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents",
+        "Settings", "Runs", "-ELBOnats", "Bitsper dim", "Recon.nats", "KLnats", "Activelatents", "beta",
     ]  # fmt: skip
     assert [[cell.text for cell in row.children] for row in table.all("tr")[1:]] == [
-        ["2.0", "3", "71.9 ± 7.6", "0.025 ± 0.000", "62.9 ± 7.6", "9.00 ± 0.00", "3.0 ± 0.0"],
-        ["8.0", "3", "best69.7 ± 3.2", "0.025 ± 0.000", "60.7 ± 3.2", "9.00 ± 0.00", "3.0 ± 0.0"],
+        ["beta=2", "3", "71.9 ± 7.6", "0.025 ± 0.000", "62.9 ± 7.6", "9.00 ± 0.00", "3.0 ± 0.0", "2"],
+        ["beta=8", "3", "best69.7 ± 3.2", "0.025 ± 0.000", "60.7 ± 3.2", "9.00 ± 0.00", "3.0 ± 0.0", "8"],
     ]
     assert "Best: the lowest mean -ELBO" in shown.root.text
 
@@ -102,6 +102,13 @@ def test_without_seeds_there_is_no_such_table_and_an_old_one_goes(tmp_path: Path
     assert "Over the seeds" not in page(tmp_path).root.text
 
 
+def column(table: Element, name: str) -> list[str]:
+    """What stands below the head of that name."""
+    heads, *rows = table.all("tr")
+    place = [head.text for head in heads.children].index(name)
+    return [row.children[place].text for row in rows]
+
+
 def test_scores_of_the_runs_are_columns_with_the_part_in_their_names(tmp_path: Path) -> None:
     make_sweep(tmp_path)
     values = {"0-ab": 0.25, "1-ab": 0.5, "2-ab": 0.125}
@@ -117,9 +124,8 @@ def test_scores_of_the_runs_are_columns_with_the_part_in_their_names(tmp_path: P
     assert float(table[0]["mig_validation_sd"]) == pytest.approx(np.std([*values.values()], ddof=1), rel=1e-5)
     assert table[1]["mig_validation_mean"] == ""
     first, second = page(tmp_path).all("table")[:2]
-    assert [one.all("tr")[0].children[-1].text for one in (first, second)] == ["migvalidation", "migvalidation"]
-    assert [row.children[-1].text for row in first.all("tr")[1:]] == ["0.250", "0.500", "0.125", "", "", ""]
-    assert second.all("tr")[1].children[-1].text == "0.292 ± 0.191"
+    assert column(first, "migvalidation") == ["0.250", "0.500", "0.125", "", "", ""]
+    assert column(second, "migvalidation") == ["0.292 ± 0.191", ""]
 
 
 def test_test_figures_are_headed_and_written_as_those_of_validation(tmp_path: Path) -> None:
@@ -129,10 +135,8 @@ def test_test_figures_are_headed_and_written_as_those_of_validation(tmp_path: Pa
         with (run / METRICS).open("a") as file:
             file.write(json.dumps({"split": "test", "step": 100, **figures}) + "\n")
     for table in page(tmp_path).all("table")[:2]:
-        assert [head.text for head in table.all("tr")[0].children[-4:]] == [
-            "-ELBOtest", "Bits/dimtest", "Recon.test", "KLtest",
-        ]  # fmt: skip
-        written = [cell.text.partition(" ±")[0] for cell in table.all("tr")[1].children[-4:]]
+        heads = ("-ELBOtest", "Bits/dimtest", "Recon.test", "KLtest")
+        written = [column(table, head)[0].partition(" ±")[0] for head in heads]
         assert written == ["70.5", "0.025", "61.3", "9.25"]
 
 
@@ -158,10 +162,14 @@ def test_runs_ranked_by_a_score_stand_in_its_order_and_not_in_that_of_elbo(tmp_p
         ("0-ab", "4", ""), ("3-ab", "5", ""), ("5-ab", "", ""),
     ]  # fmt: skip
     first, second = shown.all("table")[:2]
-    assert [row.children[0].text for row in first.all("tr")[1:]] == [row["name"] for row in runs]
+    assert column(first, "Folder") == [row["name"] for row in runs]
+    assert [one.all("tr")[0].children[at].text for one, at in ((first, 1), (second, 2))] == ["migtest", "migtest"]
     assert [badge.parent.text for badge in badges(first)] == ["best0.300"]
     assert "Best: the highest mig (test) of the runs that are done. The runs stand in that order." in shown.root.text
-    assert [row.children[0].text for row in second.all("tr")[1:]] == ["2.0", "8.0"]  # the second's mean is unknown
+    assert [row.children[0].text for row in second.all("tr")[1:]] == [
+        "beta=2",
+        "beta=8",
+    ]  # the second's mean is unknown
     assert [badge.parent.text for badge in badges(second)] == ["best0.200 ± 0.100"]
     assert "Best: the highest mean mig (test) of several runs." in shown.root.text
     write_sweep(tmp_path)

@@ -23,16 +23,19 @@ def chart(
     across: str = "step",
     from_zero: bool = False,
     events: Sequence[Event] = (),
+    beside: Sequence[Series] = (),
 ) -> Html:
     """Returns the chart of the series over the steps, or over another quantity that is named; logarithmic where that is
     allowed and a decade is spanned; else `from_zero` where no value is below. Upright lines mark the events.
 
-    Empty where no value is finite.
+    Its scales have room for what charts `beside` it show, so that all of them may have the same. Empty where no value
+    is finite.
     """
-    steps = [step for one in series for step, value in one.points if math.isfinite(value)]
-    if not steps:
+    if not any(math.isfinite(value) for one in series for _, value in one.points):
         return Html()
-    y = vertical(series, HEIGHT - BELOW, ABOVE, _hugging, may_be_log, from_zero)
+    seen = [*series, *beside]
+    steps = [step for one in seen for step, value in one.points if math.isfinite(value)]
+    y = vertical(seen, HEIGHT - BELOW, ABOVE, _hugging, may_be_log, from_zero)
     left = 10 + DIGIT * max((len(label) for _, label in y.labelled()), default=0)
     span = (0.0, max(1, *steps)) if across == "step" else _hugging(steps)
     surface = Elements(across)
@@ -67,7 +70,8 @@ class Elements:
         points = thinned(series.points)
         said = [tag("title", series.label)] if series.label else []
         if series.drawn_as == "line":
-            self.elements.append(tag("path", *said, class_=series.name, d=_path(points, axes)))
+            run = series.label or None
+            self.elements.append(tag("path", *said, class_=series.name, d=_path(points, axes), data_run=run))
             return
         finite = [(point, axes.place(*point)) for point in points if math.isfinite(point[1])]
         dots = [
@@ -79,7 +83,7 @@ class Elements:
             for _, (x, y) in finite
             if series.mark
         ]
-        self.elements.append(tag("g", *dots, *marks, class_=series.name))
+        self.elements.append(tag("g", *dots, *marks, class_=series.name, data_run=series.label or None))
 
     def _value(self, point: Point) -> Html:
         return tag("title", f"{self.across} {point[0]:,.6g}: {point[1]:,.6g}")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Set
 
-from vae_runner.report.findings import DEAD_NATS, latent_kl
+from vae_runner.report.findings import DEAD_NATS, LatentKL, latent_kl
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
 from vae_runner.report.run_curves import NATS
@@ -11,7 +11,7 @@ from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, nats, plural
 from vae_runner.text import plain
 
-__all__ = ["latents"]
+__all__ = ["kl_bars", "latents"]
 
 FEW = 20  # latents of a space that are all listed; and spaces
 MOST = 300  # latents of a space that are listed
@@ -23,6 +23,13 @@ def latents(run: Run) -> Html:
     if kl is None:
         return Html()
     largest = max([DEAD_NATS, *(value for value in kl.nats.values() if math.isfinite(value))])
+    about = f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}"
+    lists = tag("div", *kl_bars(kl, largest), class_="spaces")
+    return section("KL per latent", tag("p", about, class_="quiet"), lists)
+
+
+def kl_bars(kl: LatentKL, largest: float) -> list[Html]:
+    """Returns a list of bars for each latent space, the longest of `largest` nats."""
     spaces: dict[str, dict[str, float]] = {}
     for name, value in kl.nats.items():
         space, _, latent = name.rpartition("/")
@@ -31,9 +38,7 @@ def latents(run: Run) -> Html:
     for name in kl.closed:
         space, _, latent = name.rpartition("/")
         closed.setdefault(plain(space), set()).add(latent)
-    lists = [_space(space, spaces[space], largest, closed.get(space, set())) for space in sorted(spaces)[:FEW]]
-    about = f"KL(q(z|x) || p(z)), {NATS}, in {kl.split} at step {count(kl.step)}"
-    return section("KL per latent", tag("p", about, class_="quiet"), tag("div", *lists, class_="spaces"))
+    return [_space(space, spaces[space], largest, closed.get(space, set())) for space in sorted(spaces)[:FEW]]
 
 
 def _space(name: str, kl: Mapping[str, float], largest: float, closed: Set[str]) -> Html:

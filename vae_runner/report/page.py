@@ -31,8 +31,10 @@ def notes(found: Sequence[tuple[str, str]]) -> Html:
     return tag("ul", *items, class_="notes") if items else Html()
 
 
-def page(title: str, sections: Sequence[Html], script: str = "") -> bytes:
-    """Returns the HTML file with the sections, the style sheet inside, and a script that it can do without."""
+def page(title: str, sections: Sequence[Html], script: str = "", is_wide: bool = False) -> bytes:
+    """Returns the HTML file with the sections, the style sheet inside, and a script that it can do without; one with
+    wide tables takes more of the window.
+    """
     style = page_style() + _own_file("style.css")
     head = tag(
         "head",
@@ -45,7 +47,11 @@ def page(title: str, sections: Sequence[Html], script: str = "") -> bytes:
     )
     written = f"Written {moment(datetime.now(UTC).isoformat())} by vae_runner from the files beside it."
     body = tag(
-        "body", tag("main", *sections), tag("footer", written), *([tag("script", Html(script))] if script else [])
+        "body",
+        tag("main", *sections),
+        tag("footer", written),
+        *([tag("script", Html(script))] if script else []),
+        class_="broad" if is_wide else None,
     )
     document = "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
     return document.encode("utf-8", "xmlcharrefreplace")  # a lone surrogate in someone's JSON is no reason to fail

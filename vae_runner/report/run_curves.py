@@ -14,7 +14,7 @@ from vae_runner.runs.turn_marks import TurnMark, turn_marks
 from vae_runner.runs.words import nats
 from vae_runner.text import plain
 
-__all__ = ["NATS", "curves"]
+__all__ = ["NATS", "curves", "further_curves", "title_of"]
 
 NATS = "nats per image"
 LABELS = {"train": "training", "validation": "validation", "capacity": "C"}
@@ -32,7 +32,7 @@ def curves(run: Run) -> Html:
     turns = list(turn_marks(run.turns))[:MOST]
     found = {key for record in run.train[-1:] for key in record}
     spaces = sorted(key.removesuffix("kl") for key in found if re.fullmatch(r"space\d+/kl", key))[:MOST]
-    others = [key for key in _others(run) if _varies(points(run.train, key))][:MOST]
+    others = further_curves(run)
     drawn = [
         _curve(run, "loss", "Loss", turns, may_be_log=True),
         _curve(run, "recon", "Reconstruction, -log p(x|z)", turns, may_be_log=True),
@@ -41,15 +41,20 @@ def curves(run: Run) -> Html:
             _curve(run, f"{space}kl", f"KL of {space.rstrip('/')}", turns, reference=f"{space}capacity")
             for space in spaces
         ),
-        *(_curve(run, key, _title(key), turns, unit=NATS if _part(key) == "divergence" else "") for key in others),
+        *(_curve(run, key, title_of(key), turns, unit=NATS if _part(key) == "divergence" else "") for key in others),
         *(_score(run, name) for name in _scored(run)),
     ]
-    still = [f"{_title(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
+    still = [f"{title_of(key)}: {value:.6g}" for key, value in _constants(run)][:MOST]
     constant = tag("p", "Constant: " + "; ".join(still), class_="quiet") if still else ""
     told = [tag("li", turn.words) for turn in turns]
     marked = tag("p", "Dotted lines, where latents were turned to independent components, or opened:", class_="quiet")
     said = [marked, tag("ul", *told, class_="quiet")] if told else []
     return section("Curves", tag("div", *drawn, class_="charts"), constant, *said) if any(drawn) else Html()
+
+
+def further_curves(run: Run) -> list[str]:
+    """Returns the names of what else moves over the steps of training: the schedules first."""
+    return [key for key in _others(run) if _varies(points(run.train, key))][:MOST]
 
 
 def _others(run: Run) -> list[str]:
@@ -66,8 +71,8 @@ def _part(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def _title(key: str) -> str:
-    """'Learning rate', 'Weight beta of space1', or 'Weighted term tc'."""
+def title_of(key: str) -> str:
+    """Returns 'Learning rate', 'Weight beta of space1', or 'Weighted term tc'."""
     space, _, part = key.rpartition("/")
     if part == "divergence":
         return plain(f"Weighted term {space}")

@@ -7,6 +7,7 @@ runs, it follows from the option `divergence`, unless it was typed.
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from vae_runner.foreign import dig, json_object, read_text, read_yaml
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS, NOTES
 from vae_runner.text import plain
 
-__all__ = ["Settings", "differences", "label_keys", "read_settings"]
+__all__ = ["Settings", "differences", "label_keys", "read_settings", "short_names", "short_value"]
 
 # Settings that say where and how closely a run was followed, not what it is.
 ASIDE = frozenset(
@@ -61,14 +62,36 @@ def differences(settings: Sequence[Settings]) -> list[str]:
 
 
 def label_keys(settings: Sequence[Settings]) -> list[str]:
-    """The names of the settings that the runs are told apart by; the typed ones first, the seed last."""
+    """The names of the settings that the runs are told apart by: choices of groups, then settings, of both the typed
+    ones first; the seed last.
+    """
     groups = sorted({group for one in settings for group in one.groups}, key=len)
     typed = {name for one in settings for name in one.typed}
     differing = differences(settings)
     own = [name for name in differing if name in typed or not any(_follows(name, group, settings) for group in groups)]
     aside = ASIDE | ({LENGTH} - typed)
     kept = [name for name in own if name not in aside] or [name for name in own if name in typed]
-    return sorted(kept, key=lambda name: (name == "seed", name not in typed, "." in name))
+    return sorted(kept, key=lambda name: (name == "seed", name not in groups, name not in typed, "." in name))
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Returns of each name as much of its end as tells it from the others: `beta` of divergence.beta, unless another
+    one ends in it too.
+    """
+    parts = {name: re.split(r"[./]", name) for name in names}
+    ends = {name: {".".join(own[-count:]) for count in range(1, len(own) + 1)} for name, own in parts.items()}
+    short = {}
+    for name, own in parts.items():
+        taken = {end for other in names if other != name for end in ends[other]}
+        short[name] = next((end for at in range(1, len(own)) if (end := ".".join(own[-at:])) not in taken), name)
+    return short
+
+
+def short_value(value: str) -> str:
+    """'4' of 4.0, '[256,256]' of [256, 256]."""
+    if re.fullmatch(r"-?\d+\.0", value):
+        return value[:-2]
+    return value.replace(", ", ",") if value.startswith(("[", "{")) else value
 
 
 def _follows(name: str, group: str, settings: Sequence[Settings]) -> bool:

@@ -19,9 +19,10 @@ from vae_runner.drawing.sheet import Row, matrix, most_images, rows_of_images
 from vae_runner.foreign import MEDIUM, dig, json_object, number, read_bytes, read_text
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.runs.names import GRIDS
+from vae_runner.runs.settings import short_value
 from vae_runner.text import plain
 
-__all__ = ["contact_sheet", "shared_pictures"]
+__all__ = ["CHARTS", "contact_sheet", "shared_pictures"]
 
 MOST_RUNS = 40  # on a sheet
 MOST_LINES = 5  # of a label
@@ -30,6 +31,7 @@ MOST_PIXELS = 30_000_000  # of a picture that is read
 TRAVERSED = 3  # latents shown of each run
 WANTED = 16  # images of each run, where they are all of a kind
 ALL_OF_A_KIND = frozenset({"samples", "random", "data"})  # pictures whose rows mean nothing
+CHARTS = frozenset({"curves", "kl", "schedule", "scatter"})  # whose scales are each run's own
 NAMES = ("left", "top", "tile_width", "tile_height", "gap", "columns", "rows", "scale")
 
 
@@ -77,13 +79,22 @@ class Tiles:
 
 
 def shared_pictures(sweep: Sweep) -> list[str]:
-    """The names of pictures that two runs have, or the only run that has any."""
+    """The names of pictures that two runs have, or the only run that has any; charts are drawn anew, on one scale."""
     names = [
-        {file.stem for file in (job.folder / GRIDS).glob("*.png") if plain(file.stem, LONGEST) == file.stem}
+        {
+            file.stem
+            for file in (job.folder / GRIDS).glob("*.png")
+            if plain(file.stem, LONGEST) == file.stem and not _is_chart(file.stem)
+        }
         for job in sweep.jobs
     ]
     least = min(2, sum(map(bool, names)))
     return sorted(name for name in set().union(*names) if sum(name in own for own in names) >= least)
+
+
+def _is_chart(name: str) -> bool:
+    """Whether the picture of that name is a chart of a run, whose scales are its own."""
+    return name.replace("_", "-").partition("-")[0] in CHARTS
 
 
 def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
@@ -110,7 +121,7 @@ def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
     except Exception:  # Pillow raises nearly anything on a damaged file
         return None
     details = json_object(read_text(file.with_suffix(".json"))) or {}
-    lines = [f"{key}={value}" for key, value in job.apart.items()] or [job.name]
+    lines = [f"{sweep.short[key]}={short_value(value)}" for key, value in job.apart.items()] or [job.name]
     if len(lines) > MOST_LINES:
         lines = [job.name, *lines[: MOST_LINES - 2], "..."]
     if len({other.run.step for other in sweep.jobs}) > 1 and (step := number(details.get("step"))) is not None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from vae_runner.report.scored.score_records import score_records
 from vae_runner.report.sweep.ranking import Ranking, by_score
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger
 from vae_runner.runs.read import Run, read_run
-from vae_runner.runs.settings import Settings, differences, label_keys, read_settings
+from vae_runner.runs.settings import Settings, differences, label_keys, read_settings, short_names, short_value
 from vae_runner.runs.words import natural_order
 from vae_runner.text import cell, plain
 
@@ -32,7 +32,8 @@ FIGURES = ("neg_elbo", "bits_per_dim", "recon", "kl")
 
 @dataclass(frozen=True)
 class Job:
-    """A run among others: its folder, its name among them, what tells it apart, and its last validation's figures.
+    """A run among others: its folder, its name among them, what tells it apart, that in the fewest words ('divergence=
+    beta_tc beta=6 seed=1', the name where nothing does), and its last validation's figures.
 
     Figures are nats per image, None where there is none.
     """
@@ -42,14 +43,10 @@ class Job:
     run: Run
     settings: Settings
     apart: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
     is_best: bool = False
     is_missing: bool = False
     scores: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by name and part of the data
-
-    @property
-    def label(self) -> str:
-        """'divergence=beta seed=0'; the name where nothing tells it apart."""
-        return " ".join(f"{key}={value}" for key, value in self.apart.items()) or self.name
 
     @property
     def short_label(self) -> str:
@@ -110,6 +107,11 @@ class Sweep:
     is_ranked: bool = False  # the runs stand in the order of the ranking
 
     @property
+    def short(self) -> dict[str, str]:
+        """Of each key the shortest name that is no other's."""
+        return short_names(self.keys)
+
+    @property
     def scores(self) -> list[tuple[str, str]]:
         """The scores that any of them has, by name and part of the data."""
         return list(dict.fromkeys(score for job in self.jobs for score in job.scores))
@@ -151,6 +153,7 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
     ]
     if missing:
         jobs = _in_order([*jobs, *(_never_begun(number, ledger, base) for number in missing)])
+    jobs = list(_labelled(jobs, keys))
     ranking = Ranking() if rank is None else by_score(rank, [score for job in jobs for score in job.scores])
     if rank is not None:
         jobs = sorted(jobs, key=lambda job: ranking.key(job.ranked_by(ranking)))
@@ -215,6 +218,15 @@ def _never_begun(number: int, ledger: Ledger, base: Path) -> Job:
     typed = ledger.typed(number)
     apart = {key: typed[key] for key in ledger.swept if key in typed}
     return Job(base / str(number), str(number), Run(str(number)), Settings(typed), apart, is_missing=True)
+
+
+def _labelled(jobs: Sequence[Job], keys: Sequence[str]) -> Iterator[Job]:
+    """With what tells them apart; where that is the same in several, as of a run that was made twice, their names."""
+    short = short_names(keys)
+    said = [" ".join(f"{short[key]}={short_value(value)}" for key, value in job.apart.items()) for job in jobs]
+    for job, label in zip(jobs, said, strict=True):
+        named = label if said.count(label) == 1 else f"{label} ({job.name})"
+        yield replace(job, label=named if label else job.name)
 
 
 def _in_order(jobs: Iterable[Job]) -> list[Job]:

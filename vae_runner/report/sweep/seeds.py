@@ -10,21 +10,24 @@ from statistics import mean, stdev
 
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.scored.score_kinds import HEADS, digits
+from vae_runner.report.scored.score_kinds import digits
 from vae_runner.report.sweep.jobs import Job, Sweep, csv_text
+from vae_runner.report.sweep.table import badge, score_column, setting_columns
+from vae_runner.report.tables.sortable import Column, Row, number_cell, table_of
+from vae_runner.runs.settings import short_value
 from vae_runner.runs.words import count, nats
 
 __all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
 
 SEEDS = frozenset(["seed", "engine.seed"])
-# name in the CSV file, head, unit, value, as it is written
-Figure = tuple[str, str, str, Callable[[Job], float | None], Callable[[float], str]]
+# name in the CSV file, head, unit, how soon its column is hidden, value, as it is written
+Figure = tuple[str, str, str, int, Callable[[Job], float | None], Callable[[float], str]]
 FIGURES: tuple[Figure, ...] = (
-    ("neg_elbo", "-ELBO", "nats", lambda job: job.validated("neg_elbo"), nats),
-    ("bits_per_dim", "Bits", "per dim", lambda job: job.validated("bits_per_dim"), lambda value: nats(value, 3)),
-    ("recon", "Recon.", "nats", lambda job: job.validated("recon"), nats),
-    ("kl", "KL", "nats", lambda job: job.validated("kl"), lambda value: nats(value, 2)),
-    ("active_latents", "Active", "latents", lambda job: (job.active or (None,))[0], nats),
+    ("neg_elbo", "-ELBO", "nats", 0, lambda job: job.validated("neg_elbo"), nats),
+    ("bits_per_dim", "Bits", "per dim", 7, lambda job: job.validated("bits_per_dim"), lambda value: nats(value, 3)),
+    ("recon", "Recon.", "nats", 1, lambda job: job.validated("recon"), nats),
+    ("kl", "KL", "nats", 1, lambda job: job.validated("kl"), lambda value: nats(value, 2)),
+    ("active_latents", "Active", "latents", 6, lambda job: (job.active or (None,))[0], nats),
 )
 
 
@@ -73,18 +76,18 @@ def seeds_table(sweep: Sweep) -> Html:
     found = groups(sweep)
     if not found:
         return Html()
-    heads = [
-        *(tag("th", key, scope="col") for key in _keys(sweep)),
-        tag("th", "Runs", scope="col", class_="n"),
-        *(tag("th", head, tag("small", unit), scope="col", class_="n") for _, head, unit, *_ in _figures(sweep)),
+    columns = [
+        Column("Settings"),
+        Column("Runs", is_number=True),
+        *(Column(head, unit, is_number=True, fold=fold) for _, head, unit, fold, *_ in _figures(sweep)),
+        *setting_columns(sweep, _keys(sweep)),
     ]
-    rows = [tag("tr", *_cells(group, sweep), class_="best" if group.is_best else None) for group in found]
-    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sortable runs")
+    rows = [Row(list(_cells(group, sweep)), is_best=group.is_best) for group in found]
     about = "Mean ± standard deviation over the runs that are done and differ in the seed alone."
     if any(group.is_best for group in found):
         name = sweep.ranking.best.replace(" ", " mean ", 1)
         about += f" Best: the {name} of several runs."
-    return section("Over the seeds", tag("div", table, class_="scroll"), tag("p", about, class_="quiet"))
+    return section("Over the seeds", table_of(columns, rows), tag("p", about, class_="quiet"))
 
 
 def seeds_csv(sweep: Sweep) -> str:
@@ -103,13 +106,15 @@ def seeds_csv(sweep: Sweep) -> str:
 
 
 def _figures(sweep: Sweep) -> list[Figure]:
-    """The figures of every run, and the scores that any of them has."""
-    return [*FIGURES, *(_score(name, part) for name, part in sweep.scores)]
+    """The figures of every run, and the scores that any of them has; the one that they are ranked by first."""
+    found = [*FIGURES, *(_score(name, part) for name, part in sweep.scores)]
+    return sorted(found, key=lambda figure: sweep.is_ranked and figure[0] != "_".join(sweep.ranking.score or ()))
 
 
 def _score(name: str, part: str) -> Figure:
+    column = score_column(name, part)
     get, show = lambda job: job.scores.get((name, part)), lambda value: nats(value, digits(name))
-    return f"{name}_{part}", HEADS.get(name, name), part, get, show
+    return f"{name}_{part}", column.head, part, column.fold, get, show
 
 
 def _keys(sweep: Sweep) -> list[str]:
@@ -126,11 +131,13 @@ def _best(several: Sequence[Group], sweep: Sweep) -> Group | None:
 
 
 def _cells(group: Group, sweep: Sweep) -> Iterator[Html]:
-    yield from (tag("td", group.apart.get(key, "")) for key in _keys(sweep))
-    yield tag("td", count(len(group.jobs)), class_="n")
+    short = sweep.short
+    label = " ".join(f"{short[key]}={short_value(value)}" for key, value in group.apart.items())
+    yield tag("th", tag("span", label or "all", class_="name"), scope="row")
+    yield number_cell(len(group.jobs), count(len(group.jobs)))
     ranked = "neg_elbo" if sweep.ranking.score is None else "_".join(sweep.ranking.score)
-    for name, _, _, get, show in _figures(sweep):
+    for name, *_, get, show in _figures(sweep):
         middle, spread = group.figure(get)
-        badge = tag("span", "best", class_="badge") if group.is_best and name == ranked else ""
         text = "" if middle is None else show(middle) + ("" if spread is None else f" ± {show(spread)}")
-        yield tag("td", badge, text, class_="n", data_value="" if middle is None else f"{middle:.9g}")
+        yield number_cell(middle, text, badge(group.is_best and name == ranked))
+    yield from (tag("td", short_value(group.apart.get(key, ""))) for key in _keys(sweep))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from vae_runner.files import locked, refusals_told, remove_leftovers, write_atomically
 from vae_runner.report.page import page
-from vae_runner.report.sweep.contact import contact_sheet, shared_pictures
+from vae_runner.report.sweep.contact import CHARTS, contact_sheet, shared_pictures
 from vae_runner.report.sweep.jobs import Sweep, read_sweep, table
 from vae_runner.report.sweep.seeds import seeds_csv
 from vae_runner.report.sweep.sweep_sections import sections
-from vae_runner.report.sweep.table import SCRIPT
+from vae_runner.report.tables.sortable import script
 from vae_runner.runs.names import LOCK, SEEDS_TABLE, SWEEP_PAGE, SWEEP_TABLE, contact_sheet_file
 from vae_runner.runs.picture_files import Picture, as_picture, ranked
 from vae_runner.runs.read import find_runs
@@ -40,13 +40,16 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None, rank: str | No
         else:
             (out / SEEDS_TABLE).unlink(missing_ok=True)
         file = out / SWEEP_PAGE
-        write_atomically(file, page(f"{sweep.name}: {len(sweep.jobs)} runs", sections(sweep, sheets, out), SCRIPT))
+        title = f"{sweep.name}: {len(sweep.jobs)} runs"
+        write_atomically(file, page(title, sections(sweep, sheets, out), script(), is_wide=True))
     return file
 
 
 def _write_sheets(sweep: Sweep, out: Path) -> Iterator[Picture]:
     """Returns the contact sheets, in the order in which they are shown."""
     made = [(name, data) for name in shared_pictures(sweep) if (data := contact_sheet(sweep, name))]
+    for name in CHARTS:  # of an older version
+        (out / contact_sheet_file(name)).unlink(missing_ok=True)
     for name, data in made:
         write_atomically(out / contact_sheet_file(name), data)
     yield from ranked(picture for name, data in made if (picture := as_picture(name, data)))

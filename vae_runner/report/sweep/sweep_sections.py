@@ -11,9 +11,10 @@ from vae_runner.report.figures import points
 from vae_runner.report.gallery import embedded
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import notes, section
-from vae_runner.report.run_curves import NATS
+from vae_runner.report.run_curves import NATS, further_curves, title_of
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
+from vae_runner.report.sweep.multiples import codes_of_runs, kl_of_runs
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
 from vae_runner.runs.names import contact_sheet_file
@@ -25,6 +26,7 @@ __all__ = ["sections"]
 
 LONG = 1000  # characters of a command
 MOST_NOTES = 12
+MOST_SCHEDULES = 12
 MOST_POINTS = 200  # of a curve
 JOB = re.compile(r"(\d+)(?:-(?!\d\d-)|$)")  # a job's number begins its name; of a run by itself, its time of day does
 ABOUT = {
@@ -42,8 +44,10 @@ def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
         _notes(sweep),
         figures_table(sweep, out),
         seeds_table(sweep),
-        _contact_sheets(sheets),
         _curves(sweep),
+        kl_of_runs(sweep),
+        _contact_sheets(sheets),
+        codes_of_runs(sweep, colours(sweep)),
         config_differences(sweep),
     ]
     return [one for one in made if one]
@@ -112,26 +116,44 @@ def _curves(sweep: Sweep) -> Html:
         _overlaid("Reconstruction in training", sweep, recon, marks, may_be_log=True),
         _overlaid("KL in training", sweep, kl, marks),
         _plane(sweep, marks),
+        *(_schedule(key, sweep, marks) for key in _moving(sweep)),
     ]
     if not any(drawn):
         return Html()
     keys = [
-        tag("span", tag("span", class_=f"swatch {mark}"), job.label)
+        tag("span", tag("span", class_=f"swatch {mark}"), job.label, data_run=job.label)
         for job, mark in zip(sweep.jobs, marks, strict=True)
         if mark != "many"
     ]
     return section("Curves", tag("p", *keys, class_="legend"), tag("div", *drawn, class_="charts two"))
 
 
+def _moving(sweep: Sweep) -> list[str]:
+    """What else moves over the steps, but for what moves in the same way in all runs."""
+    found = dict.fromkeys(key for job in sweep.jobs for key in further_curves(job.run))
+    curves = {key: [points(job.run.train, key) for job in sweep.jobs] for key in found}
+    return [key for key, each in curves.items() if any(one != each[0] for one in each)][:MOST_SCHEDULES]
+
+
+def _schedule(key: str, sweep: Sweep, marks: Sequence[str]) -> Html:
+    return _overlaid(title_of(key), sweep, [points(job.run.train, key) for job in sweep.jobs], marks, unit="")
+
+
 def _overlaid(
-    name: str, sweep: Sweep, curves: Sequence[Sequence[Point]], marks: Sequence[str], may_be_log: bool = False
+    name: str,
+    sweep: Sweep,
+    curves: Sequence[Sequence[Point]],
+    marks: Sequence[str],
+    may_be_log: bool = False,
+    unit: str = NATS,
 ) -> Html:
     series = [
         Series(f"run {mark}", thinned(curve, MOST_POINTS), label=job.label)
         for job, curve, mark in zip(sweep.jobs, curves, marks, strict=True)
         if curve
     ]
-    return _figure(name, chart(series, NATS, f"{name} over the steps, {NATS}", may_be_log))
+    about = ", ".join(filter(None, [f"{name} over the steps", unit]))
+    return _figure(name, chart(series, unit, about, may_be_log))
 
 
 def _plane(sweep: Sweep, marks: Sequence[str]) -> Html:

@@ -1,0 +1,1 @@
+"""Tables of runs that a reader turns over: `sortable` writes them, `sortable.js` sorts, filters and folds them."""
