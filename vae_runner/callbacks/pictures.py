@@ -37,8 +37,8 @@ from vae_runner.state import (
 from vae_runner.visualisation import Drawing, Picture, Scene
 from vae_runner.visualisation.picture import BATCH, Phase
 
-__all__ = ["FIRST", "LazyState", "Pictures", "picture_errors", "picture_images", "picture_state", "spoiled"]
-__all__ += ["write_drawing"]
+__all__ = ["FIRST", "LazyState", "Pictures", "picture_errors", "picture_images", "picture_indices", "picture_state"]
+__all__ += ["spoiled", "write_drawing"]
 
 FIRST = 100  # steps after which the first pictures come at the latest
 
@@ -101,7 +101,7 @@ class Pictures(Callback):
         with evaluating(engine.objective.model):
             scene = _scene(engine, self.folder.parent, step)
             for name, picture in self.walkers.items():
-                if picture.at_start != at_start:
+                if picture.at_start != at_start or picture.at_end:
                     continue
                 with isolated(0, engine.device), picture_errors(name):
                     drawings = picture.drawings(scene)
@@ -159,7 +159,7 @@ def picture_state(
     """What the model makes of the images that pictures of that split are made of, and what is known of them. Posteriors
     are those of the clean images; what is decoded comes from those that the `corruption` has spoiled.
     """
-    indices = _picture_indices(subset, BATCH)
+    indices = picture_indices(subset, BATCH)
     images = subset.data.gather(indices)
     state = _Forward({X: images, Y_TRUE: images, MODEL: model, STEP: step, DEVICE: device})
     state[FACTORS] = subset.data.factors(indices)
@@ -231,10 +231,11 @@ def picture_images(subset: Subset, count: int) -> Tensor:
     """The images that pictures are made of, (count or fewer, C, H, W): what of the showcase lies in the subset, then a
     choice of the others that is always the same. Of a set that knows the factors of its images, the whole showcase.
     """
-    return subset.data.gather(_picture_indices(subset, count))
+    return subset.data.gather(picture_indices(subset, count))
 
 
-def _picture_indices(subset: Subset, count: int) -> Tensor:
+def picture_indices(subset: Subset, count: int) -> Tensor:
+    """The indices in the data set of the images that pictures are made of, (count or fewer,)."""
     showcase = torch.tensor(subset.data.showcase(), dtype=torch.int64, device=subset.indices.device)
     if not (
         len(showcase) and subset.data.factors(showcase)

@@ -130,9 +130,9 @@ def _redraw(wish: Wish) -> int:
         raise UserError(f"engine.device: expected one of auto, cpu, cuda, got '{wish.device}'")
     choose_device(wish.device)
     nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
-    out = wish.out or wish.folder / "redrawn"
+    out, pages = wish.out or wish.folder / "redrawn", wish.out or wish.folder
     with warnings_to_stderr():
-        for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root):
+        for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root, pages):
             to_stdout(file)
     return 0
 

@@ -39,7 +39,7 @@ from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
 from vae_runner.runs.folder import RunFolder
-from vae_runner.runs.names import CHECKPOINTS, ENVIRONMENT, GRIDS, NOTED_HYDRA, NOTES, PAGE
+from vae_runner.runs.names import CHECKPOINTS, ENVIRONMENT, EXPLORER, GRIDS, NOTED_HYDRA, NOTES, PAGE
 from vae_runner.runs.read import read_run
 from vae_runner.runs.words import duration, shown
 
@@ -216,6 +216,8 @@ def _tell_end(status: Status, path: Path, latest: Path | None) -> None:
     where = f"report {shown(seen / PAGE)}"
     if (path / GRIDS).is_dir():  # none with visualisation=[]
         where += f"    grids {shown(seen / GRIDS)}"
+    if (path / EXPLORER).is_file():
+        where += f"    try it {shown(seen / EXPLORER)}"
     worse = read_run(path, with_pictures=False).worsened
     level = logging.WARNING if worse else logging.INFO
     verdict = f", but worse than at the start: {worse}; a smaller optimizer.lr may help" if worse else ""

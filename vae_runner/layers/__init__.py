@@ -4,6 +4,6 @@
 layer one function for the tape, with the rectifier behind it; `accelerate` lets torch's own layers use them.
 """
 
-from vae_runner.layers.accelerate import accelerate
+from vae_runner.layers.accelerate import accelerate, plainly
 
-__all__ = ["accelerate"]
+__all__ = ["accelerate", "plainly"]

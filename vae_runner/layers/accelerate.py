@@ -1,6 +1,7 @@
 """torch's own layers, made to use the functions that are faster. They keep their parameters, and their state dict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from vae_runner.layers.functions import connected, doubling, halving, transposed_convolution
 from vae_runner.layers.normalisation import group_norm
 
-__all__ = ["accelerate"]
+__all__ = ["accelerate", "plainly"]
 
 _GEOMETRY = ((4, 4), (2, 2), (1, 1), (1, 1), 1, "zeros")
 
@@ -24,6 +25,19 @@ def accelerate(module: nn.Module) -> int:
     for part, fast in found:
         part.__class__ = fast
     return sum(fast is not _Chain for _, fast in found)
+
+
+@contextmanager
+def plainly(module: nn.Module) -> Iterator[None]:
+    """Inside, the layers in `module` that `accelerate` has changed do as torch's own do."""
+    found = [(part, type(part)) for part in module.modules() if type(part) in _PLAIN]
+    for part, fast in found:
+        part.__class__ = _PLAIN[fast]
+    try:
+        yield
+    finally:
+        for part, fast in found:
+            part.__class__ = fast
 
 
 class _Linear(nn.Linear):
@@ -74,6 +88,15 @@ class _Chain(nn.Sequential):
             else:
                 x = part(x)
         return x
+
+
+_PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    _Linear: nn.Linear,
+    _HalvingConv2d: nn.Conv2d,
+    _DoublingConvTranspose2d: nn.ConvTranspose2d,
+    _FastConvTranspose2d: nn.ConvTranspose2d,
+    _Chain: nn.Sequential,
+}
 
 
 def _faster(module: nn.Module) -> type[nn.Module] | None:

@@ -12,6 +12,7 @@ from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, notes
 from vae_runner.report.run_curves import curves
 from vae_runner.report.scored.score_sections import scores
+from vae_runner.runs.names import EXPLORER
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, images, moment, resume_command
 from vae_runner.text import plain
@@ -46,7 +47,16 @@ def title(run: Run) -> Html:
             class_="progress",
         ),
         tag("p", " · ".join(filter(None, _subject(run.environment))), class_="quiet"),
+        _explorer(run),
     )
+
+
+def _explorer(run: Run) -> str:
+    """The way to the page on which the run's decoder can be tried, where there is one."""
+    if run.folder is None or not (run.folder / EXPLORER).is_file():
+        return ""
+    link = tag("a", "Move the latents", href=EXPLORER)
+    return tag("p", link, ": a page on which this decoder runs", class_="explorer")
 
 
 def _findings(run: Run) -> Html:

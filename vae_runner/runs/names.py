@@ -6,6 +6,7 @@ A run's folder:
     status.json         what has become of it   epochs.csv      the validations
     environment.json    where it ran, on what   train.log       what was said
     report.html         the page of all that    .hydra/         what was typed, and what Hydra made of it
+    explore.html        a page to try the decoder on
     evaluation.json     its scores              .lock           of the process that writes there
     encoded/            codes that scores are of, made once; may be removed
     checkpoints/        last, previous, best    tensorboard/    where it is asked for
@@ -15,10 +16,10 @@ A run's folder:
 from pathlib import Path
 
 __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
-__all__ += ["EVALUATION", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER", "LOCK", "LOG"]
-__all__ += ["METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE"]
-__all__ += ["PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
-__all__ += ["checkpoint_file", "contact_sheet_file", "of_step"]
+__all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER"]
+__all__ += ["LOCK", "LOG", "METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP"]
+__all__ += ["PAGE", "PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
+__all__ += ["checkpoint_file", "contact_sheet_file", "of_step", "page_file"]
 
 CONFIG = "config.yaml"
 STATUS = "status.json"
@@ -28,6 +29,7 @@ EPOCHS = "epochs.csv"
 EVALUATION = "evaluation.json"
 LOG = "train.log"
 PAGE = "report.html"
+EXPLORER = "explore.html"
 LOCK = ".lock"  # also of a sweep's page
 
 NOTES = ".hydra"
@@ -45,7 +47,7 @@ TENSORBOARD = "tensorboard"
 
 FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD, ENCODED)
 # All that a run writes, besides its lock. What else is in its folder is the user's.
-CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, PAGE, *FOLDERS)
+CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, PAGE, EXPLORER, *FOLDERS)
 
 # Of a sweep, beside the folders of its runs.
 LEDGER = "sweep.json"
@@ -67,6 +69,11 @@ def checkpoint_file(name: str) -> str:
 def of_step(name: str, step: int) -> str:
     """'traversal-0001000': a picture in the history, without its ending."""
     return f"{name}-{step:07d}"
+
+
+def page_file(name: str) -> str:
+    """Of a picture of that name that is a page: explore.html."""
+    return f"{name}.html"
 
 
 def contact_sheet_file(name: str) -> str:

@@ -4,13 +4,14 @@ A `LatentWalker` (`walker`) makes grids of decoded images. `viewers` stay where 
 along dimensions, `paths` from one code or image to another, and `random` anywhere. They ask `priors` where a latent
 space has its codes, `references` for the images that a config names, and `association` which factor a latent follows.
 `factor_rows` moves what the data varies, `factor_counts` counts it. `charts` and `curves` are pictures of figures; an
-`animation` moves. `vae_runner.drawing` draws them all.
+`animation` moves. `exploring` makes the page on which the decoder runs. `vae_runner.drawing` draws them all.
 """
 
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.visualisation.animation import Animation
 from vae_runner.visualisation.charts import KLBars, LatentScatter
 from vae_runner.visualisation.curves import LossCurves, ScheduleChart
+from vae_runner.visualisation.exploring.exploration import Explore
 from vae_runner.visualisation.factor_rows import FactorRows
 from vae_runner.visualisation.image_grid import Grid, draw
 from vae_runner.visualisation.picture import Picture, Scene
@@ -21,6 +22,7 @@ from vae_runner.visualisation.walking.traversal import Traversal
 from vae_runner.visualisation.walking.viewers import DataViewer, ReconstructionPairs, ReconstructionViewer
 from vae_runner.visualisation.walking.walker import LatentWalker
 
-__all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "FactorRows", "Grid", "ImagePathWalker", "KLBars"]
-__all__ += ["LatentScatter", "LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler", "RandomWalker"]
-__all__ += ["ReconstructionPairs", "ReconstructionViewer", "Scene", "ScheduleChart", "Traversal", "draw"]
+__all__ = ["Animation", "CodePathWalker", "DataViewer", "Drawing", "Explore", "FactorRows", "Grid", "ImagePathWalker"]
+__all__ += ["KLBars", "LatentScatter", "LatentWalker", "LinSpaceWalker", "LossCurves", "Picture", "PriorSampler"]
+__all__ += ["RandomWalker", "ReconstructionPairs", "ReconstructionViewer", "Scene", "ScheduleChart", "Traversal"]
+__all__ += ["draw"]

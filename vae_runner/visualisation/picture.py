@@ -32,6 +32,7 @@ class Scene:
         folder: the run's folder, with its logs and its history of grids.
         state: the state of the model's forward pass on the images that pictures of a split are made of.
         schedules: maps steps (N,) to the value of each schedule there, (N,).
+        chosen: of a split the data set and the indices of the images that pictures show, so many or all.
 
     Example:
         >>> scene = Scene(step=50, total_steps=200, folder=Path("run"), state=dict, schedules=dict)
@@ -44,6 +45,7 @@ class Scene:
     folder: Path
     state: Callable[[Phase], State]
     schedules: Callable[[Tensor], dict[str, Tensor]]
+    chosen: Callable[[Phase, int], tuple[ImageData, Tensor]] | None = None
 
 
 class Picture:
@@ -51,6 +53,7 @@ class Picture:
 
     Attributes:
         at_start: drawn before the first step rather than at every picture time.
+        at_end: a page, which is made when the run ends.
         history: whether a copy of every step is kept.
 
     Example:
@@ -64,6 +67,7 @@ class Picture:
     """
 
     at_start: ClassVar[bool] = False
+    at_end: ClassVar[bool] = False
     history: ClassVar[bool] = True
 
     def prepare(self, model: VAE, data: ImageData) -> None:

@@ -9,7 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from vae_runner.callbacks.pages import chosen_images, write_page
 from vae_runner.callbacks.pictures import LazyState, picture_errors, picture_state, write_drawing
+from vae_runner.datasets.base import ImageData
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.checking.check import check
@@ -56,8 +58,10 @@ def redraw(
     device: str = "auto",
     trust: bool = False,
     root: str | None = None,
+    pages: Path | None = None,
 ) -> Iterator[Path]:
-    """Draw the pictures that the nodes describe into `out`; yields each file when it is written. The images of the run
+    """Draw the pictures that the nodes describe into `out`, those that are pages into `pages`; yields each file when it
+    is written. The images of the run
     are read, from `root` where it is given, if a picture shows them or what is made of them.
     """
     run = load(folder, checkpoint, device, trust, root)
@@ -68,6 +72,9 @@ def redraw(
         with torch.no_grad(), isolated(0, run.device), picture_errors(name):
             drawings = picture.drawings(scene)
         for drawing in drawings:
+            if picture.at_end:
+                yield write_page(drawing, name, pages or out)
+                continue
             into = out / ANIMATIONS if drawing.is_moving else out
             yield from write_drawing(drawing.detached(), name, [into], run.step, run.config["seed"])
 
@@ -85,7 +92,12 @@ def _scene(run: SavedRun) -> Scene:
         return LazyState({MODEL: run.model, STEP: run.step, DEVICE: run.device}, read)
 
     last = max(whole(status.get("step")) or 0, run.step)
-    return Scene(last, max(whole(status.get("total_steps")) or 0, last), run.folder, state, _schedules(run))
+
+    def chosen(phase: Phase, count: int) -> tuple[ImageData, Tensor]:
+        return chosen_images(run.data[0 if phase == "train" else 1], count)
+
+    total = max(whole(status.get("total_steps")) or 0, last)
+    return Scene(last, total, run.folder, state, _schedules(run), chosen)
 
 
 def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:

@@ -1,5 +1,5 @@
-"""What a run reports of itself behind its last step: what the weights that the validation images chose come to on the
-test images, and their scores, as far as they are cheap or asked for.
+"""What a run reports of itself behind its last step: a page to try the weights on that the validation images chose,
+what these come to on the test images, and their scores, as far as they are cheap or asked for.
 
 Nothing here moves the run. What fails costs a line, and not the run, which is done; one that is killed meanwhile makes
 up for it when it is resumed.
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vae_runner.callbacks import TESTED, MetricsLog, Status
+from vae_runner.callbacks.pages import has_pages, write_pages
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine, Interrupted
@@ -57,9 +58,10 @@ def report_end(
     try:
         wanted = evaluation_config(config)
         names = makeable(wanted, engine.train.data) if wanted.scores == AUTO else wanted.names
-        if engine.test is None and not names:
+        if engine.test is None and not names and not has_pages(engine.callbacks):
             return
         chosen = _chosen_weights(engine, config, status.folder)
+        _show(engine, status.folder, chosen)
         if engine.test is not None:
             status.file.test = _measured(engine, chosen)
         if names:
@@ -69,6 +71,15 @@ def report_end(
     except Exception as error:
         log.warning("the run is done, and not all of it is scored: %s: %s", type(error).__name__, in_words(error))
         logging.getLogger("vae_runner.traceback").error("scoring has failed", exc_info=error)  # to train.log alone
+
+
+def _show(engine: Engine, folder: Path, chosen: Chosen) -> None:
+    """Write the pages on which the chosen weights can be tried; what goes wrong costs no score."""
+    try:
+        write_pages(engine, engine.callbacks, folder, chosen.objective.model, chosen.step)
+    except Exception as error:
+        log.warning("the run is done, without a page to try it on: %s: %s", type(error).__name__, in_words(error))
+        logging.getLogger("vae_runner.traceback").error("a page has failed", exc_info=error)
 
 
 def _subject(engine: Engine, config: Mapping[str, Any], folder: Path, chosen: "Chosen", settings: Settings) -> Subject:

@@ -1,0 +1,208 @@
+"""explore.html: the decoder that runs in it is the trained one, whatever its layers; and what it knows."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from numpy_decoder import decode
+from torch import nn
+
+from vae_runner import architectures, latent_space, likelihood
+from vae_runner.auto_encoder import VAE
+from vae_runner.drawing.explorer.explorer_page import explorer, known_of
+from vae_runner.errors import UserError
+from vae_runner.latent_frame import AlignedNormalSpace
+from vae_runner.layers import accelerate
+from vae_runner.visualisation.exploring.page_content import decoder_of
+
+GRAY, COLOUR = (1, 16, 16), (3, 17, 12)
+DECODERS = {
+    "broadcast": lambda shape: architectures.BroadcastDecoder(6, shape, width=6),
+    "conv": lambda shape: architectures.ConvDecoder(6, shape, hidden=(16,), channels=(6, 5)),
+    "mlp": lambda shape: architectures.MLPDecoder(6, shape, hidden=(12, 8)),
+    "linear": lambda shape: architectures.LinearDecoder(6, shape),
+    "resnet": lambda shape: architectures.ResNetDecoder(6, shape, width=8),
+}
+
+
+class Own(nn.Module):
+    """Layers that the package's own decoders do not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(6, 64),
+            nn.LayerNorm(64),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Unflatten(1, (16, 2, 2)),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(16, 16, 3, padding=1, groups=4),
+            nn.BatchNorm2d(16),
+            nn.Upsample(scale_factor=2),
+            nn.Softplus(),
+            nn.ConvTranspose2d(16, 8, 3, stride=2, padding=1, output_padding=1, groups=2),
+            nn.Mish(),
+            nn.ZeroPad2d((1, 0, 2, 0)),
+            nn.Conv2d(8, 12, 5, padding=4, dilation=2),
+            nn.Hardswish(),
+            nn.Dropout(0.5),
+            nn.PixelShuffle(2),
+            nn.GELU(approximate="tanh"),
+        )
+        self.layers[6].running_mean.normal_()
+        self.layers[6].running_var.uniform_(0.5, 2)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        y = self.layers(z)
+        y = y + 0.3 * z[:, None, :1, None].expand(-1, 3, 1, 1) + z[:, :1, None, None].repeat(1, 1, *y.shape[2:]) ** 2
+        return torch.cat([y[:, 1:], y[:, :1].clamp(max=0.5)], 1)
+
+
+def vae(decoder: nn.Module, shape=GRAY, noise=None, spaces=None) -> VAE:
+    encoder = architectures.MLPEncoder(shape, (8,))
+    model = VAE(encoder, spaces or [latent_space.NormalSpace(dims=6)], decoder, noise or likelihood.Bernoulli())
+    return model.eval().requires_grad_(False)
+
+
+def largest_error(model: VAE, program: dict) -> float:
+    """Of the program's numbers against torch's, in 255ths."""
+    codes = torch.randn(3, sum(model.latent_dims), generator=torch.Generator().manual_seed(1))
+    wanted = model.likelihood.mean(model.raw(codes)).numpy()
+    found = np.stack([decode(program, code.numpy()) for code in codes])
+    return 255 * float(np.abs(wanted - found).max())
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.parametrize("shape", [GRAY, COLOUR], ids=["gray", "colour"])
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_steps_of_every_decoder_make_its_images(name: str, shape: tuple[int, int, int]) -> None:
+    model = vae(DECODERS[name](shape), shape, likelihood.Gaussian() if name == "linear" else None)
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
+def test_layers_that_only_a_decoder_of_ones_own_has_are_known_too() -> None:
+    decoder = Own().eval()
+    shape = tuple(decoder(torch.zeros(1, 6)).shape[1:])
+    model = vae(decoder, shape, likelihood.Gaussian())
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
+@pytest.mark.parametrize("nonlinearity", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
+def test_every_non_linearity_is_known(nonlinearity: str) -> None:
+    model = vae(architectures.MLPDecoder(6, GRAY, (8,), nonlinearity=nonlinearity))
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
+@pytest.mark.parametrize("per", ["image", "channel", "pixel"])
+def test_the_mean_of_levels_is_that_of_the_likelihood(per: str) -> None:
+    noise = likelihood.DiscretizedLogistic(num_channels=3, per=per)
+    shape = (3 * noise.channels_per_channel, 8, 8)
+    model = vae(architectures.MLPDecoder(6, shape, (8,)), (3, 8, 8), noise)
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
+def test_a_turned_frame_closed_latents_and_several_spaces_are_part_of_the_steps() -> None:
+    turned = AlignedNormalSpace(dims=4, open=3)
+    turned.frame.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
+    model = vae(architectures.MLPDecoder(9, GRAY, (8,)), spaces=[turned, latent_space.GammaSpace(dims=5)])
+    assert largest_error(model, decoder_of(model)) < 0.01
+    turned.frame.copy_(torch.eye(4))
+    assert largest_error(model, decoder_of(model)) < 0.01  # of the frame that it has now
+
+
+def test_layers_that_were_made_faster_are_written_as_they_were_and_stay_fast() -> None:
+    model = vae(architectures.ConvDecoder(6, GRAY, (16,), (6, 5)))
+    before = [step["op"] for step in decoder_of(model)["steps"]]
+    assert accelerate(model)
+    fast = [type(module) for module in model.modules()]
+    program = decoder_of(model)
+    assert [step["op"] for step in program["steps"]] == before
+    assert [type(module) for module in model.modules()] == fast
+    assert largest_error(model, program) < 0.01
+
+
+def test_weights_of_many_numbers_take_two_bytes_and_are_within_one_255th() -> None:
+    model = vae(architectures.MLPDecoder(6, GRAY, (128, 200)))
+    program = decoder_of(model)
+    kinds = {one["size"]: one["kind"] for one in program["constants"]}
+    assert kinds[200 * 128] == "f2"
+    assert kinds[200] == "f4"
+    assert largest_error(model, program) < 1
+
+
+class Odd(nn.Module):
+    def __init__(self, does) -> None:
+        super().__init__()
+        self.layer, self.does = nn.Linear(6, 256), does
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.does(self.layer(z)).view(-1, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        (lambda y: y.cumsum(1), r"^decoder \(Odd\): cumsum is not known$"),
+        (lambda y: y + torch.randn_like(y), r"^decoder \(Odd\): randn_like draws at random$"),
+        (lambda y: y if y.sum() > 0 else -y, r"^decoder \(Odd\): sum is not known$"),
+        (lambda y: y if y[0, 0] > 0 else -y, r"^decoder \(Odd\): _local_scalar_dense is not known$"),
+        (lambda y: (y[:, :128].mul_(2), y)[1], r"^decoder \(Odd\): view reads what was overwritten in place$"),
+        (lambda y: torch.div(y, 2.0, rounding_mode="floor"), r"^decoder \(Odd\): div is not known in this form$"),
+        (lambda y: torch.zeros(1, 256), "do not depend on its codes"),
+    ],
+)
+def test_what_the_page_does_not_know_is_refused_by_name(does, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        decoder_of(vae(Odd(does)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_deep_inside_is_named() -> None:
+    class Sorted(nn.Module):
+        def forward(self, y):
+            return y.sort(1).values
+
+    decoder = nn.Sequential(nn.Linear(6, 256), Sorted(), nn.Unflatten(1, GRAY))
+    with pytest.raises(UserError, match=r"^decoder\.1 \(Sorted\): sort is not known$"):
+        decoder_of(vae(decoder))
+
+
+NAMES = ("</script><script>alert(1)</script>", "<!-- <b>&amp;", '"\\ \u2028 \ud800')
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_text_of_the_page_and_never_markup(name: str) -> None:
+    known = {"name": name, "latents": [{"factor": name}]}
+    page = explorer([known])
+    assert known_of(page) == [known]
+    text = page.decode()
+    assert len(re.findall(r"<script\b", text)) == len(re.findall(r"</script>", text)) == 2
+    assert "<b>" not in text
+
+
+def test_the_page_allows_itself_its_own_script_and_nothing_from_outside() -> None:
+    text = explorer([{"name": "run"}]).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy
+    assert policy[1].startswith("default-src 'none'; ")
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html></html>", b'<script type="application/json" id="known">[1</script>'])
+def test_of_a_file_that_is_no_such_page_nothing_is_known(content: bytes) -> None:
+    assert known_of(content) == []
+
+
+def test_what_the_page_knows_is_json_that_every_browser_reads() -> None:
+    page = explorer([{"name": "run", "nats": None}])
+    found = re.search(rb'id="known">(.*?)</script>', page, re.DOTALL)
+    assert found
+    json.loads(found[1], parse_constant=lambda text: pytest.fail(text))
