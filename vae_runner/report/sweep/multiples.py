@@ -68,8 +68,8 @@ def _codes(job: Job, mark: str) -> tuple[Series, list[str]] | None:
 
 def _points(codes: Sequence[object]) -> Iterator[Point]:
     for code in codes:
-        pair = [number(value) for value in code] if isinstance(code, list) else []
-        if len(pair) == 2 and pair[0] is not None and pair[1] is not None and all(map(math.isfinite, pair)):
+        pair = [value for one in code if (value := number(one)) is not None] if isinstance(code, list) else []
+        if len(pair) == 2 and all(map(math.isfinite, pair)):
             yield pair[0], pair[1]
 
 

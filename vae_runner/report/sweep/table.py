@@ -48,8 +48,8 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
     """All runs with their figures and what tells them apart; names are links to their reports."""
     figures, scores = [*VALIDATED], [_score(score) for score in _first(sweep.scores, sweep.ranking.score)]
     if sweep.is_ranked:
-        column, *how = scores[0]
-        figures, scores = [(replace(column, fold=0), *how), *figures], scores[1:]
+        column, value, words = scores[0]
+        figures, scores = [(replace(column, fold=0), value, words), *figures], scores[1:]
     made = [*figures, *scores]
     columns = [
         Column("Run"),
