@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import torch
 from conftest import OWN_CONFIGS, pictures_of
 
 from vae_runner.bench import programs, rounds
-from vae_runner.bench.__main__ import _record, _table, main
+from vae_runner.bench.__main__ import _on, _record, _table, main
 from vae_runner.bench.gpu import STEPS, covered, use
 from vae_runner.bench.programs import PROGRAMS, Bare
 from vae_runner.bench.rounds import Spread, Timing, take_turns
@@ -204,6 +205,8 @@ def test_a_table_and_a_line_of_json(capfd: pytest.CaptureFixture[str]) -> None:
         assert 0 < figures["first_step_seconds"] < 600
     assert (record["rounds"], record["starts"]) == (3, 1)
     assert "the engine keeps" in out
+    assert record["machine"]["processor"] in out.splitlines()[1]
+    assert re.search(r"; about \d+ s$", out.splitlines()[1])
 
 
 @pytest.mark.slow
@@ -240,6 +243,20 @@ def test_options_out_of_range_are_refused(option: str, told: str, capsys: pytest
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("features", "device", "words"),
+    [
+        (["avx2"], "cpu", "on X (avx2: no bf16), 2 cores, torch 2"),
+        (["avx2", "avx512_f", "avx512_bf16"], "cpu",
+         "on X (avx2, avx512_f, avx512_bf16: dot products of bf16), 2 cores, torch 2"),
+        (["avx2", "amx_bf16"], "a GPU", "on a GPU, X (avx2, amx_bf16: a matrix unit for bf16), 2 cores, torch 2"),
+        ([], "cpu", "on X (no vector features known), 2 cores, torch 2"),
+    ],
+)  # fmt: skip
+def test_what_the_processor_can_do_is_said(features: list[str], device: str, words: str) -> None:
+    assert _on({"processor": "X", "features": features, "device": device, "cores": 2, "torch": "2"}) == words
+
+
 def test_a_program_that_fails_is_told() -> None:
     with pytest.raises(RunError, match=r"step: .*no setting called 'nonsense'"):
         take_turns({"step": ["step", "nonsense=1"]}, 2, 0.1)

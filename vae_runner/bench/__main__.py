@@ -11,6 +11,7 @@ from typing import Any
 
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
+from vae_runner.runs.words import duration
 
 __all__ = ["main"]
 
@@ -27,6 +28,13 @@ A figure is the median over the turns, with its quartiles; a ratio that of neigh
 times, for how a process lays out its memory changes the bare loop's time by half. Close what else runs.
 On a GPU there are two columns more: the part of a step for which it is busy, and its memory.
 The last line is JSON."""
+FEATURES = {  # of a processor, the strongest last, and what each means for bf16
+    "avx2": "no bf16",
+    "avx512_f": "no bf16",
+    "avx512_bf16": "dot products of bf16",
+    "amx_bf16": "a matrix unit for bf16",
+}
+START = 5.0  # seconds from a program's start to its first step, without a compilation
 PARTS = {
     "compile": "engine.compile",
     "bf16": "engine.precision",
@@ -70,6 +78,7 @@ def _bench(options: argparse.Namespace) -> int:
     config = config_of(settings)
     programs = _parts(settings, config) if options.parts else {name: [name, *settings] for name in NAMES}
     print(_heading(config, options), flush=True)
+    print(f"{_on(_machine(config['engine']['device']))}; {_estimate(len(programs), options)}", flush=True)
     timings = take_turns(programs, options.rounds, options.seconds, options.starts)
     record = _record(timings, config, options)
     print(_table(record))
@@ -130,10 +139,19 @@ def _machine(device_name: str) -> dict[str, Any]:
     device, known = choose_device(device_name), getattr(torch.cpu, "get_capabilities", dict)()
     return {
         "processor": known.get("cpu_name", platform.machine()),
+        "features": [name for name in FEATURES if known.get(name)],
         "cores": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
     }
+
+
+def _on(machine: Mapping[str, Any]) -> str:
+    """'on Intel Xeon (avx2, avx512_f, avx512_bf16, amx_bf16: a matrix unit for bf16), 2 cores, torch 2.14.1'."""
+    features = ", ".join(machine["features"]) or "no vector features known"
+    unit = f": {FEATURES[machine['features'][-1]]}" if machine["features"] else ""
+    place = f"{machine['device']}, " if machine["device"] != "cpu" else ""
+    return f"on {place}{machine['processor']} ({features}{unit}), {machine['cores']} cores, torch {machine['torch']}"
 
 
 def _program(timing: Any, batch_size: int) -> dict[str, Any]:
@@ -162,6 +180,13 @@ def _heading(config: Mapping[str, Any], options: argparse.Namespace) -> str:
     settings = " ".join(options.settings) or "the default config"
     turns = f"{options.threads} thread(s), {options.rounds} rounds in {options.starts} start(s)"
     return f"{settings}: batch size {config['engine']['batch_size']}, {turns}"
+
+
+def _estimate(programs: int, options: argparse.Namespace) -> str:
+    """'about 2.1 min': the turns, and what starting a program and finding its number of steps takes, at the least."""
+    return (
+        f"about {duration(programs * (options.rounds * options.seconds + options.starts * (START + options.seconds)))}"
+    )
 
 
 def _table(record: Mapping[str, Any]) -> str:

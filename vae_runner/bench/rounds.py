@@ -6,12 +6,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tqdm import trange
+from tqdm import tqdm
 
 from vae_runner.bench.gpu import Use
 from vae_runner.bench.worker import BORN
@@ -82,22 +82,33 @@ def take_turns(
     Raises `RunError` where one of them does.
     """
     timings = {label: Timing() for label in programs}
-    for start in trange(starts, desc="starts", leave=False, disable=None):
-        share = rounds * (start + 1) // starts - rounds * start // starts
-        _one_start(programs, share, seconds, timings)
+    with tqdm(total=len(programs) * (rounds + starts), unit="turn", leave=False, disable=None) as bar:
+        for start in range(starts):
+            bar.set_description(f"start {start + 1} of {starts}")
+            share = rounds * (start + 1) // starts - rounds * start // starts
+            _one_start(programs, share, seconds, timings, bar.update)
     return timings
 
 
 def _one_start(
-    programs: Mapping[str, Sequence[str]], rounds: int, seconds: float, timings: Mapping[str, Timing]
+    programs: Mapping[str, Sequence[str]],
+    rounds: int,
+    seconds: float,
+    timings: Mapping[str, Timing],
+    done: Callable[[], object],
 ) -> None:
+    """`done` is called behind each turn, and each program's start and first steps."""
     with ExitStack() as stack:
         workers = {label: stack.enter_context(_worker(label, arguments)) for label, arguments in programs.items()}
-        counts = {label: worker.steps_in(seconds) for label, worker in workers.items()}
+        counts: dict[str, int] = {}
+        for label, worker in workers.items():
+            counts[label] = worker.steps_in(seconds)
+            done()
         taken: dict[str, list[float]] = {label: [] for label in programs}
         for _ in range(rounds):
             for label, worker in workers.items():
                 taken[label].append(worker.ask(counts[label])["seconds"] / counts[label])
+                done()
         for label, worker in workers.items():
             timings[label].add(taken[label], first_step=worker.first_step, **worker.ask("rest"))
 
