@@ -474,7 +474,7 @@ def test_the_turns_to_come_are_told_and_those_that_will_not_come(experiment: Exp
         *TURNED, "distribution.align=[2,5,1000,2000]", "engine.steps=1000", "distribution.threshold=2.5"
     )
     coming = "frame latents of more than 2.5 nats are turned to their independent components behind"
-    beyond = "frame the run of 1,000 steps ends before the turns behind steps 1,000, 2,000"
+    beyond = "frame nothing is turned behind steps 1,000, 2,000: the run ends at 1,000"
     assert list(turns_to_come(engine)) == [f"{coming} steps 2, 5", beyond]
     engine.step = 3
     assert list(turns_to_come(engine)) == [f"{coming} step 5", beyond]

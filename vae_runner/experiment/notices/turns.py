@@ -37,7 +37,7 @@ def turns_to_come(engine: Engine) -> Iterator[str]:
         elif not space.align:
             yield f"frame {name}align is empty: nothing is turned"
         if beyond:
-            yield f"frame {name}the run of {engine.total_steps:,} steps ends before the turns behind {_steps(beyond)}"
+            yield f"frame {name}nothing is turned behind {_steps(beyond)}: the run ends at {engine.total_steps:,}"
 
 
 def openings_to_come(engine: Engine) -> Iterator[str]:
