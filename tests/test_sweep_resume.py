@@ -1,6 +1,7 @@
 """Sweeps that were stopped, by whatever it was, and go on; and jobs that leave no trace in each other."""
 
 import csv
+import gc
 import itertools
 import json
 import logging
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -414,3 +417,26 @@ def test_no_global_leaks_from_job_to_job(vae_train: Run, inside: Path, monkeypat
         alone = [f"{name}={value}" for name, value in zip(settings, values, strict=True)]
         assert vae_train(*toy(*QUICK, *alone, f"hydra.run.dir=alone{number}"))[0] == 0
         assert_same_weights(path, inside / f"alone{number}")
+
+
+def test_when_a_job_begins_nothing_of_the_one_before_is_in_memory(
+    vae_train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines: list[weakref.ref[Engine]] = []
+    left: list[int] = []
+    init = Engine.__init__
+
+    def noted(engine: Engine, *arguments: Any, **settings: Any) -> None:
+        left.append(sum(one() is not None for one in engines))
+        engines.append(weakref.ref(engine))
+        init(engine, *arguments, **settings)
+
+    monkeypatch.setattr(Engine, "__init__", noted)
+    searched = gc.isenabled()
+    gc.disable()  # what lies in cycles stays until someone looks for it
+    try:
+        assert vae_train(*sweep("seed=0,1,2"))[0] == 0
+    finally:
+        if searched:
+            gc.enable()
+    assert left == [0, 0, 0]

@@ -1,6 +1,7 @@
 """One job as Hydra calls it, of a single run or of a sweep, in this process or another."""
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -65,7 +66,10 @@ def task(cfg: DictConfig) -> float:
     Its config is checked here, for what it asks of the machine: the sweep may have been started on another one.
     """
     with standard_output(is_needed=False):  # here too, for it may have a process of its own
-        return _sweep_job(cfg, Path(HydraConfig.get().runtime.output_dir))
+        try:
+            return _sweep_job(cfg, Path(HydraConfig.get().runtime.output_dir))
+        finally:
+            gc.collect()  # its images, nets and moments lie in cycles, and would stay for several jobs
 
 
 def _sweep_job(cfg: DictConfig, path: Path) -> float:
