@@ -10,7 +10,9 @@ from browsers import opened, started
 from test_sweep import make_picture, make_run
 
 from vae_runner.report import write_report
+from vae_runner.report.index import write_index
 from vae_runner.report.sweep import write_sweep
+from vae_runner.runs.read import find_runs
 
 pytestmark = pytest.mark.slow  # a browser is started
 
@@ -132,6 +134,53 @@ def test_a_column_is_hidden_and_shown_by_its_box(browser: Any, sweep: Path) -> N
         assert heads(page)[-1] == "Folder"
         assert heads(page)[1:4] == ["-ELBO", "Recon.", "mig"]
         assert page.evaluate("document.documentElement.scrollWidth") == 1400  # it is scrolled inside
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("index")
+    for number in range(5):
+        config = {"seed": number // 2, "divergence": {"_target_": "beta_kl", "beta": 4.0 + number % 2}}
+        typed = [f"seed={number // 2}", f"divergence.beta={4 + number % 2}"]
+        make_picture(make_run(folder / f"{number}", 70.0 - number, config=config, typed=typed))
+    return write_index(folder, find_runs(folder))
+
+
+def test_two_runs_that_are_chosen_are_compared_setting_by_setting(browser: Any, index: Path) -> None:
+    with opened(browser, index) as page:
+        difference = page.locator("#difference")
+        page.get_by_label("Compare 0").check()
+        assert difference.inner_text() == ""
+        page.get_by_label("Compare 1").check()
+        assert difference.locator("tr").all_inner_texts() == ["Setting\t0\t1", "divergence.beta\t4.0\t5.0"]
+        page.get_by_label("Compare 4").check()  # in place of the first
+        assert difference.locator("tr").all_inner_texts() == [
+            "Setting\t1\t4", "seed\t0\t2", "divergence.beta\t5.0\t4.0",
+        ]  # fmt: skip
+        assert page.errors == page.requests == []
+
+
+def test_runs_that_are_pinned_stand_on_top_and_are_still_so_when_the_page_is_opened_again(
+    browser: Any, index: Path
+) -> None:
+    with opened(browser, index) as page:
+        page.get_by_role("button", name="Pin 3").click()
+        assert page.get_by_role("button", name="Pin 3").get_attribute("aria-pressed") == "true"
+        for _ in range(2):
+            table(page).get_by_role("button", name="-ELBO nats").click()  # upwards, downwards
+            assert table(page).locator("tbody tr >> nth=0").get_attribute("data-run") == "3"
+        page.reload()
+        assert table(page).locator("tbody tr >> nth=0").get_attribute("data-run") == "3"
+        page.get_by_role("button", name="Pin 3").click()
+        assert page.get_by_role("button", name="Pin 3").get_attribute("aria-pressed") == "false"
+
+
+def test_the_index_fits_into_the_window(browser: Any, index: Path) -> None:
+    for width in (1400, 400):
+        with opened(browser, index, width) as page:
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            last = table(page).locator("tbody tr >> nth=0").locator("td:visible").last.bounding_box()
+            assert last["x"] + last["width"] <= width
 
 
 def test_without_a_script_the_whole_table_is_there(browser: Any, sweep: Path) -> None:

@@ -54,10 +54,11 @@ def test_of_a_run_its_report_is_made(vae_report: Report, inside: Path) -> None:
 def test_of_a_folder_of_runs_the_sweeps_files_are_made(vae_report: Report, inside: Path) -> None:
     for name in ("day/0", "day/1"):
         make_picture(make_run(inside / name))
-    assert vae_report("day") == (0, "report day/sweep.html\n", "")
-    assert files(inside / "day") == {"sweep.html", "sweep.csv", "contact-samples.png"}
-    assert vae_report("day", "--out", "there/else") == (0, "report there/else/sweep.html\n", "")
-    assert files(inside / "there/else") == {"sweep.html", "sweep.csv", "contact-samples.png"}
+    made = {"index.html", "sweep.html", "sweep.csv", "contact-samples.png"}
+    assert vae_report("day") == (0, "report day/index.html\nreport day/sweep.html\n", "")
+    assert files(inside / "day") == made
+    assert vae_report("day", "--out", "there/else")[1].endswith("report there/else/sweep.html\n")
+    assert files(inside / "there/else") == made
     assert not list((inside / "day").rglob("report.html"))
 
 

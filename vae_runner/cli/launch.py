@@ -220,7 +220,7 @@ def _changes(request: Request, compose: "Composer") -> dict[str, Any]:
     """The settings that a resumed run is given anew, by dotted name."""
     from vae_runner.cli.judging.typed import as_typed
 
-    hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None}
+    hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None, "note": str | None}
     typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]
     overrides = [compose.parse(argument) for argument in typed]
     changes = {override.get_key_element(): override.value() for override in overrides}

@@ -10,7 +10,7 @@ from pathlib import Path
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
-from vae_runner.runs.names import CONFIG, METRICS, STATUS
+from vae_runner.runs.names import CONFIG, LEDGER, METRICS, OF_HYDRAS_SWEEP, STATUS
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
@@ -19,13 +19,15 @@ HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
 
 usage:  vae-report RUN                       RUN/report.html
-        vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png
+        vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png;
+                                             of a folder that is no sweep, as outputs, FOLDER/index.html too
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
 
 examples:
   vae-report outputs/latest
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
+  vae-report outputs                         index.html: all runs, their tags and notes, the difference of any two
   vae-report outputs/2026-11-22 --out comparison
 
 options:
@@ -64,7 +66,8 @@ def _command(arguments: list[str]) -> int:
 def _report(arguments: list[str]) -> int:
     folders, out, rank = _read(arguments)
     try:
-        to_stdout(f"report {_write(folders, out, rank)}")
+        for page in _write(folders, out, rank):
+            to_stdout(f"report {page}")
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
@@ -108,9 +111,10 @@ def _fault(name: str) -> str:
     )
 
 
-def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
-    """Make the report, and take away what one that was killed has left; returns the path of its page."""
+def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path]:
+    """Make the report, and take away what one that was killed has left; returns the paths of its pages."""
     from vae_runner.files import remove_leftovers
+    from vae_runner.report.index import write_index
     from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
     from vae_runner.runs.folder import warn_of_real_latest
@@ -126,7 +130,7 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
         if rank is not None:
             raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
         remove_leftovers(folders[0])
-        return write_report(folders[0])
+        return [write_report(folders[0])]
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
     for folder in folders:
         runs = find_runs(folder)
@@ -135,4 +139,6 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     out = out or (folders[0] if len(folders) == 1 else Path("report"))
     remove_leftovers(out)
-    return write_sweep(out, found.values(), rank)
+    page = write_sweep(out, found.values(), rank)
+    is_index = len(folders) == 1 and not any((folders[0] / name).exists() for name in (LEDGER, OF_HYDRAS_SWEEP))
+    return [write_index(out, found.values()), page] if is_index else [page]

@@ -10,7 +10,7 @@ from vae_runner.drawing.palette import page_style
 from vae_runner.report.markup import Html, tag
 from vae_runner.runs.words import moment
 
-__all__ = ["folded", "notes", "page", "section"]
+__all__ = ["folded", "marks", "notes", "page", "section"]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # what browsers then hold us to
 
@@ -29,6 +29,13 @@ def notes(found: Sequence[tuple[str, str]]) -> Html:
     """What to know before looking at the figures: (note, warning or error; a sentence) each."""
     items = [tag("li", text, class_=level) for level, text in found]
     return tag("ul", *items, class_="notes") if items else Html()
+
+
+def marks(tags: Sequence[str], note: str) -> list[Html]:
+    """What people have written beside a run to find it again: its tags, its note."""
+    tagged = tag("p", *(tag("span", one, class_="tag") for one in tags), class_="tags") if tags else ""
+    noted = tag("p", note, class_="said") if note else ""
+    return [Html(one) for one in (tagged, noted) if one]
 
 
 def page(title: str, sections: Sequence[Html], script: str = "", is_wide: bool = False) -> bytes:

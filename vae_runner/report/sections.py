@@ -9,11 +9,12 @@ from vae_runner.report.findings import findings
 from vae_runner.report.gallery import animations, pictures
 from vae_runner.report.latents import latents
 from vae_runner.report.markup import Html, tag
-from vae_runner.report.page import folded, notes
+from vae_runner.report.page import folded, marks, notes
 from vae_runner.report.run_curves import curves
 from vae_runner.report.scored.score_sections import scores
 from vae_runner.runs.names import EXPLORER
 from vae_runner.runs.read import Run
+from vae_runner.runs.settings import marks_of
 from vae_runner.runs.words import count, images, moment, resume_command
 from vae_runner.text import plain
 
@@ -48,6 +49,7 @@ def title(run: Run) -> Html:
         ),
         tag("p", " · ".join(filter(None, _subject(run.environment))), class_="quiet"),
         _explorer(run),
+        *marks(*marks_of(plain_yaml(run.config))),
     )
 
 

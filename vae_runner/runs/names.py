@@ -18,7 +18,17 @@ from pathlib import Path
 __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
 __all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER"]
 __all__ += ["LOCK", "LOG", "METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP"]
-__all__ += ["PAGE", "PREVIOUS", "SEEDS_TABLE", "STATUS", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
+__all__ += [
+    "INDEX_PAGE",
+    "PAGE",
+    "PREVIOUS",
+    "SEEDS_TABLE",
+    "STATUS",
+    "SWEEP_LOCK",
+    "SWEEP_PAGE",
+    "SWEEP_TABLE",
+    "TENSORBOARD",
+]
 __all__ += ["checkpoint_file", "contact_sheet_file", "of_step", "page_file"]
 
 CONFIG = "config.yaml"
@@ -52,6 +62,7 @@ CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION,
 # Of a sweep, beside the folders of its runs.
 LEDGER = "sweep.json"
 SWEEP_PAGE = "sweep.html"
+INDEX_PAGE = "index.html"  # of any folder with runs in it that is no sweep
 SWEEP_TABLE = "sweep.csv"
 SEEDS_TABLE = "sweep-seeds.csv"
 SWEEP_LOCK = ".sweep.lock"  # of who does its jobs

@@ -17,28 +17,34 @@ from vae_runner.foreign import dig, json_object, read_text, read_yaml
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS, NOTES
 from vae_runner.text import plain
 
-__all__ = ["Settings", "differences", "label_keys", "read_settings", "short_names", "short_value"]
+__all__ = ["Settings", "differences", "label_keys", "marks_of", "read_settings", "short_names", "short_value"]
 
 # Settings that say where and how closely a run was followed, not what it is.
 ASIDE = frozenset(
     [f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume")]
     + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
     + ["evaluation", *(f"evaluation.{name}" for name in ("scores", "every", "inception"))]
-    + ["dataset.root", "dataset.cache_dir", "resume", "trust"]
+    + ["dataset.root", "dataset.cache_dir", "resume", "trust", "tags", "note"]
 )
 LENGTH = "lr_schedule.steps"  # unless it is typed it repeats the run's length
 
 
 LONG = 1000  # characters of a value
+TAG, MOST_TAGS = 80, 50  # characters of a tag; tags
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`values` by dotted name, as text; `groups` are the names of options; `typed` what stood on the command line."""
+    """`values` by dotted name, as text; `groups` are the names of options; `typed` what stood on the command line, as
+    `command` too, in its order.
+    """
 
     values: Mapping[str, str] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     typed: frozenset[str] = frozenset()
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    command: tuple[tuple[str, str], ...] = ()
 
 
 def read_settings(folder: Path) -> Settings:
@@ -52,7 +58,15 @@ def read_settings(folder: Path) -> Settings:
     }
     typed = dict(_typed(read_yaml(folder / NOTES / NOTED_SETTINGS)))
     own = {name: value for name, value in typed.items() if name not in values | choices}
-    return Settings(choices | values | own, frozenset(choices | own), frozenset(typed))
+    groups, command = frozenset(choices | own), tuple(typed.items())
+    return Settings(choices | values | own, groups, frozenset(typed), *marks_of(config), command)
+
+
+def marks_of(config: object) -> tuple[tuple[str, ...], str]:
+    """Returns the tags and the note of a run, by which people find it again, as its config has them."""
+    tags, note = dig(config, "tags"), dig(config, "note")
+    shown = (plain(str(tag), TAG) for tag in (tags if isinstance(tags, list) else ())[:MOST_TAGS])
+    return tuple(dict.fromkeys(filter(None, shown))), plain(note, LONG) if isinstance(note, str) else ""
 
 
 def differences(settings: Sequence[Settings]) -> list[str]:

@@ -17,11 +17,12 @@ from hydra.errors import HydraException
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import EngineConfig
 from vae_runner.experiment.checking.check import ROOT
-from vae_runner.runs.words import quoted
+from vae_runner.runs.words import literal, quoted
 from vae_runner.signature import locate, mismatch, parameters
 
 __all__ = ["as_typed", "hint_in", "is_path"]
 
+SENTENCE = "note"  # whose commas part no values
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
 PLAIN = re.compile(r"[^,'\"\\$\x00-\x1f]+")  # what goes into quotes as it is, and is one value
 Parse = Callable[[str], Override]
@@ -32,6 +33,8 @@ def as_typed(argument: str, hint: Any, parse: Parse) -> str:
     name, equals, value = argument.partition("=")
     if not equals or hint is Any or not _takes_text(hint):
         return argument
+    if name == SENTENCE and value not in ("", "null") and value[0] not in "'\"":
+        return f"{name}={quoted(literal(value))}"
     try:
         if parse(argument).is_sweep_override() and not parse(argument).is_choice_sweep():
             return argument

@@ -61,7 +61,8 @@ def help_text(own: Path | None = None) -> str:
     folders = [config_dir(), *([own] if own else [])]
     defaults = (config_dir() / "train.yaml").read_text()
     groups = [_group(folders, group, defaults) for group in sorted(set().union(*map(groups_in, folders)))]
-    settings = [
+    settings = ["\nsettings of the run:", *_roots(defaults)]
+    settings += [
         line
         for node, of in (("engine", "the engine"), ("evaluation", "what a run scores of itself"))
         for line in (f"\nsettings of {of}:", *_settings(defaults, node))
@@ -94,6 +95,12 @@ def first_comment(file: Path) -> str:
     """What the first line of a config file says of it."""
     comments = (line[1:].strip() for line in file.read_text(errors="replace").splitlines() if line.startswith("#"))
     return next((comment for comment in comments if not comment.startswith("@package")), "")
+
+
+def _roots(defaults: str) -> list[str]:
+    """The lines of the settings that stand in no node."""
+    rows = re.findall(r"^(\w+): (\S.*?)  # (.*)$", defaults, re.M)
+    return [f"  {f'{key}={value}':<32} {meaning}" for key, value, meaning in rows]
 
 
 def _settings(defaults: str, name: str) -> list[str]:

@@ -50,7 +50,8 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 LONG = 200  # characters of a value that is shown whole
 
 ROOT = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
-LATER = frozenset({"init_from"})  # which older runs have not
+ROOT |= {"tags": list[str | int], "note": str | None}
+LATER = frozenset({"init_from", "tags", "note"})  # which older runs have not
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 

@@ -9,8 +9,9 @@ own size; else the pictures are shown whole.
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -22,7 +23,7 @@ from vae_runner.runs.names import GRIDS
 from vae_runner.runs.settings import short_value
 from vae_runner.text import plain
 
-__all__ = ["CHARTS", "contact_sheet", "shared_pictures"]
+__all__ = ["CHARTS", "Tiles", "contact_sheet", "read_tiles", "shared_pictures", "spread"]
 
 MOST_RUNS = 40  # on a sheet
 MOST_LINES = 5  # of a label
@@ -111,22 +112,28 @@ def contact_sheet(sweep: Sweep, name: str) -> bytes | None:
     return rows_of_images(rows, name, caption, columns)
 
 
-def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
-    file = job.folder / GRIDS / f"{name}.png"
+def read_tiles(folder: Path, name: str) -> Tiles | None:
+    """Returns the picture of that name of the run in the folder; None where it has none that can be read."""
+    file = folder / GRIDS / f"{name}.png"
     try:
         with Image.open(io.BytesIO(read_bytes(file, MEDIUM)), formats=["PNG"]) as image:
             if image.width * image.height > MOST_PIXELS:
                 return None
-            picture = image.convert("RGB")
+            return Tiles((), json_object(read_text(file.with_suffix(".json"))) or {}, image.convert("RGB"))
     except Exception:  # Pillow raises nearly anything on a damaged file
         return None
-    details = json_object(read_text(file.with_suffix(".json"))) or {}
+
+
+def _read(sweep: Sweep, job: Job, name: str) -> Tiles | None:
+    if (tiles := read_tiles(job.folder, name)) is None:
+        return None
+    details = tiles.details
     lines = [f"{sweep.short[key]}={short_value(value)}" for key, value in job.apart.items()] or [job.name]
     if len(lines) > MOST_LINES:
         lines = [job.name, *lines[: MOST_LINES - 2], "..."]
     if len({other.run.step for other in sweep.jobs}) > 1 and (step := number(details.get("step"))) is not None:
         lines.append(f"step {step:,.0f}")
-    return Tiles([*lines, *([f"best {sweep.ranking.name}"] if job.is_best else [])], details, picture)
+    return replace(tiles, label=[*lines, *([f"best {sweep.ranking.name}"] if job.is_best else [])])
 
 
 def _rows(name: str, tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
@@ -151,7 +158,7 @@ def _traversals(tiles: Sequence[Tiles]) -> tuple[list[Row], list[str]]:
     every = [name for _, names in named for name in names]
     most = min(own.layout["columns"] for own in tiles)
     count = most_images([own.label for own in tiles], every, tiles[0].size, most)
-    columns = _spread(most, count)
+    columns = spread(most, count)
     rows = [
         Row([own.row(row)[column] for column in columns], own.label if row == 0 else (), name)
         for own, names in named
@@ -200,9 +207,9 @@ def _latent(details: Mapping[str, Any], row: int) -> str:
     return "   ".join(parts)
 
 
-def _spread(most: int, count: int) -> list[int]:
-    """At most `count` of so many columns, evenly apart, about the middle one where there is one: what is best in both,
-    their number and the range that they span.
+def spread(most: int, count: int) -> list[int]:
+    """Returns at most `count` of so many columns, evenly apart, about the middle one where there is one: what is best
+    in both, their number and the range that they span.
     """
     numbers = [number for number in range(1, count + 1) if number % 2 or most % 2 == 0]
     apart = {number: (most - 1) // max(number - 1, 1) for number in numbers}

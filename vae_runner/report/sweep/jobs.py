@@ -171,7 +171,8 @@ def table(sweep: Sweep) -> str:
     figures = FIGURES
     behind = ("active_latents", "latents", "seconds", "images_per_second", "best")
     scores = [*(["rank"] if sweep.is_ranked else []), *("_".join(score) for score in sweep.scores)]
-    rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind, *scores]]
+    marked = ["tags", "note"] if any(job.settings.tags or job.settings.note for job in sweep.jobs) else []
+    rows: list[list[Any]] = [["name", *sweep.keys, "status", "reason", "step", *figures, *behind, *scores, *marked]]
     for place, job in enumerate(sweep.jobs, 1):
         active = job.active or (None, None)
         values = [*map(job.validated, figures), *active, job.seconds, job.images_per_second]
@@ -180,7 +181,9 @@ def table(sweep: Sweep) -> str:
         has_rank = job.ranked_by(sweep.ranking) is not None
         rank = [place if has_rank else ""] if sweep.is_ranked else []
         scored = [*rank, *(_cell(job.scores.get(score)) for score in sweep.scores)]
-        rows.append([job.name, *settings, job.state, job.reason, job.run.step, *map(_cell, values), best, *scored])
+        said = [" ".join(job.settings.tags), job.settings.note][: len(marked)]
+        figured = [job.run.step, *map(_cell, values), best, *scored]
+        rows.append([job.name, *settings, job.state, job.reason, *figured, *said])
     return csv_text(rows)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vae_runner.report.markup import Html, tag
-from vae_runner.report.page import folded
+from vae_runner.report.page import folded, marks
 from vae_runner.report.scored.score_kinds import HEADS, digits
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
@@ -19,7 +19,8 @@ from vae_runner.runs.names import PAGE
 from vae_runner.runs.settings import short_value
 from vae_runner.runs.words import count, duration, nats
 
-__all__ = ["badge", "config_differences", "figures_table", "score_column", "setting_columns"]
+__all__ = ["MADE", "VALIDATED", "badge", "config_differences", "figure_cell", "figures_table", "mark_cells"]
+__all__ += ["mark_columns", "run_link", "score_column", "score_figure", "setting_columns", "state_cell"]
 
 Figure = tuple[Column, Callable[[Job], float | None], Callable[[float], str]]
 STATES = ("done", "running", "failed", "interrupted", "killed")
@@ -46,7 +47,7 @@ MADE: tuple[Figure, ...] = (
 
 def figures_table(sweep: Sweep, out: Path) -> Html:
     """All runs with their figures and what tells them apart; names are links to their reports."""
-    figures, scores = [*VALIDATED], [_score(score) for score in _first(sweep.scores, sweep.ranking.score)]
+    figures, scores = [*VALIDATED], [score_figure(score) for score in _first(sweep.scores, sweep.ranking.score)]
     if sweep.is_ranked:
         column, value, words = scores[0]
         figures, scores = [(replace(column, fold=0), value, words), *figures], scores[1:]
@@ -55,6 +56,7 @@ def figures_table(sweep: Sweep, out: Path) -> Html:
         Column("Run"),
         *(column for column, *_ in made),
         *setting_columns(sweep, sweep.keys),
+        *mark_columns(sweep),
         Column("Status", fold=2),
         *(column for column, *_ in MADE),
         Column("Folder", fold=9),
@@ -97,6 +99,36 @@ def config_differences(sweep: Sweep) -> Html:
     return folded("Config differences", tag("div", table, class_="scroll"))
 
 
+def run_link(job: Job, out: Path, text: str) -> str:
+    """Returns the text, as a link to the run's report where there is one, as seen from the folder `out`."""
+    report = job.folder / PAGE
+    link = quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve())))
+    return tag("a", text, href=link, title=job.name) if report.is_file() else text
+
+
+def state_cell(job: Job) -> Html:
+    """Returns what has become of the run."""
+    state = tag("span", job.state, class_=f"state {job.state if job.state in STATES else 'odd'}")
+    return tag("td", state, data_value=job.state)
+
+
+def mark_columns(sweep: Sweep) -> list[Column]:
+    """Returns the columns of tags and notes, where any run has some."""
+    return [Column(head, fold=1) for head, has in zip(("Tags", "Note"), _having(sweep), strict=True) if has]
+
+
+def _having(sweep: Sweep) -> tuple[bool, bool]:
+    """Whether any run has tags, and a note."""
+    return any(job.settings.tags for job in sweep.jobs), any(job.settings.note for job in sweep.jobs)
+
+
+def mark_cells(job: Job, sweep: Sweep) -> list[Html]:
+    """Returns the cells of these columns."""
+    has_tags, has_note = _having(sweep)
+    cells = [tag("td", *marks(job.settings.tags, ""), class_="said")] if has_tags else []
+    return [*cells, *([tag("td", job.settings.note, class_="said")] if has_note else [])]
+
+
 def _about(sweep: Sweep) -> str:
     about = "-ELBO, reconstruction and KL: nats per image, in each run's last validation."
     if sweep.best:
@@ -112,29 +144,28 @@ def _first(scores: Sequence[tuple[str, str]], score: tuple[str, str] | None) -> 
     return sorted(scores, key=lambda one: one != score)
 
 
-def _score(score: tuple[str, str]) -> Figure:
+def score_figure(score: tuple[str, str]) -> Figure:
+    """Returns the column of a score, its value of a run, and how it is written."""
     name, part = score
     return score_column(name, part), lambda job: job.scores.get(score), lambda value: nats(value, digits(name))
 
 
 def _row(job: Job, sweep: Sweep, out: Path, mark: str, figures: Sequence[Figure]) -> Row:
-    report = job.folder / PAGE
-    link = quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve())))
-    named = tag("a", job.label, href=link, title=job.name) if report.is_file() else job.label
-    name = tag("span", named, class_="name")
-    state = tag("span", job.state, class_=f"state {job.state if job.state in STATES else 'odd'}")
+    name = tag("span", run_link(job, out, job.label), class_="name")
     cells = [
         tag("th", tag("span", class_=f"swatch {mark}"), name, scope="row", data_value=job.label),
-        *(_figure(job, figure, job.is_best and place == 0) for place, figure in enumerate(figures)),
+        *(figure_cell(job, figure, job.is_best and place == 0) for place, figure in enumerate(figures)),
         *(tag("td", short_value(job.apart.get(key, ""))) for key in sweep.keys),
-        tag("td", state, data_value=job.state),
-        *(_figure(job, figure) for figure in MADE),
+        *mark_cells(job, sweep),
+        state_cell(job),
+        *(figure_cell(job, figure) for figure in MADE),
         tag("td", job.name),
     ]
     return Row(cells, job.label, job.is_best)
 
 
-def _figure(job: Job, figure: Figure, is_best: bool = False) -> Html:
+def figure_cell(job: Job, figure: Figure, is_best: bool = False) -> Html:
+    """Returns the cell of a figure."""
     _, get, show = figure
     value = get(job)
     return number_cell(value, "" if value is None else show(value), badge(is_best))

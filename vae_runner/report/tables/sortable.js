@@ -11,10 +11,12 @@ const made = (name, attributes, ...children) => {
 const sorter = (table, heads) => at => {
   const down = heads[at].getAttribute("aria-sort") === "ascending", sign = down ? -1 : 1;
   const value = row => row.cells[at].dataset.value ?? row.cells[at].textContent;
+  const pinned = row => Number(row.dataset.pinned ?? 0); // those stay on top
   const compare = (a, b) => (a === "") - (b === "") || sign * (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
   heads.forEach(head => head.removeAttribute("aria-sort"));
   heads[at].setAttribute("aria-sort", down ? "descending" : "ascending");
-  table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => compare(value(a), value(b))));
+  table.tBodies[0].append(...[...table.tBodies[0].rows].sort(
+    (a, b) => pinned(b) - pinned(a) || compare(value(a), value(b))));
 };
 
 // Shows the rows that have all the words that are typed, and of the page's curves those of these rows.
