@@ -106,6 +106,11 @@ def test_a_picture_that_the_run_had_not_is_drawn_with_its_defaults(vae_redraw: R
         (["checkpoint=first"], "checkpoint: expected one of best, last, previous, got 'first'"),
         (["engine.device=tpu"], "engine.device: expected one of auto, cpu, cuda, got 'tpu'"),
         (["elsewhere"], "give the folder of one run"),
+        (["dpi=0"], "dpi must be a number from 30 to 2,400, got '0'"),
+        (["width=84"], "width: expected a length such as 84mm (mm, cm, in, pt, px), got '84'"),
+        (["format=gif"], "format: expected one of png, pdf, svg, got 'gif'"),
+        (["visualisation=[traversal]", "width=20mm"],
+         "visualisation.traversal.width=20mm: too narrow for 7 images beside each other and their labels, take "),
         (["--scale"], "no option called '--scale'"),
         (["--multirun"], "no option called '--multirun'"),
     ],
@@ -117,6 +122,22 @@ def test_mistakes_get_one_line_and_draw_nothing(
     assert (code, output, len(errors)) == (2, [], 1)
     assert errors[0].startswith(f"vae-redraw: error: {line}")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_stands_still_is_laid_out_for_print_and_a_line_says_what_moves(vae_redraw: Run, tmp_path: Path) -> None:
+    code, output, errors = vae_redraw("format=pdf", "width=3.3in", "checkpoint=last", *OWN)
+    assert (code, output) == (
+        0,
+        [str(tmp_path / f"{name}.pdf") for name in ("traversal", "samples", "schedule", "curves")],
+    )
+    assert errors == [
+        f"warning: visualisation.animation: {name} moves, and is not printed" for name in ("traversal", "training")
+    ]
+    for file in output:
+        assert b"/MediaBox [0 0 237.600 " in Path(file).read_bytes()  # 3.3 of 72 points
+    details = json.loads((tmp_path / "traversal.json").read_text())
+    assert details["paper"] == {"format": "pdf", "width_mm": 83.82, "text_pt": 8.0}
+    assert details["rows"]
 
 
 def test_a_run_of_another_machine_is_drawn_on_this_one(folder: Path, tmp_path: Path) -> None:

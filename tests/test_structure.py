@@ -322,7 +322,7 @@ def test_the_rooms_of_the_data_sets_are_known() -> None:
 
 
 def test_the_one_chart_engine_is_small() -> None:
-    assert sum(len(file.read_text().splitlines()) for file in DRAWING if file.parent.name == "chart") <= 475
+    assert sum(len(file.read_text().splitlines()) for file in DRAWING if file.parent.name == "chart") <= 620
 
 
 def test_one_module_knows_what_lies_inside_hydra() -> None:

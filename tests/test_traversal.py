@@ -19,7 +19,7 @@ from vae_runner.drawing.grid import FADED
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import FACTORS, MODEL, X
-from vae_runner.visualisation import Traversal, draw
+from vae_runner.visualisation import Grid, Traversal, draw
 from vae_runner.visualisation.association import association, followed
 from vae_runner.visualisation.walking.walker import AT_ONCE
 
@@ -142,17 +142,20 @@ def test_where_all_are_dead_the_first_is_still_shown() -> None:
     assert [record["dim"] for record in grid.details["rows"]] == [1]
 
 
-def test_dimmed_rows_are_faded_but_for_the_image() -> None:
-    grid = run(Traversal(0, 0, 1, images=[0]), with_kl(3.0, 0.0, 0.0, 0.0))
+@pytest.mark.parametrize("ground", [0.0, 1.0, 0.5])
+def test_dimmed_rows_lose_their_contrast_and_keep_their_ground_but_for_the_image(ground: float) -> None:
+    images = torch.full((4, 1, 5, 5), ground)
+    images[:, :, 2, 2] = 0.25
+    grid = Grid(images, 2, lead=1, dimmed=[1])
     picture, layout = np.asarray(draw(grid)), grid.encode().details["layout"]
 
-    def tile(row: int, column: int) -> list[int]:
-        y, x, half = layout["tops"][row], layout["lefts"][column], layout["tile_height"] // 2
-        return picture[y + half, x + layout["tile_width"] - 1, 0].tolist()  # the last pixel of the code: 0, black
+    def pixel(row: int, column: int, place: int) -> int:
+        y, x, scale = layout["tops"][row], layout["lefts"][column], layout["scale"]
+        return int(picture[y + place * scale, x + place * scale, 0])
 
-    assert tile(0, 2) == 0
-    assert tile(3, 1) == 0
-    assert tile(3, 2) == round(255 * (1 - FADED))
+    assert [pixel(row, column, 0) for row in (0, 1) for column in (0, 1)] == [round(255 * ground)] * 4
+    assert [pixel(0, 0, 2), pixel(0, 1, 2), pixel(1, 0, 2)] == [64, 64, 64]
+    assert pixel(1, 1, 2) == pytest.approx(255 * ground + FADED * (64 - 255 * ground), abs=1)
 
 
 def test_layout_says_where_the_tiles_are() -> None:

@@ -138,7 +138,8 @@ def test_column_labels_wider_than_the_images_are_left_out_rather_than_overlap() 
     def blocks(label: str) -> list[int]:
         """The widths of the dark runs above the images, gaps within a label closed."""
         grid = Grid(torch.ones(12, 1, 4, 4), 12, column_labels=[label] * 12)  # images of 16 pixels
-        columns = np.flatnonzero((np.asarray(draw(grid))[:, :, 0] < 250).any(0))
+        above = grid.encode().details["layout"]["top"] - 1
+        columns = np.flatnonzero((np.asarray(draw(grid))[:above, :, 0] < 250).any(0))
         return [len(run) for run in np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1)]
 
     assert len(blocks("0")) == 12

@@ -1,7 +1,7 @@
 """`vae-redraw`: the pictures of a saved run again, with other ranges, images and sizes, without training."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ vae-redraw: draw the pictures of a saved run again, without training
 
 usage:  vae-redraw RUN [checkpoint=best|last|previous] [visualisation=[NAME,...]] [visualisation.NAME.SETTING=VALUE ...]
                    [dataset.root=DIR] [engine.device=auto|cpu|cuda] [trust=true] [--out DIR] [--config-dir DIR]
+                   [format=png|pdf|svg] [width=84mm] [text=8pt] [dpi=300] [title=false]
 
 examples:
   vae-redraw outputs/latest                                          all pictures of the run, from its best weights
@@ -27,12 +28,16 @@ examples:
   vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.images=3 visualisation.traversal.dead=hide
   vae-redraw outputs/latest visualisation=[samples] visualisation.samples.num_images=100 visualisation.samples.scale=4
   vae-redraw outputs/latest visualisation=[animation] visualisation.animation.format=webp
+  vae-redraw outputs/latest format=pdf width=84mm                    for a column of a paper, all texts of 8 pt
   vae-redraw outputs/latest visualisation=[path] visualisation.path.interpolation=spherical --out figures
 
 RUN is a run's folder. A picture that the run had keeps the settings that it had there, any other has its defaults;
 vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed.
 checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.
 dataset.root=DIR: where the run's images are now; pictures that show none of them, such as samples, need none.
+format, width, text, dpi, title: any of them lays the pictures out for print: width=84mm (the default; mm, cm, in, pt,
+px), as wide as a column; text=8pt, of all texts at that width; title=true: with title and footnote; format=png (the
+default), at dpi=300, or pdf or svg, whose images keep their pixels, at most dpi=N to the inch. What moves is left out.
 trust=true: build parts from outside vae_runner and torch that the saved config names.
 Exit codes: 0 done, 1 failed, 2 a mistake in the request, 141 nobody reads what is printed."""
 GROUP = "visualisation"
@@ -49,6 +54,7 @@ class Wish:
     trust: bool = False
     root: str | None = None  # where the images are
     out: Path | None = None
+    paper: Any = None  # what is printed on
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,21 +87,14 @@ def _wish(arguments: list[str]) -> Wish:
     own = {"checkpoint": "", "engine.device": "auto", "trust": "false", "dataset.root": ""}
     dashed = [f"--{name}" for name, _ in request.stray] + [flag for flag in request.flags if flag != "--config-dir"]
     problems = [f"no option called '{name}'; see vae-redraw --help" for name in dashed]
-    settings = []
-    for argument in request.overrides:
-        name, equals, value = argument.partition("=")
-        if name in own:
-            own[name] = value
-        elif equals and name.lstrip("+~").split(".")[0] == GROUP:
-            settings.append(argument)
-        elif equals:
-            problems.append(f"{name} cannot be set: only pictures are made anew ({GROUP}..., {', '.join(own)})")
+    given, settings = _sorted(request.overrides, own, problems)
+    own |= given
     if len(folders) != 1:
         problems.append("give the folder of one run: vae-redraw outputs/latest")
-    given = {argument.partition("=")[0] for argument in request.overrides}
     for name, choices in {"checkpoint": ("best", "last", "previous"), "trust": ("true", "false")}.items():
         if own[name].lower() not in choices and name in given:
             problems.append(f"{name}: expected one of {', '.join(choices)}, got '{own[name]}'")
+    paper = _paper(given, problems)
     if problems:
         raise UserError("\n".join(problems))
     request.overrides = settings
@@ -103,7 +102,35 @@ def _wish(arguments: list[str]) -> Wish:
     if "dataset.root" in given and not own["dataset.root"]:
         raise UserError("dataset.root= names no folder; give dataset.root=DIR")
     checkpoint, root = own["checkpoint"].lower() or None, own["dataset.root"] or None
-    return Wish(Path(folders[0]), request, checkpoint, own["engine.device"], trust, root, out)
+    return Wish(Path(folders[0]), request, checkpoint, own["engine.device"], trust, root, out, paper)
+
+
+def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The settings of the program itself by their names, and those of pictures; a problem for any other."""
+    from vae_runner.drawing.printing.paper import SETTINGS
+
+    given, of_pictures = {}, []
+    for argument in overrides:
+        name, equals, value = argument.partition("=")
+        if equals and name in (*own, *SETTINGS):
+            given[name] = value
+        elif equals and name.lstrip("+~").split(".")[0] == GROUP:
+            of_pictures.append(argument)
+        elif equals:
+            known = ", ".join([f"{GROUP}...", *own, *SETTINGS])
+            problems.append(f"{name} cannot be set: only pictures are made anew ({known})")
+    return given, of_pictures
+
+
+def _paper(given: Mapping[str, str], problems: list[str]) -> Any:
+    """What the pictures are to be printed on, None where that is not asked for."""
+    from vae_runner.drawing.printing.paper import SETTINGS, read_paper
+
+    try:
+        return read_paper({name: value for name, value in given.items() if name in SETTINGS})
+    except UserError as error:
+        problems.append(str(error))
+        return None
 
 
 def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
@@ -132,7 +159,8 @@ def _redraw(wish: Wish) -> int:
     nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
     out, pages = wish.out or wish.folder / "redrawn", wish.out or wish.folder
     with warnings_to_stderr():
-        for file in redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root, pages):
+        made = redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root, pages, wish.paper)
+        for file in made:
             to_stdout(file)
     return 0
 

@@ -1,7 +1,7 @@
 """Marks on paper: what a picture, a chart, a moving picture and a contact sheet look like, as bytes of a file.
 
 Nothing here knows a model, a run or torch; `visualisation` and `report` say what is shown. `palette` has every colour,
-`text` the font, `layout` the margins and gaps. `paint` puts tiles and texts at their places: for a `grid` of images,
-the frames of a `movie` and a `sheet` of several runs alike. `chart` is the engine of all charts. The same content gives
-the same bytes.
+`lettering` the font, `layout` the margins and gaps. `paint` puts tiles and texts at their places: for a `grid` of
+images, the frames of a `movie` and a `sheet` of several runs alike. `chart` is the engine of all charts, `marks` what
+they are made of and become, `printing` lays out charts and grids for paper. The same content gives the same bytes.
 """

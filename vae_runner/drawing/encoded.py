@@ -18,6 +18,8 @@ class Drawing(Protocol):
 
     name         of its files; None: that of the picture in the config
     is_moving    whether it is of many frames, to be kept apart from what stands still
+
+    One that can be laid out for print has `printed(paper) -> Encoded` besides.
     """
 
     @property

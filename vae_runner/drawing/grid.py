@@ -17,14 +17,14 @@ from PIL import Image
 from vae_runner.drawing.encoded import Encoded
 from vae_runner.drawing.layout import APART, GAP, MARGIN, check_size, chosen_scale
 from vae_runner.drawing.lettering import Text, line_height, small_size, widest, wrapped
-from vae_runner.drawing.paint import Tile, as_png, enlarged, faded, paint, to_pixels
-from vae_runner.drawing.palette import INK, QUIET
+from vae_runner.drawing.paint import Tile, as_png, enlarged, faded, melts, paint, to_pixels
+from vae_runner.drawing.palette import FRAME, INK, QUIET, rgb
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 
-__all__ = ["FADED", "Grid", "draw", "png", "save"]
+__all__ = ["FADED", "Grid", "cells_of", "draw", "png", "save", "tiles_of"]
 
-FADED = 0.25  # what is left of the contrast of a row that is dimmed
+FADED = 0.35  # what is left of the contrast of a row that is dimmed
 READABLE = 420  # pixels of a line of text below which a narrow grid does not break it
 
 
@@ -154,6 +154,7 @@ class Layout:
             "columns": len(self.lefts) - self.lead,
             "rows": regular,
             "scale": self.scale,
+            "font_size": self.font_size,
             "lead": self.lead,
             "lefts": self.lefts,
             "tops": self.tops,
@@ -167,7 +168,7 @@ def lay_out(grid: Grid, height: int, width: int) -> Layout:
     tile_width, tile_height = width * scale, height * scale
     size = min(max(round(tile_width / 6), 13), 21)
     line, small = line_height(size), line_height(small_size(size))
-    label_widths = [widest(column, size) for column in zip(*map(_cells, grid.row_labels), strict=True)]
+    label_widths = [widest(column, size) for column in zip(*map(cells_of, grid.row_labels), strict=True)]
     labels = sum(label_widths) + size * len(label_widths)  # a space behind each
     left = MARGIN + labels
     lefts = [
@@ -202,18 +203,34 @@ def lay_out(grid: Grid, height: int, width: int) -> Layout:
 
 def _drawn(grid: Grid, layout: Layout) -> Image.Image:
     """The picture, gray (`L`) where all in it is, else RGB."""
-    pixels = to_pixels(grid.values(), grid.title)
+    tiles = tiles_of(grid)
     texts = [*_around(grid, layout), *_rows(grid, layout), *_columns(grid, layout), *_captions(grid, layout)]
-    mode = "L" if pixels.shape[-1] == 1 else "RGB"
-    return paint((layout.width, layout.height), _tiles(grid, layout, pixels), texts, mode)
+    mode = "L" if tiles[0].shape[-1] == 1 else "RGB"
+    return paint((layout.width, layout.height), _tiles(grid, layout, tiles), texts, mode)
 
 
-def _tiles(grid: Grid, layout: Layout, pixels: np.ndarray) -> Iterator[Tile]:
-    for index, tile in enumerate(pixels):
+def tiles_of(grid: Grid) -> list[np.ndarray]:
+    """The images as they are shown, (H, W, 1 or 3) uint8 each: those of dimmed rows are faded."""
+    shown = to_pixels(grid.values(), grid.title)
+    return [faded(tile, FADED) if _is_dim(grid, index) else tile for index, tile in enumerate(shown)]
+
+
+def _is_dim(grid: Grid, index: int) -> bool:
+    """Whether the image stands in a dimmed row, and not in front of it."""
+    row, column = divmod(index, grid.columns)
+    return row in grid.dimmed and column >= grid.lead
+
+
+def _tiles(grid: Grid, layout: Layout, tiles: Sequence[np.ndarray]) -> Iterator[Tile]:
+    """Where some would melt into the paper, all have an edge of one pixel around them."""
+    has_frames = any(map(melts, tiles))
+    frame = np.full((layout.tile_height + 2, layout.tile_width + 2, tiles[0].shape[-1]), rgb(FRAME)[0], np.uint8)
+    for index, tile in enumerate(tiles):
         row, column = divmod(index, grid.columns)
-        is_dim = row in grid.dimmed and column >= grid.lead
-        shown = faded(tile, FADED) if is_dim else tile
-        yield layout.lefts[column], layout.tops[row], enlarged(shown, layout.scale)
+        x, y = layout.lefts[column], layout.tops[row]
+        if has_frames:
+            yield x - 1, y - 1, frame
+        yield x, y, enlarged(tile, layout.scale)
 
 
 def _around(grid: Grid, layout: Layout) -> Iterator[Text]:
@@ -231,7 +248,7 @@ def _rows(grid: Grid, layout: Layout) -> Iterator[Text]:
     """The labels at the left: cells in columns, the first to the left, figures to the right; one alone to the right."""
     for row, label in enumerate(grid.row_labels):
         x, y = MARGIN, layout.tops[row] + layout.tile_height / 2
-        parts = _cells(label)
+        parts = cells_of(label)
         for number, (text, width) in enumerate(zip(parts, layout.label_widths, strict=True)):
             to_right = len(parts) == 1 or number == 1
             colour, anchor = QUIET if row in grid.dimmed else INK, "rm" if to_right else "lm"
@@ -258,6 +275,6 @@ def _captions(grid: Grid, layout: Layout) -> Iterator[Text]:
         yield Text(x, y, text, small_size(layout.font_size), anchor="ma")
 
 
-def _cells(label: str | Sequence[str]) -> tuple[str, ...]:
+def cells_of(label: str | Sequence[str]) -> tuple[str, ...]:
     """A row's label as the cells of a table."""
     return (label,) if isinstance(label, str) else tuple(label)

@@ -10,7 +10,7 @@ from PIL import ImageFont
 
 from vae_runner.drawing.palette import QUIET
 
-__all__ = ["ENLARGED", "Text", "font", "line_height", "plain", "shortened", "small_size"]
+__all__ = ["ENLARGED", "Text", "font", "font_file", "line_height", "plain", "shortened", "small_size"]
 __all__ += ["tick_labels", "units_wide", "widest", "wrapped"]
 
 ENLARGED = 2  # pixels of a chart's PNG for each of its units
@@ -29,9 +29,16 @@ class Text:
 
 
 @cache
-def font(size: int) -> Any:
+def font(size: float) -> Any:
     """Returns the font at that size, pixels."""
     return ImageFont.load_default(size)
+
+
+def font_file() -> bytes:
+    """Returns the bytes of the font's own file, TrueType."""
+    file = font(10).path
+    file.seek(0)
+    return file.read()
 
 
 def line_height(size: int) -> int:

@@ -14,9 +14,11 @@ from PIL import Image, ImageDraw
 from vae_runner.drawing.lettering import Text, font
 from vae_runner.drawing.palette import NOT_FINITE, PAPER, rgb
 
-__all__ = ["Tile", "as_image", "as_png", "enlarged", "faded", "in_colour", "paint", "to_pixels"]
+__all__ = ["Tile", "as_image", "as_png", "enlarged", "faded", "in_colour", "melts", "paint", "to_pixels"]
 
 log = logging.getLogger(__name__)
+
+LIGHT = 244  # of 255, from which on a pixel is hardly told from the paper
 
 Tile = tuple[int, int, np.ndarray]  # left, top, and pixels (H, W, 1 or 3) uint8
 
@@ -38,8 +40,17 @@ def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
 
 
 def faded(pixels: np.ndarray, contrast: float) -> np.ndarray:
-    """The pixels with that part of their contrast with the paper."""
-    return np.rint(255 - contrast * (255.0 - pixels)).astype(np.uint8)
+    """The pixels (H, W, C) with that part of their contrast with the colour that most of the image has, the median of
+    each channel: what is dimmed becomes plain, and not lighter than what is not.
+    """
+    ground = np.median(pixels.astype(np.float64), (0, 1))
+    return np.rint(ground + contrast * (pixels - ground)).astype(np.uint8)
+
+
+def melts(pixels: np.ndarray) -> bool:
+    """Whether an image (H, W, C) uint8 would melt into the paper: a quarter of its edge is nearly as light."""
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool((edge.min(-1) >= LIGHT).mean() >= 0.25)
 
 
 def to_pixels(images: np.ndarray, title: str = "") -> np.ndarray:
@@ -70,8 +81,11 @@ def as_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
 
 
-def as_png(picture: Image.Image, compression: int = 3) -> bytes:
-    """The bytes of a PNG file; compressed lightly, since the last fifth of its size takes half of the time."""
+def as_png(picture: Image.Image, compression: int = 3, dots_per_inch: float | None = None) -> bytes:
+    """The bytes of a PNG file; compressed lightly, since the last fifth of its size takes half of the time. With its
+    dots per inch where they are given.
+    """
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=False, compress_level=compression)
+    size = {} if dots_per_inch is None else {"dpi": (dots_per_inch, dots_per_inch)}
+    picture.save(buffer, "PNG", optimize=False, compress_level=compression, **size)
     return buffer.getvalue()

@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["COLOURS", "DEAD", "INK", "LABEL", "NOT_FINITE", "PAGE_DARK", "PAGE_LIGHT", "PAPER", "QUIET", "RULE"]
-__all__ += ["RUNS_DARK", "RUNS_LIGHT", "TWILIGHT", "VIRIDIS", "between", "ink_on", "page_style", "rgb", "shades"]
+__all__ = ["COLOURS", "DEAD", "FRAME", "INK", "LABEL", "NOT_FINITE", "PAGE_DARK", "PAGE_LIGHT", "PAPER", "QUIET"]
+__all__ += ["RULE", "RUNS_DARK", "RUNS_LIGHT", "TWILIGHT", "VIRIDIS", "between", "ink_on", "page_style", "rgb"]
+__all__ += ["shades"]
 
 PAPER, INK = "#ffffff", "#282828"  # grays, so that a picture of gray images is one
 QUIET = "#787878"  # what is written beside images
 LABEL, RULE = "#6e6e6e", "#e4e4e4"  # of a chart
 DEAD = "#c8c8c8"  # what carries nothing, or is not known
+FRAME = "#b4b4b4"  # of images that would melt into the paper
 NOT_FINITE = "#ff00ff"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 
-from vae_runner.foreign import number
+from vae_runner.foreign import dig, number
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
 from vae_runner.runs.picture_files import Picture
@@ -14,6 +14,7 @@ __all__ = ["animations", "embedded", "pictures"]
 
 PAGE_WIDTH = 1132  # CSS pixels, as in style.css
 HALF_WIDTH = 540  # of one of two pictures beside each other
+TEXT = 12  # of the texts of all pictures
 WIDE = frozenset({"traversal", "reconstruction", "factors"})  # pictures that have labels to be read
 ABOUT = {
     "traversal": "each row moves one latent, all others stay",
@@ -46,16 +47,23 @@ def animations(run: Run) -> Html:
 
 
 def embedded(picture: Picture, caption: str) -> Html:
-    """The picture itself, inside the page."""
+    """The picture itself, inside the page, at the size at which its texts are as large as those of the others."""
+    share = _share(picture)
     return tag(
         "img",
         src=Html(f"data:image/{picture.type};base64," + base64.b64encode(picture.data).decode()),
-        width=picture.width,
-        height=picture.height,
+        width=round(picture.width * share),
+        height=round(picture.height * share),
         alt=caption,
-        # A wider one is shown smaller, and a drawing at any size: they have to be smoothed.
-        class_="crisp" if picture.width <= PAGE_WIDTH and picture.type != "svg+xml" else None,
+        # One that is shown smaller, and a drawing at any size, have to be smoothed.
+        class_="crisp" if share == 1 and picture.width <= PAGE_WIDTH and picture.type != "svg+xml" else None,
     )
+
+
+def _share(picture: Picture) -> float:
+    """The part of its size at which its texts are of `TEXT` pixels, where it says how large they are."""
+    size = number(dig(picture.details, "layout", "font_size"))
+    return TEXT / size if size is not None and TEXT <= size <= 5 * TEXT else 1.0
 
 
 def _gallery(name: str, shown: Sequence[Picture], about: Mapping[str, str]) -> Html:
@@ -67,11 +75,12 @@ def _figure(picture: Picture, about: str) -> Html:
     step = number(picture.details.get("step"))
     caption = ": ".join(filter(None, [f"step {count(step)}" if step is not None else "", about]))
     image = embedded(picture, ", ".join(filter(None, [picture.name, caption])))
-    is_wide = picture.width > (HALF_WIDTH if picture.words[0] in WIDE else PAGE_WIDTH)
+    has_labels = picture.words[0] in WIDE or picture.type == "svg+xml"
+    is_wide = picture.width * _share(picture) > (HALF_WIDTH if picture.words[0] in WIDE else PAGE_WIDTH)
     return tag(
         "figure",
         tag("h3", picture.title),
-        image,
+        tag("div", image, class_="scroll") if has_labels else image,
         tag("figcaption", caption) if caption else "",
         class_="wide" if is_wide else None,
     )

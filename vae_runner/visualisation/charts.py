@@ -13,6 +13,7 @@ from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.chart.canvas import Canvas
 from vae_runner.drawing.chart.kinds import NARROW, Bar, bars, scatter
 from vae_runner.drawing.encoded import Drawing, Encoded
+from vae_runner.drawing.printing.paper import Paper
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced, non_negative
 from vae_runner.state import FACTORS, MODEL, STEP, State
@@ -52,6 +53,12 @@ class Chart:
     def encode(self) -> Encoded:
         """Returns it as a PNG and as an SVG."""
         return Encoded({".png": self.canvas.png(), ".svg": self.canvas.svg()}, self.details)
+
+    def printed(self, paper: Paper) -> Encoded:
+        """Returns it as a file for print. Raises `UserError` where it is drawn for the screen alone."""
+        if self.canvas.again is None:
+            raise UserError("it is a canvas drawn mark by mark: only charts of `drawing.chart.kinds` can be printed")
+        return Encoded(self.canvas.again(paper).file(), {**self.details, "paper": paper.record()})
 
 
 class Latent(NamedTuple):

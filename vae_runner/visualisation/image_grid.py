@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from vae_runner.drawing.encoded import Encoded
 from vae_runner.drawing.grid import Grid as PlainGrid
 from vae_runner.drawing.grid import draw, save
+from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.printing.printed_grid import printed_grid
 
 __all__ = ["Grid", "draw"]
 
@@ -34,6 +37,10 @@ class Grid(PlainGrid):
     def detached(self) -> "Grid":
         """Returns the same with its images on the CPU."""
         return dataclasses.replace(self, images=self.images.detach().float().cpu())
+
+    def printed(self, paper: Paper) -> Encoded:
+        """Returns it as a file for print."""
+        return Encoded(printed_grid(self, paper).file(), {**self.details, "paper": paper.record()})
 
     def save(self, file: Any) -> None:
         """Write the picture to a path, in the format of its ending, or to an open binary file, as PNG."""

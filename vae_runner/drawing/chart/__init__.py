@@ -1,1 +1,1 @@
-"""The one chart engine, for SVG and PNG: a `canvas` of marks, `axes` with curves, and `kinds` of charts."""
+"""The one chart engine: a `canvas` of marks, `axes` with curves, `clouds` of dots, and `kinds` of charts."""

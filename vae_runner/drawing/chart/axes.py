@@ -7,16 +7,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from vae_runner.drawing.chart.canvas import Canvas, Point
 from vae_runner.drawing.lettering import tick_labels, units_wide
-from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, RULE
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, RULE
 
-__all__ = ["Axes", "Event", "Panels", "Scale", "Series", "Surface", "finite", "log_ticks", "plot", "roomy", "ticks"]
-__all__ += ["vertical"]
+__all__ = ["TICK", "Axes", "Bar", "Event", "Panel", "Panels", "Scale", "Series", "Surface", "finite", "legend_wide"]
+__all__ += ["log_ticks", "plot", "roomy", "ticks", "vertical"]
 
+TICK = 11  # units of the text of a tick
+Panel = tuple[str, Sequence["Series"], bool, bool]  # title, curves, may be logarithmic, from 0
 Event = tuple[float, str]  # where something has happened, and in words what
+BESIDE = 34  # units between the names of a legend
 Room = Callable[[Sequence[float], bool, bool], tuple[float, float]]  # the range of values: as `roomy` finds it
 
 
@@ -72,15 +75,28 @@ class Scale:
         """Round values inside the range."""
         return (log_ticks if self.log else ticks)(self.lower, self.upper, most)
 
-    def labelled(self) -> list[tuple[float, str]]:
+    def labelled(self, most: int = 5) -> list[tuple[float, str]]:
         """The place and the label of each tick."""
-        return list(zip(map(self, self.ticks()), tick_labels(self.ticks()), strict=True))
+        return list(zip(map(self, self.ticks(most)), tick_labels(self.ticks(most)), strict=True))
+
+    def across(self) -> list[tuple[float, str]]:
+        """As `labelled`, with no more ticks than there is room for their labels beside each other."""
+        for most in (5, 4, 3, 2):
+            found = self.labelled(most)
+            if sum(units_wide(label, TICK) + 4 for _, label in found) <= abs(self.end - self.start) + 30:
+                break
+        return found
+
+    def margin(self) -> float:
+        """Units that the labels of ticks take beside an axis."""
+        return 8 + max((units_wide(label, TICK) for _, label in self.labelled()), default=0)
 
 
 @dataclass(frozen=True)
 class Series:
     """A curve of points (x, value); a value that is not finite is a gap. Its `name` stands in the legend, on a page it
-    is its class, or classes, of the style sheet; there a `label` says more of it, a `mark` stands beside its dots.
+    is its class, or classes, of the style sheet; there a `label` says more of it, a `mark` stands beside its dots. A
+    `spread` of points (x, lowest, highest) is a band behind it.
     """
 
     name: str
@@ -89,6 +105,17 @@ class Series:
     drawn_as: Literal["line", "dots"] = "line"
     label: str = ""
     mark: str = ""
+    spread: Sequence[tuple[float, float, float]] = ()
+
+
+class Bar(NamedTuple):
+    """A bar of a group, gray if it is faint, with its name and a word or two below."""
+
+    value: float
+    name: str
+    group: int
+    note: str
+    is_faint: bool
 
 
 class Surface(Protocol):
@@ -117,7 +144,7 @@ class Axes:
         for y, label in self.y.labelled():
             surface.rule((self.x.start, y), (self.x.end, y))
             surface.tick("y", self.x.start - 8, y, label)
-        for x, label in self.x.labelled() if with_x else ():
+        for x, label in self.x.across() if with_x else ():
             if vertical_rules:
                 surface.rule((x, self.y.end), (x, self.y.start))
             surface.tick("x", x, self.y.start + 17, label)
@@ -128,6 +155,7 @@ def vertical(
 ) -> Scale:
     """The scale of the values: logarithmic where that is allowed and they span a decade, else perhaps `from_zero`."""
     values = finite([value for one in series for _, value in one.points])
+    values += finite([end for one in series for _, *ends in one.spread for end in ends])
     log = may_be_log and bool(values) and 0 < 10 * min(values) <= max(values)
     return Scale(*(room(values, log, from_zero) if values else (0.0, 1.0)), bottom, top, log)
 
@@ -146,7 +174,13 @@ def plot(
 
 
 class Panels(Canvas):
-    """A canvas with axes on it."""
+    """A canvas with axes on it.
+
+    Attributes:
+        above: units that the title of a panel is moved up, to leave a line for its legend.
+    """
+
+    above: float = 0.0
 
     def rule(self, start: Point, end: Point) -> None:
         """Draw a line of the frame or of the grid."""
@@ -159,20 +193,43 @@ class Panels(Canvas):
     def titles(self, axes: Axes, title: str, x_title: str) -> None:
         """Write the panel's title, and that of its x axis."""
         self.text((axes.x.start + axes.x.end) / 2, axes.y.start + 34, x_title, anchor="middle")
-        self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
+        self.text(axes.x.start, axes.y.end - 12 - self.above, title, INK, 12)
 
     def event(self, x: float, axes: Axes, words: str) -> None:
         """Draw where something happened."""
         self.line([(x, axes.y.start), (x, axes.y.end)], DEAD, 1)
 
     def curve(self, series: Series, axes: Axes) -> None:
-        """Draw what is finite of a series, as a line or as dots."""
+        """Draw what is finite of a series, as a line or as dots, over its spread."""
+        band = [axes.place(x, low) for x, low, _ in series.spread]
+        self.area([*band, *(axes.place(x, high) for x, _, high in reversed(series.spread))], series.colour)
         for is_finite, part in groupby(series.points, lambda point: math.isfinite(point[1])):
             places = [axes.place(*point) for point in part] if is_finite else []
             if series.drawn_as == "line":
                 self.line(places, series.colour)
             for place in places if series.drawn_as == "dots" or len(places) == 1 else ():
                 self.dot(*place, series.colour, 2.2)
+
+    def upright(self, x: float, y: Scale, text: str) -> None:
+        """Write the title of a vertical axis, upwards."""
+        self.text(x, (y.start + y.end) / 2, text, anchor="middle", is_upright=True)
+
+    def bar(self, y: Scale, row: Bar, x: float, pitch: float, has_figure: bool) -> None:
+        """Draw a bar about x, from 0, where they stand `pitch` apart; with its figure above it."""
+        half, high = min(pitch * 0.36, 24), y(min(row.value, y.upper) if row.value >= 0 else 0)
+        colour = DEAD if row.is_faint else COLOURS[row.group % 6]
+        self.box(x - half, min(high, y.start - 1), x + half, y.start, colour)
+        if has_figure:
+            half = units_wide(f"{row.value:.2f}", 10) / 2 + 2
+            self.box(x - half, high - 15, x + half, high - 2, PAPER)  # no rule through the figure
+            self.text(x, high - 5, f"{row.value:.2f}", LABEL, 10, "middle")
+
+    def error_bar(self, x: float, y: Scale, middle: float, spread: float | None) -> None:
+        """Draw a mean, and the spread to either side of it."""
+        self.line([(x - 6, y(middle)), (x + 6, y(middle))], INK, 2)
+        for end in () if spread is None else (y(middle - spread), y(middle + spread)):
+            self.line([(x, y(middle)), (x, end)], INK, 1)
+            self.line([(x - 4, end), (x + 4, end)], INK, 1)
 
     def legend(self, right: float, y: float, series: Sequence[Series]) -> None:
         """The names of the curves, the last one ends at the right."""
@@ -183,4 +240,9 @@ class Panels(Canvas):
                 self.dot(right - 10, y - 4, one.colour, 2.2)
             else:
                 self.line([(right - 18, y - 4), (right - 5, y - 4)], one.colour)
-            right -= 34
+            right -= BESIDE
+
+
+def legend_wide(series: Sequence[Series]) -> float:
+    """Units that the legend of the curves takes."""
+    return sum(units_wide(one.name, TICK) + BESIDE for one in series)

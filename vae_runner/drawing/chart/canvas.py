@@ -1,95 +1,131 @@
-"""A list of lines, boxes, dots and texts, given out as SVG, and as PNG twice its size.
+"""A list of marks, given out as SVG, as PNG, and on paper as PDF too: all come of the same list, and show the same.
 
-Both come of the same list, so they show the same. In the PNG, shapes are drawn three times as large and then averaged
-down, texts by FreeType. Colours are '#rrggbb', texts ASCII.
+On the screen a unit is a CSS pixel, and the PNG has twice as many. On `Paper` the canvas is as wide as the paper says,
+in millimetres, and all its texts have the paper's size.
 """
 
+import base64
 import html
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from PIL import Image, ImageDraw
+import numpy as np
 
-from vae_runner.drawing.lettering import ENLARGED, font
-from vae_runner.drawing.paint import as_png
+from vae_runner.drawing.lettering import ENLARGED
+from vae_runner.drawing.marks.marks import Area, Box, Dot, Line, Mark, Pixels, Point, Words
+from vae_runner.drawing.marks.pdf_file import pdf_file
+from vae_runner.drawing.marks.raster import raster
+from vae_runner.drawing.paint import as_image, as_png
 from vae_runner.drawing.palette import LABEL, PAPER
+from vae_runner.drawing.printing.paper import UNITS, Paper
 
 __all__ = ["Canvas", "Point"]
 
-FINER = 3  # shapes are drawn so many times larger, and averaged
 LINE = 'fill="none" stroke="{}" stroke-width="{:g}" stroke-linejoin="round" stroke-linecap="round"'
-
-Point = tuple[float, float]
-PIL_ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}  # y is the base line
 
 
 class Canvas:
-    """`width` x `height` units on white, y going down."""
+    """`width` x `height` units on white, y going down.
 
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = round(width), round(height)
-        self._elements: list[str] = []
-        self._shapes: list[Callable[[Any, float], None]] = []  # each draws on a pen of Pillow's, at a scale
-        self._texts: list[tuple[Point, str, str, int, str]] = []
+    Attributes:
+        again: draws the same on paper, laid out for it; None: it can only be shown on the screen.
+    """
+
+    def __init__(self, width: float, height: float, paper: Paper | None = None) -> None:
+        self.paper = paper
+        self.width = round(width) if paper is None else width
+        self.height = round(height) if paper is None else height
+        self.marks: list[Mark] = []
+        self.again: Callable[[Paper], Canvas] | None = None
 
     def line(self, points: Sequence[Point], colour: str, width: float = 1.5) -> None:
         """A line through all points; nothing for fewer than two."""
-        if len(points) < 2:
-            return
-        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
-        self._elements.append(f'<polyline points="{path}" {LINE.format(colour, width)}/>')
+        if len(points) > 1:
+            self.marks.append(Line(points, colour, width))
 
-        def shape(pen: Any, scale: float) -> None:
-            pen.line([(x * scale, y * scale) for x, y in points], colour, max(round(width * scale), 1), joint="curve")
-
-        self._shapes.append(shape)
+    def area(self, points: Sequence[Point], colour: str, opacity: float = 0.2) -> None:
+        """What lies inside the points, seen through; nothing for fewer than three."""
+        if len(points) > 2:
+            self.marks.append(Area(points, colour, opacity))
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: str) -> None:
         """A filled rectangle."""
-        size = f'width="{right - left:.2f}" height="{bottom - top:.2f}"'
-        self._elements.append(f'<rect x="{left:.2f}" y="{top:.2f}" {size} fill="{colour}"/>')
-
-        def shape(pen: Any, scale: float) -> None:
-            x, y, x_end, y_end = (round(place * scale) for place in (left, top, right, bottom))
-            pen.rectangle([x, y, x_end - 1, max(y_end - 1, y)], colour)
-
-        self._shapes += [shape] if right > left and bottom > top else []
+        self.marks.append(Box(left, top, right, bottom, colour))
 
     def dot(self, x: float, y: float, colour: str, radius: float = 2.5) -> None:
         """A filled circle with a thin white rim, so that dots that overlap can be told apart."""
-        place = f'cx="{x:.2f}" cy="{y:.2f}" r="{radius + 0.3:g}"'
-        self._elements.append(f'<circle {place} fill="{colour}" stroke="{PAPER}" stroke-width="0.6"/>')
+        self.marks.append(Dot(x, y, colour, radius))
 
-        def shape(pen: Any, scale: float) -> None:
-            for size, fill in ((radius + 0.6, PAPER), (radius, colour)):
-                pen.ellipse([(x - size) * scale, (y - size) * scale, (x + size) * scale, (y + size) * scale], fill)
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        colour: str = LABEL,
+        size: float = 11,
+        anchor: str = "start",
+        is_upright: bool = False,
+    ) -> None:
+        """A text with its base line at y, or, upwards, at x; on paper all texts have one size."""
+        if text:
+            self.marks.append(Words(x, y, text, colour, size if self.paper is None else UNITS, anchor, is_upright))
 
-        self._shapes.append(shape)
-
-    def text(self, x: float, y: float, text: str, colour: str = LABEL, size: int = 11, anchor: str = "start") -> None:
-        """A text with its base line at y."""
-        style = f'fill="{colour}" font-size="{size}" text-anchor="{anchor}"'
-        self._elements.append(f'<text x="{x:.2f}" y="{y:.2f}" {style}>{html.escape(text, quote=False)}</text>')
-        self._texts.append(((x, y), text, colour, size, PIL_ANCHORS[anchor]))
+    def image(self, left: float, top: float, width: float, height: float, pixels: np.ndarray) -> None:
+        """An image (H, W, 1 or 3) uint8."""
+        self.marks.append(Pixels(left, top, width, height, pixels))
 
     def svg(self) -> bytes:
         """Returns an SVG file's bytes."""
+        size = f'width="{self.width:g}" height="{self.height:g}"'
+        if self.paper is not None:
+            millimetres = self.paper.unit / 72 * 25.4
+            size = f'width="{self.width * millimetres:.3f}mm" height="{self.height * millimetres:.3f}mm"'
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
-            f'viewBox="0 0 {self.width} {self.height}" font-family="Helvetica, Arial, sans-serif">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
+            f'viewBox="0 0 {self.width:g} {self.height:g}" font-family="Helvetica, Arial, sans-serif">\n'
             f'<rect width="100%" height="100%" fill="{PAPER}"/>\n'
         )
-        return (head + "\n".join(self._elements) + "\n</svg>\n").encode("ascii", "xmlcharrefreplace")
+        return (head + "\n".join(map(_element, self.marks)) + "\n</svg>\n").encode("ascii", "xmlcharrefreplace")
 
     def png(self) -> bytes:
-        """Returns a PNG file's bytes."""
-        scale = ENLARGED * FINER
-        large = Image.new("RGB", (self.width * scale, self.height * scale), PAPER)
-        pen = ImageDraw.Draw(large)
-        for shape in self._shapes:
-            shape(pen, scale)
-        picture = large.reduce(FINER)
-        pen = ImageDraw.Draw(picture)
-        for (x, y), text, colour, size, anchor in self._texts:
-            pen.text((x * ENLARGED, y * ENLARGED), text, colour, font(size * ENLARGED), anchor)
-        return as_png(picture)
+        """Returns a PNG file's bytes: of paper, with the dots per inch at which it is as wide as that."""
+        if self.paper is None:
+            width, height = round(self.width * ENLARGED), round(self.height * ENLARGED)
+            return as_png(raster(self.marks, width, height, ENLARGED))
+        scale = self.paper.unit * self.paper.resolution / 72
+        width, height = self.paper.pixels(self.width, self.height)
+        return as_png(raster(self.marks, width, height, scale), dots_per_inch=self.paper.resolution)
+
+    def pdf(self) -> bytes:
+        """Returns a PDF file's bytes, of one page that is as large as the picture; a unit is a point on the screen."""
+        return pdf_file(self.marks, self.width, self.height, 1.0 if self.paper is None else self.paper.unit)
+
+    def file(self) -> dict[str, bytes]:
+        """Returns the file on its paper by its ending."""
+        format = "png" if self.paper is None else self.paper.format
+        return {f".{format}": {"png": self.png, "pdf": self.pdf, "svg": self.svg}[format]()}
+
+
+def _element(mark: Mark) -> str:
+    if isinstance(mark, (Line, Area)):
+        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in mark.points)
+        if isinstance(mark, Line):
+            return f'<polyline points="{path}" {LINE.format(mark.colour, mark.width)}/>'
+        return f'<polygon points="{path}" fill="{mark.colour}" fill-opacity="{mark.opacity:g}"/>'
+    if isinstance(mark, Box):
+        size = f'width="{mark.right - mark.left:.2f}" height="{mark.bottom - mark.top:.2f}"'
+        return f'<rect x="{mark.left:.2f}" y="{mark.top:.2f}" {size} fill="{mark.colour}"/>'
+    if isinstance(mark, Dot):
+        place = f'cx="{mark.x:.2f}" cy="{mark.y:.2f}" r="{mark.radius + 0.3:g}"'
+        return f'<circle {place} fill="{mark.colour}" stroke="{PAPER}" stroke-width="0.6"/>'
+    if isinstance(mark, Pixels):
+        return _image(mark)
+    style = f'fill="{mark.colour}" font-size="{mark.size:g}" text-anchor="{mark.anchor}"'
+    turned = f' transform="rotate(-90 {mark.x:.2f} {mark.y:.2f})"' if mark.is_upright else ""
+    return f'<text x="{mark.x:.2f}" y="{mark.y:.2f}" {style}{turned}>{html.escape(mark.text, quote=False)}</text>'
+
+
+def _image(mark: Pixels) -> str:
+    data = base64.b64encode(as_png(as_image(mark.pixels))).decode()
+    place = f'x="{mark.left:.3f}" y="{mark.top:.3f}" width="{mark.width:.3f}" height="{mark.height:.3f}"'
+    shown = 'preserveAspectRatio="none" style="image-rendering:pixelated"'
+    return f'<image {place} {shown} href="data:image/png;base64,{data}"/>'

@@ -1,34 +1,27 @@
-"""Charts drawn whole: panels of curves, bars, a scatter, a heat map, and strips with error bars."""
+"""Charts drawn whole: panels of curves, bars, a scatter, a heat map, and strips with error bars.
+
+As they are seen on a screen; for print `on_paper` lays out the same anew.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import mean, stdev
-from typing import NamedTuple
 
 import numpy as np
 
-from vae_runner.drawing.chart.axes import Axes, Event, Panels, Scale, Series, finite, plot, roomy, vertical
-from vae_runner.drawing.lettering import tick_labels, units_wide
-from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, TWILIGHT, VIRIDIS, between, ink_on, shades
+from vae_runner.drawing.chart.axes import Axes, Bar, Event, Panel, Panels, Scale, finite, plot, roomy, vertical
+from vae_runner.drawing.chart.clouds import dots, key, square_axes
+from vae_runner.drawing.lettering import units_wide
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, VIRIDIS, between, ink_on
+from vae_runner.drawing.printing import on_paper
 
 __all__ = ["NARROW", "Bar", "Panel", "bars", "heat_map", "panels", "scatter", "strips"]
 
 LEFT, TOP, TALL = 64, 62, 240  # units beside and above bars and strips, and of the longest
-SQUARE, RAMP, STEPS = 440, 200, 100  # units of the side of a scatter and of the length of its legend; patches of that
+SQUARE, RAMP = 440, 200  # units of the side of a scatter and of the length of its legend
 APART = 26  # units between groups of bars
 NOTED, NARROW = 20, 37  # bars up to which there is room for notes, and for names of more than two characters
-
-Panel = tuple[str, Sequence[Series], bool, bool]  # title, curves, may be logarithmic, from 0
-
-
-class Bar(NamedTuple):
-    """A bar of a group, gray if it is faint, with its name and a word or two below."""
-
-    value: float
-    name: str
-    group: int
-    note: str
-    is_faint: bool
 
 
 def panels(
@@ -50,6 +43,7 @@ def panels(
         axes = Axes(Scale(0, max(x_end, 1), left, left + wide), y)
         plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
         canvas.legend(left + wide, top - 12, series if len(series) > 1 else ())
+    canvas.again = partial(on_paper.panels, shown, title, x_end, columns, high / wide, events)
     return canvas
 
 
@@ -76,22 +70,17 @@ def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str) -> 
     axes = Axes(Scale(0, 1, LEFT, width - 20), Scale(0, high, bottom, TOP))
     axes.draw(canvas, with_x=False)
     for left, row in zip(lefts, rows, strict=True):
-        _bar(canvas, axes.y, row, left + pitch * 0.5, pitch, len(rows) <= NOTED)
+        canvas.bar(axes.y, row, left + pitch * 0.5, pitch, has_figure=pitch >= 30)
+        _names(canvas, row, left + pitch * 0.5, bottom, pitch, len(rows) <= NOTED)
     below = 66 if any(row.note for row in rows) else 40
     for group, name in enumerate(groups if len(groups) > 1 else ()):
         left = next(left for left, row in zip(lefts, rows, strict=True) if row.group == group)
         canvas.text(left + pitch * 0.14, bottom + below, name, COLOURS[group % 6], 12)
+    canvas.again = partial(on_paper.bars, rows, groups, title, about)
     return canvas
 
 
-def _bar(canvas: Panels, scale: Scale, row: Bar, x: float, pitch: float, is_noted: bool) -> None:
-    bottom, half = scale.start, min(pitch * 0.36, 24)
-    y = scale(min(row.value, scale.upper) if row.value >= 0 else 0)
-    canvas.box(x - half, min(y, bottom - 1), x + half, bottom, DEAD if row.is_faint else COLOURS[row.group % 6])
-    if pitch >= 30:
-        half = units_wide(f"{row.value:.2f}", 10) / 2 + 2
-        canvas.box(x - half, y - 15, x + half, y - 2, PAPER)  # no rule through the figure
-        canvas.text(x, y - 5, f"{row.value:.2f}", LABEL, 10, "middle")
+def _names(canvas: Panels, row: Bar, x: float, bottom: float, pitch: float, is_noted: bool) -> None:
     canvas.text(x, bottom + 17, row.name, LABEL if row.is_faint else INK, 12 if pitch >= 30 else 9, "middle")
     for line, part in enumerate(row.note.split() if is_noted and not row.is_faint else ()):
         canvas.text(x, bottom + 32 + 13 * line, part, LABEL, 10, "middle")
@@ -101,42 +90,18 @@ def scatter(
     points: np.ndarray, title: str, names: Sequence[str], values: np.ndarray | None, factor: str, classes: Sequence[str]
 ) -> Panels:
     """Dots at points (N, 2) in one unit across and up, coloured by the values of a factor, if any, as `shades` are."""
-    inside = points[np.isfinite(points).all(1)]
-    low, high = (inside.min(0), inside.max(0)) if len(inside) else (np.zeros(2), np.ones(2))
-    half = max(float((high - low).max()) / 2 * 1.06, 1e-3)
-    x, y = ((low + high) / 2).tolist()
-    left, top, right, bottom = 70, 66, 70 + SQUARE, 66 + SQUARE
-    axes = Axes(Scale(x - half, x + half, left, right), Scale(y - half, y + half, bottom, top))
+    left, top, right, bottom = 70, 44, 70 + SQUARE, 44 + SQUARE
+    axes = square_axes(points, left, top, SQUARE)
     canvas = Panels(right + (28 if values is None else 130), bottom + 52)
     canvas.text(left, 26, title, INK, 14)
-    canvas.text(left, 48, f"up: {names[1]}")
     axes.draw(canvas, vertical_rules=True)
-    canvas.text((left + right) / 2, bottom + 34, f"across: {names[0]}", anchor="middle")
+    canvas.upright(20, axes.y, names[1])
+    canvas.text((left + right) / 2, bottom + 34, names[0], anchor="middle")
     if values is not None:
-        _legend(canvas, right + 22, top, factor, values, classes)
-    colours = [COLOURS[0]] * len(points) if values is None else shades(values)
-    for point, colour in zip(points.tolist(), colours, strict=True):
-        if all(map(math.isfinite, point)):
-            canvas.dot(*axes.place(*point), colour)
+        key(canvas, right + 22, top, RAMP, factor, values, classes)
+    dots(canvas, axes, points, values)
+    canvas.again = partial(on_paper.scatter, points, title, names, values, factor, classes)
     return canvas
-
-
-def _legend(canvas: Panels, left: float, top: float, name: str, values: np.ndarray, classes: Sequence[str]) -> None:
-    canvas.text(left, top + 4, name, INK, 12)
-    is_angle = values.ndim == 2
-    if not is_angle and not np.issubdtype(values.dtype, np.floating):
-        kinds = np.unique(values)
-        for line, (value, colour) in enumerate(zip(kinds.tolist(), shades(kinds), strict=True)):
-            canvas.dot(left + 6, top + 22 + 20 * line, colour, 4)
-            canvas.text(left + 18, top + 26 + 20 * line, classes[value] if value < len(classes) else str(value))
-        return
-    low, high = ("0", "1 turn") if is_angle else tick_labels([float(values.min()), float(values.max())])
-    for step in range(STEPS):
-        y = top + 18 + RAMP * (1 - (step + 1) / STEPS)
-        colour = between(TWILIGHT if is_angle else VIRIDIS, (step + 0.5) / STEPS)
-        canvas.box(left, y, left + 14, y + RAMP / STEPS + (0.3 if step else 0), colour)
-    canvas.text(left + 22, top + 27, high)
-    canvas.text(left + 22, top + 18 + RAMP, low)
 
 
 def heat_map(
@@ -159,6 +124,7 @@ def heat_map(
             colour = between(VIRIDIS, (value - low) / (high - low)) if math.isfinite(value) else DEAD
             canvas.box(x, y, x + wide - 1, y + tall - 1, colour)
             canvas.text(x + wide / 2, y + 19, f"{value:.2f}", ink_on(colour), 11, "middle")
+    canvas.again = partial(on_paper.heat_map, values, rows, columns, title, low, high)
     return canvas
 
 
@@ -181,12 +147,6 @@ def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str) -> Pane
         for place, value in enumerate(values):
             canvas.dot(x - 28 + 28 * (place + 0.5) / len(values), y(value), COLOURS[number % 6])
         if values:
-            _error_bar(canvas, x + 16, y, mean(values), stdev(values) if len(values) > 1 else None)
+            canvas.error_bar(x + 16, y, mean(values), stdev(values) if len(values) > 1 else None)
+    canvas.again = partial(on_paper.strips, groups, title, unit)
     return canvas
-
-
-def _error_bar(canvas: Panels, x: float, y: Scale, middle: float, spread: float | None) -> None:
-    canvas.line([(x - 6, y(middle)), (x + 6, y(middle))], INK, 2)
-    for end in () if spread is None else (y(middle - spread), y(middle + spread)):
-        canvas.line([(x, y(middle)), (x, end)], INK, 1)
-        canvas.line([(x - 4, end), (x + 4, end)], INK, 1)

@@ -1,9 +1,11 @@
 """The pictures of a saved run, drawn again from one of its checkpoints."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from omegaconf import OmegaConf
@@ -12,6 +14,8 @@ from torch import Tensor
 from vae_runner.callbacks.pages import chosen_images, write_page
 from vae_runner.callbacks.pictures import LazyState, picture_errors, picture_state, write_drawing
 from vae_runner.datasets.base import ImageData
+from vae_runner.drawing.encoded import Drawing, Encoded
+from vae_runner.drawing.printing.paper import Paper
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.checking.check import check
@@ -28,6 +32,8 @@ from vae_runner.visualisation import Scene
 from vae_runner.visualisation.picture import Phase
 
 __all__ = ["checked_nodes", "redraw"]
+
+log = logging.getLogger(__name__)
 
 Nodes = dict[str, Any]
 
@@ -59,10 +65,11 @@ def redraw(
     trust: bool = False,
     root: str | None = None,
     pages: Path | None = None,
+    paper: Paper | None = None,
 ) -> Iterator[Path]:
-    """Draw the pictures that the nodes describe into `out`, those that are pages into `pages`; yields each file when it
-    is written. The images of the run
-    are read, from `root` where it is given, if a picture shows them or what is made of them.
+    """Draw the pictures that the nodes describe into `out`, those that are pages into `pages`, or lay them out for
+    `paper`; yields each file when it is written. The images of the run are read, from `root` where it is given, if a
+    picture shows them or what is made of them. Of what moves, and of pages, nothing is printed, and a warning says so.
     """
     run = load(folder, checkpoint, device, trust, root)
     remove_leftovers(out, (ANIMATIONS,))
@@ -71,12 +78,43 @@ def redraw(
     for name, picture in pictures.items():
         with torch.no_grad(), isolated(0, run.device), picture_errors(name):
             drawings = picture.drawings(scene)
-        for drawing in drawings:
+        for drawing in _on_paper(drawings, name, paper):
             if picture.at_end:
                 yield write_page(drawing, name, pages or out)
                 continue
             into = out / ANIMATIONS if drawing.is_moving else out
             yield from write_drawing(drawing.detached(), name, [into], run.step, run.config["seed"])
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A drawing that is written as it is laid out for the paper."""
+
+    drawing: Any
+    paper: Paper
+
+    is_moving: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str | None:
+        return self.drawing.name
+
+    def encode(self) -> Encoded:
+        return self.drawing.printed(self.paper)
+
+    def detached(self) -> "Printed":
+        return Printed(self.drawing.detached(), self.paper)
+
+
+def _on_paper(drawings: Iterable[Drawing], name: str, paper: Paper | None) -> Iterator[Drawing]:
+    for drawing in drawings:
+        if paper is None:
+            yield drawing
+        elif hasattr(drawing, "printed"):
+            yield Printed(drawing, paper)
+        else:
+            why = "moves" if drawing.is_moving else "stands on a page of its own or has no `printed`"
+            log.warning("visualisation.%s: %s %s, and is not printed", name, drawing.name or "it", why)
 
 
 def _scene(run: SavedRun) -> Scene:

@@ -1,0 +1,197 @@
+"""Charts laid out for print: as wide as the paper, every text of one size, and the title only where it is wanted.
+
+What stands beside each other is given less room, and names that have none stand upright. What has no room even so is
+left out where the chart tells it in another way: figures over bars by the axis, figures in cells by their colours.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+import numpy as np
+
+from vae_runner.drawing.chart.axes import (
+    TICK,
+    Axes,
+    Bar,
+    Event,
+    Panel,
+    Panels,
+    Scale,
+    finite,
+    legend_wide,
+    plot,
+    roomy,
+    vertical,
+)
+from vae_runner.drawing.chart.clouds import dots, key, key_wide, ramp, square_axes
+from vae_runner.drawing.lettering import tick_labels, units_wide
+from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, VIRIDIS, between, ink_on
+from vae_runner.drawing.printing.paper import Paper
+
+__all__ = ["bars", "heat_map", "panels", "scatter", "strips"]
+
+LINE = 15  # units from a line of text to the next
+EDGE = 4  # units left free at the edges
+AXIS = 20  # units that the title of a vertical axis takes
+TALL, FLAT = 240, 0.5  # units that bars are high at most, and of the width
+NARROWEST = 150  # units of a panel
+BELOW = 38  # units below a panel, for its ticks and their title
+
+
+def panels(
+    shown: Sequence[Panel], title: str, x_end: float, columns: int, ratio: float, events: Sequence[Event], paper: Paper
+) -> Panels:
+    """Charts over the same steps, as many beside each other as have room, each `ratio` as high as it is wide."""
+    scales = [vertical(series, 1, 0, roomy, may_be_log, from_zero) for _, series, may_be_log, from_zero in shown]
+    beside = max(scale.margin() for scale in scales) + 6
+    room = paper.units - max(units_wide(f"{max(x_end, 1):,.0f}", TICK) / 2 + 2, 10)  # the last tick is at the end
+    columns = max(min(columns, len(shown), int(room // (NARROWEST + beside))), 1)
+    wide = room / columns - beside
+    high = max(ratio * wide, 90)
+    heads = [units_wide(name, TICK) + 64 + legend_wide(series) for name, series, *_ in shown if len(series) > 1]
+    above = LINE * (max(heads, default=0) > wide)
+    top, down = _top(paper) + 20 + above, high + BELOW + 20 + above
+    canvas = Panels(paper.units, top + down * -(-len(shown) // columns) - 20 - above, paper)
+    canvas.above = above
+    _title(canvas, title)
+    for number, ((name, series, *_), scale) in enumerate(zip(shown, scales, strict=True)):
+        x, y = beside + (wide + beside) * (number % columns), top + down * (number // columns)
+        axes = Axes(Scale(0, max(x_end, 1), x, x + wide), Scale(scale.lower, scale.upper, y + high, y, scale.log))
+        plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
+        canvas.legend(x + wide, y - 12, series if len(series) > 1 else ())
+    return canvas
+
+
+def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str, paper: Paper) -> Panels:
+    """Bars from 0, with `about` as the title of their axis."""
+    top, high = _top(paper) + LINE, max([*finite([row.value for row in rows]), 0.1]) * 1.08
+    y = Scale(0, high, top + min(TALL, FLAT * paper.units), top)
+    left = AXIS + y.margin()
+    apart = 12.0 * (len(groups) > 1)
+    pitch = (paper.units - left - EDGE - apart * (len(groups) - 1)) / len(rows)
+    lefts = [left + pitch * number + apart * row.group for number, row in enumerate(rows)]
+    texts = [(row.name, "" if row.is_faint else row.note) for row in rows]
+    rooms = [max(units_wide(text[part], TICK) for text in texts) for part in (0, 1)]
+    are_upright = [room > pitch - 2 for room in rooms]
+    heights = [(room + 6 if upright else LINE) * (room > 0) for room, upright in zip(rooms, are_upright, strict=True)]
+    canvas = Panels(paper.units, y.start + 4 + sum(heights) + LINE * (len(groups) > 1), paper)
+    _title(canvas, title)
+    Axes(Scale(0, 1, left, paper.units - EDGE), y).draw(canvas, with_x=False)
+    canvas.upright(TICK + 1, y, about)
+    has_figures = pitch > max(units_wide(f"{row.value:.2f}", TICK) for row in rows) + 2
+    every = math.ceil(13 / pitch) if any(are_upright) else 1
+    for number, (x, row, text) in enumerate(zip(lefts, rows, texts, strict=True)):
+        canvas.bar(y, row, x + pitch / 2, pitch, has_figures)
+        below = y.start + 4.0
+        for part, words in enumerate(text if number % every == 0 else ()):
+            _below(canvas, x + pitch / 2, below, words, are_upright[part], LABEL if part or row.is_faint else INK)
+            below += heights[part]
+    for group, name in enumerate(groups if len(groups) > 1 else ()):
+        x = next(x for x, row in zip(lefts, rows, strict=True) if row.group == group)
+        canvas.text(x, canvas.height - 3, name, COLOURS[group % 6])
+    return canvas
+
+
+def scatter(
+    points: np.ndarray,
+    title: str,
+    names: Sequence[str],
+    values: np.ndarray | None,
+    factor: str,
+    classes: Sequence[str],
+    paper: Paper,
+) -> Panels:
+    """A square of dots, with the names of its axes at them, and beside it what the colours mean."""
+    beside = 0.0 if values is None else key_wide(factor, values, classes) + 12
+    left, top = AXIS + square_axes(points, 0, 0, 1).y.margin(), _top(paper) + 6
+    side = paper.units - left - beside - EDGE
+    axes = square_axes(points, left, top, side)
+    canvas = Panels(paper.units, top + side + BELOW, paper)
+    _title(canvas, title)
+    axes.draw(canvas, vertical_rules=True)
+    canvas.upright(TICK + 1, axes.y, names[1])
+    canvas.text(left + side / 2, top + side + 33, names[0], anchor="middle")
+    if values is not None:
+        key(canvas, left + side + 12, top + 6, min(side - 30, 150), factor, values, classes)
+    dots(canvas, axes, points, values, radius=2.0)
+    return canvas
+
+
+def heat_map(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, low: float, high: float, paper: Paper
+) -> Panels:
+    """A cell for each value, with its figure where all have room, else with what the colours mean beside them."""
+    left = EDGE + max(units_wide(name, TICK) for name in rows) + 6
+    ends = tick_labels([low, high])
+    wide = (paper.units - left - EDGE) / len(columns)
+    has_figures = wide > max(units_wide(f"{value:.2f}", TICK) for value in values.ravel().tolist()) + 2
+    if not has_figures:
+        wide = (paper.units - left - EDGE - 34 - max(units_wide(end, TICK) for end in ends)) / len(columns)
+    longest = max(units_wide(name, TICK) for name in columns)
+    is_upright, tall = longest > wide - 4, min(max(wide, 14), 20)
+    top = _top(paper) + (longest + 8 if is_upright else LINE)
+    canvas = Panels(paper.units, top + tall * len(rows) + EDGE, paper)
+    _title(canvas, title)
+    for column, name in enumerate(columns):
+        x = left + wide * (column + 0.5)
+        canvas.text(x + 4 * is_upright, top - 5, name, INK, TICK, "start" if is_upright else "middle", is_upright)
+    for row, (name, of_row) in enumerate(zip(rows, values.tolist(), strict=True)):
+        y = top + tall * row
+        canvas.text(left - 6, y + tall / 2 + 4, name, INK, TICK, "end")
+        for column, value in enumerate(of_row):
+            x, colour = left + wide * column, DEAD
+            if math.isfinite(value):
+                colour = between(VIRIDIS, (value - low) / (high - low))
+            canvas.box(x, y, x + wide - 0.7, y + tall - 0.7, colour)
+            canvas.text(x + wide / 2, y + tall / 2 + 4, f"{value:.2f}" * has_figures, ink_on(colour), TICK, "middle")
+    if not has_figures:
+        ramp(canvas, left + wide * len(columns) + 10, top, tall * len(rows), VIRIDIS, *ends)
+    return canvas
+
+
+def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str, paper: Paper) -> Panels:
+    """A dot for each value, and beside them the mean and one sample standard deviation to either side."""
+    known = [finite(values) for values in groups.values()]
+    sums = [(mean(values), stdev(values) if len(values) > 1 else 0.0) for values in known if values]
+    ends = [end for middle, spread in sums for end in (middle - spread, middle + spread)]
+    top = _top(paper) + 6
+    low, high = roomy([value for values in (*known, ends) for value in values] or [0, 1])
+    y = Scale(low, high, top + min(TALL, FLAT * paper.units), top)
+    left = AXIS + y.margin()
+    pitch = (paper.units - left - EDGE) / len(groups)
+    lost = [len(values) - len(own) for values, own in zip(groups.values(), known, strict=True)]
+    names = [name + f" ({count} not finite)" * bool(count) for name, count in zip(groups, lost, strict=True)]
+    longest = max(units_wide(name, TICK) for name in names)
+    is_upright = longest > pitch - 4
+    canvas = Panels(paper.units, y.start + 4 + (longest + 8 if is_upright else LINE + 4), paper)
+    _title(canvas, title)
+    Axes(Scale(0, 1, left, paper.units - EDGE), y).draw(canvas, with_x=False)
+    canvas.upright(TICK + 1, y, unit)
+    for number, (name, values) in enumerate(zip(names, known, strict=True)):
+        x = left + pitch * (number + 0.5)
+        room = min(28, 0.3 * pitch)
+        _below(canvas, x, y.start + 4, name, is_upright, INK)
+        for place, value in enumerate(values):
+            canvas.dot(x - room + room * (place + 0.5) / len(values), y(value), COLOURS[number % 6])
+        if values:
+            canvas.error_bar(x + 0.57 * room, y, mean(values), stdev(values) if len(values) > 1 else None)
+    return canvas
+
+
+def _top(paper: Paper) -> float:
+    """Units above all else: for the title, where there is one."""
+    return EDGE + (LINE + 6.0) * paper.has_title
+
+
+def _title(canvas: Panels, title: str) -> None:
+    if canvas.paper is not None and canvas.paper.has_title:
+        canvas.text(EDGE, EDGE + 11, title, INK)
+
+
+def _below(canvas: Panels, x: float, y: float, text: str, is_upright: bool, colour: str) -> None:
+    """A text below a bar, about its middle; an upright one ends at its top."""
+    if is_upright:
+        canvas.text(x + 4, y, text, colour, TICK, "end", is_upright=True)
+    else:
+        canvas.text(x, y + TICK, text, colour, TICK, "middle")
