@@ -49,7 +49,7 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 
 LONG = 200  # characters of a value that is shown whole
 
-ROOT = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
+ROOT: dict[str, Any] = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
 ROOT |= {"tags": list[str | int], "note": str | None}
 LATER = frozenset({"init_from", "tags", "note"})  # which older runs have not
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)

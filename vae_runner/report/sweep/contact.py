@@ -70,6 +70,7 @@ class Tiles:
 
     @property
     def rows(self) -> int:
+        """How many rows of images the picture has."""
         return self.layout["rows"]
 
     def _tile(self, row: int, column: int) -> Image.Image:
