@@ -7,21 +7,26 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
 from vae_runner.output import to_stderr
 from vae_runner.text import LINE, one_line, plain
 
-__all__ = ["ConsoleHandler", "logging_to", "warnings_to_stderr"]
+__all__ = ["ConsoleHandler", "logging_to", "warnings_alone", "warnings_to_stderr"]
 
 
 class ConsoleHandler(logging.Handler):
     """Prints messages to standard output above the progress bar, warnings and errors with their level before them.
 
-    Tracebacks are left to train.log.
+    Tracebacks are left to train.log; inside `warnings_alone` all is that is no warning.
     """
+
+    least: ClassVar[int] = logging.NOTSET
+
+    def __init__(self) -> None:
+        super().__init__(self.least)
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
@@ -59,6 +64,16 @@ class LogFile(logging.FileHandler):
     def close(self) -> None:
         with contextlib.suppress(OSError):  # flushing what is left
             super().close()
+
+
+@contextlib.contextmanager
+def warnings_alone() -> Iterator[None]:
+    """Inside, a console that is opened shows warnings and errors alone: it is that of many runs at once."""
+    before, ConsoleHandler.least = ConsoleHandler.least, logging.WARNING
+    try:
+        yield
+    finally:
+        ConsoleHandler.least = before
 
 
 @contextlib.contextmanager

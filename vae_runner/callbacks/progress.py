@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from typing import ClassVar
 
 from tqdm import tqdm
 
@@ -19,17 +21,20 @@ SECONDS = 30  # between two lines in the log
 class Progress(Callback):
     """Shows step, losses, schedules, images/s and the time left; stands behind `metrics`, whose newest record it shows.
 
-    `enabled` off hides the bar; it is hidden too where standard error is no terminal.
+    `enabled` off hides the bar; it is hidden too where standard error is no terminal. Of a run among several at once
+    `told` is called in each step, with the step, the number of all, and the images per second that were recorded last.
     """
+
+    told: ClassVar[Callable[[int, int, float], None] | None] = None
 
     def __init__(self, metrics: MetricsLog, enabled: bool) -> None:
         self.metrics, self.enabled = metrics, enabled
         self._bar: tqdm | None = None
-        self._told = 0.0
+        self._logged = 0.0
         self._first_step, self._started = 0, 0.0
 
     def on_start(self, engine: Training) -> None:
-        self._told = self._started = time.monotonic()
+        self._logged = self._started = time.monotonic()
         self._first_step = engine.step
         self._bar = tqdm(
             total=engine.total_steps,
@@ -45,8 +50,10 @@ class Progress(Callback):
         if engine.is_due(self.metrics.every):
             self._bar.set_postfix_str(self._figures(), refresh=False)
         self._bar.update()
-        if time.monotonic() - self._told >= SECONDS and engine.step < engine.total_steps:
-            self._told = time.monotonic()
+        if Progress.told is not None:
+            Progress.told(engine.step, engine.total_steps, self.metrics.latest.get("images_per_second", 0.0))
+        if time.monotonic() - self._logged >= SECONDS and engine.step < engine.total_steps:
+            self._logged = time.monotonic()
             log.info("step %s of %s: %s", f"{engine.step:,}", f"{engine.total_steps:,}", self._line(engine))
 
     def on_validation(self, engine: Training) -> None:

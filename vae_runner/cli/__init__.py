@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vae_runner.cli.program import Program
 from vae_runner.cli.waiting import sleep_soon
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.output import OutputLost, open_streams, standard_output, to_stderr
@@ -22,6 +23,7 @@ HELP = ("--help", "-h")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says, and exit."""
+    Program.is_alone = True
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 

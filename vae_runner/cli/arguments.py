@@ -51,13 +51,15 @@ REFUSED = {
 @dataclass
 class Request:
     """`flags` maps Hydra's long flags to their values (None where they take none); `overrides` are the settings;
-    `stray` are arguments with dashes that nobody knows, with the values that seem to belong to them.
+    `stray` are arguments with dashes that nobody knows, with the values that seem to belong to them; `jobs` is how many
+    jobs of a sweep run at once, where that was given.
     """
 
     arguments: list[str]
     flags: dict[str, str | None] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     stray: list[tuple[str, str]] = field(default_factory=list)
+    jobs: str | None = None
 
     @property
     def is_for_hydra_alone(self) -> bool:

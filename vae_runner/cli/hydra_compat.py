@@ -37,21 +37,35 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
+from vae_runner.cli.sweeping.launcher import PROCESSES, ProcessLauncher
+
 __all__ = [
     "BASIC",
     "LOCAL_LAUNCHERS",
+    "ONE_BY_ONE",
     "CachingConfigRepository",
     "ConfigLoader",
     "ConfigRepository",
     "Hydra",
     "add_settings",
 ]
-__all__ += ["hydra_main", "launcher", "opened", "run_composed", "split_into_jobs", "sweep_composed"]
+__all__ += [
+    "do_job",
+    "hydra_main",
+    "job_config",
+    "launcher",
+    "opened",
+    "run_composed",
+    "split_into_jobs",
+    "sweep_composed",
+]
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"  # the sweeper of all combinations
+ONE_BY_ONE = f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"  # the launcher that needs no other process
 LOCAL_LAUNCHERS = {  # whose jobs find what this machine has
-    f"{BasicLauncher.__module__}.{BasicLauncher.__name__}",
+    ONE_BY_ONE,
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    PROCESSES,
 }
 OWN = "command-line"  # what Hydra calls the folder of --config-dir
 VERSION = "1.3"  # whose ways Hydra has
@@ -164,7 +178,8 @@ def sweep_composed(made: Hydra, cfg: DictConfig, job: TaskFunction) -> None:
     callbacks, name = Callbacks(cfg), cfg.hydra.job.config_name
     callbacks.on_multirun_start(config=cfg, config_name=name)
     context = HydraContext(config_loader=made.config_loader, callbacks=callbacks)
-    sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=job, config=cfg)
+    with _own_launchers():
+        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=job, config=cfg)
     sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
     callbacks.on_multirun_end(config=cfg, config_name=name)
 
@@ -172,7 +187,44 @@ def sweep_composed(made: Hydra, cfg: DictConfig, job: TaskFunction) -> None:
 def launcher(made: Hydra, cfg: DictConfig, job: TaskFunction) -> Launcher:
     """What runs a sweep's jobs, as the composed config chooses it."""
     context = HydraContext(config_loader=made.config_loader, callbacks=Callbacks(cfg))
-    return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
+    with _own_launchers():
+        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
+
+
+@contextlib.contextmanager
+def _own_launchers() -> Iterator[None]:
+    """Inside, our own launcher is taken too: Hydra takes those alone that are installed for every program."""
+    plugins = Plugins.instance()
+    theirs = plugins.instantiate_launcher
+
+    def instantiate(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Launcher:
+        if config.hydra.launcher._target_ != PROCESSES:
+            return theirs(hydra_context=hydra_context, task_function=task_function, config=config)
+        made = ProcessLauncher(config.hydra.launcher.jobs)
+        made.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        return made
+
+    vars(plugins)["instantiate_launcher"] = instantiate
+    try:
+        yield
+    finally:
+        del vars(plugins)["instantiate_launcher"]
+
+
+def do_job(context: HydraContext, cfg: DictConfig, job: TaskFunction, number: int, settings: Sequence[str]) -> Any:
+    """Do one job of the composed sweep here; returns what it comes to, and raises what it raises."""
+    here = BasicLauncher()
+    here.setup(hydra_context=context, task_function=job, config=cfg)
+    (done,) = here.launch([list(settings)], initial_job_idx=number)
+    return done.return_value
+
+
+def job_config(context: HydraContext, cfg: DictConfig, settings: Sequence[str]) -> dict[str, Any]:
+    """What a job of the composed sweep is composed to, plain, without Hydra's node."""
+    job = context.config_loader.load_sweep_config(cfg, list(settings))
+    own: Any = OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"])
+    plain: Any = OmegaConf.to_container(own, resolve=True)
+    return dict(plain)
 
 
 def split_into_jobs(settings: list[Override]) -> list[list[str]]:

@@ -23,6 +23,7 @@ from vae_runner.errors import UserError
 from vae_runner.output import standard_output
 from vae_runner.paths import config_dir
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, OF_HYDRAS_SWEEP
+from vae_runner.runs.words import shown
 
 if TYPE_CHECKING:
     from vae_runner.cli.composing.composer import Composer
@@ -62,10 +63,13 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
             _ask_hydra([*request.overrides, *request.flag_arguments()])
         return 0
     from vae_runner.cli.precheck import composer, precheck
+    from vae_runner.cli.sweeping.jobs_setting import take_jobs, told_together
 
     _epochs_instead_of_steps(request)
+    faults = take_jobs(request)
     with composer(request) as compose:
-        checked = precheck(_about_the_run(request), compose)
+        with told_together(faults):
+            checked = precheck(_about_the_run(request), compose)
         wake_collector()  # torch is there, and what the check has composed
         return _do(request, checked, compose)
 
@@ -149,14 +153,16 @@ def _is_begun(path: Path, error: BaseException) -> bool:
 
 
 def _sweep(request: Request, checked: "Checked", compose: "Composer") -> int:
+    from vae_runner.cli.sweeping.keeping import kept_images
     from vae_runner.cli.sweeping.sweep import sweep
     from vae_runner.runs.place import made_only_for
 
-    if checked.cfg.hydra.launcher._target_ in LOCAL_LAUNCHERS:
-        _look_at_data(checked)
-    folder, made = _new_folder(checked.cfg, "hydra.sweep.dir", request)
-    with made_only_for(made):
-        return sweep(request, checked.cfg, folder, compose)
+    with kept_images(checked.cfg):
+        if checked.cfg.hydra.launcher._target_ in LOCAL_LAUNCHERS:
+            _look_at_data(checked)
+        folder, made = _new_folder(checked.cfg, "hydra.sweep.dir", request)
+        with made_only_for(made):
+            return sweep(request, checked.cfg, folder, compose)
 
 
 def _look_at_data(checked: "Checked") -> None:
@@ -176,6 +182,8 @@ def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
         from vae_runner.cli.sweeping.sweep import go_on
 
         return go_on(path, request, changes, bool(cfg.trust))
+    if request.jobs is not None:
+        raise UserError(f"jobs={request.jobs} is for a sweep, and {shown(path)} is none; leave it out")
     if not _is_file(path / CONFIG):
         from vae_runner.runs.words import resume_command
 

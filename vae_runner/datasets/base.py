@@ -72,6 +72,13 @@ class ImageData(Protocol):
         return False
 
     @property
+    def stays_as_it_is(self) -> bool:
+        """Whether no use on a CPU changes anything of it, so that several runs may read it, one after another or at the
+        same time in processes that were forked.
+        """
+        return False
+
+    @property
     def grid(self) -> FactorGrid | None:
         """The factors that the images were made of, where they are known: see `factors.FactoredImages`."""
         return None

@@ -91,6 +91,10 @@ class TorchvisionImages(FactoredImages, ImageData):
         part = {"part": self.part} if self.name == "EMNIST" else {}
         return {"source": f"{self.name} files", "root": printable(self.root.absolute()), **part}
 
+    @property
+    def stays_as_it_is(self) -> bool:
+        return True
+
     def gather(self, indices: Tensor) -> Tensor:
         return self._rows.gather(indices).to(torch.float32).div_(255)
 

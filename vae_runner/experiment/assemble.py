@@ -35,6 +35,7 @@ from vae_runner.experiment.checking.check import shortened, spaces_of
 from vae_runner.experiment.checking.probe import check_kinds, check_model, probe
 from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
+from vae_runner.experiment.kept_sets import kept_or_built
 from vae_runner.experiment.notices.estimate import memory_room
 from vae_runner.experiment.scoring.curve import ScoreCurve
 from vae_runner.experiment.scoring.wanted import evaluation_config, makeable
@@ -120,7 +121,8 @@ def split_config(node: Mapping[str, Any]) -> SplitConfig:
 
 def build_set(node: Mapping[str, Any]) -> ImageData:
     """All images of a data set, before any are chosen. Raises `UserError` where it is no data set."""
-    return completed(build(set_settings(node)))
+    settings = set_settings(node)
+    return kept_or_built(settings, lambda: completed(build(settings)))
 
 
 def set_settings(node: Mapping[str, Any]) -> dict[str, Any]:

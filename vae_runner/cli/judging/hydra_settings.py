@@ -10,6 +10,8 @@ from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from vae_runner.cli.sweeping.jobs_setting import jobs_fault
+from vae_runner.cli.sweeping.launcher import PROCESSES
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import shortened
 from vae_runner.signature import locate
@@ -117,6 +119,9 @@ def _sweep_faults(node: Mapping[str, Any], jobs: int) -> list[str]:
         problems.append(
             f"hydra.sweep.subdir={subdir} would be the folder of all {jobs:,} jobs; put ${{hydra:job.num}} into it"
         )
+    launcher = node.get("launcher") or {}
+    if launcher.get("_target_") == PROCESSES and (fault := jobs_fault(launcher.get("jobs"))):
+        problems.append(f"hydra.launcher.{fault}")
     size = (node.get("sweeper") or {}).get("max_batch_size")
     if size is not None and not (isinstance(size, int) and not isinstance(size, bool) and size > 0):
         problems.append(f"hydra.sweeper.max_batch_size must be a positive whole number or null, got {size}")

@@ -29,6 +29,7 @@ examples:
   vae-train dataset=torchvision dataset.name=MNIST         or another of torchvision's sets
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2
+  vae-train --multirun seed=0,1,2,3 jobs=auto              several of them at once, as many as there are cores
   vae-train resume=outputs/latest                          go on, where a run was stopped
   vae-train init_from=outputs/latest divergence.beta=8     a new run that begins with the weights of that one
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
@@ -42,6 +43,7 @@ options:
   --version           the version
   --cfg job           print the whole config instead of training; every line of it is a setting
   --multirun, -m      one run for each combination of the values given with commas
+  jobs=N|auto         of --multirun and resume=SWEEP: so many runs at once, each in a process of its own; 1 by default
   --config-dir DIR    a folder with options of your own: DIR/dataset/mine.yaml is dataset=mine; modules may lie in it
   --info, --hydra-help, --shell-completion, ...            Hydra's own; see --hydra-help
 

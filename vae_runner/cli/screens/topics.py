@@ -81,6 +81,9 @@ class Setting:
         return Any
 
 
+JOBS = Setting("jobs", "1", "of a sweep, how many run at once, each in a process of its own: N | auto", None)
+
+
 def topic_text(topics: Sequence[str], own: Path | None = None) -> str:
     """The screens of the topics: a GROUP, GROUP=OPTION, `engine`, or the name of a setting; `own` is a folder with
     options of the user's.
@@ -176,9 +179,9 @@ def _is_at(setting: str, name: str) -> bool:
 
 
 def _root_settings() -> list[Setting]:
-    """Those that every run has, whatever is chosen."""
+    """Those that every run has, whatever is chosen, and the one that a sweep has besides."""
     text = (config_dir() / ROOT).read_text()
-    return [one for one in _lines(text, "") if not one.name.startswith(("hydra.", "defaults"))]
+    return [*(one for one in _lines(text, "") if not one.name.startswith(("hydra.", "defaults"))), JOBS]
 
 
 def _settings(file: Path, group: str, package: str) -> list[Setting]:

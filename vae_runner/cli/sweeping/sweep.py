@@ -17,8 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.callbacks.outcome import finish_page
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.composer import Composer, composer, path_value, without_hydra
-from vae_runner.cli.hydra_compat import BASIC
+from vae_runner.cli.hydra_compat import BASIC, ONE_BY_ONE
 from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_report, task
+from vae_runner.cli.sweeping.crew import lead
+from vae_runner.cli.sweeping.jobs_setting import serial_hint
+from vae_runner.cli.sweeping.keeping import kept_images
+from vae_runner.cli.sweeping.launcher import ProcessLauncher
 from vae_runner.cli.sweeping.origin import check_origin, go_on_command, is_launchers, is_replaced
 from vae_runner.cli.sweeping.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
@@ -34,6 +38,8 @@ from vae_runner.runs.words import quoted, shown
 
 __all__ = ["go_on", "is_launchers", "sweep"]
 
+ProcessLauncher.lead = lead
+
 
 def sweep(request: Request, cfg: DictConfig, folder: Path, compose: Composer) -> int:
     """Do all jobs of the composed sweep in the new `folder`; returns the exit code."""
@@ -46,6 +52,8 @@ def sweep(request: Request, cfg: DictConfig, folder: Path, compose: Composer) ->
             remove(folder / SWEEP_LOCK)  # nothing else is there
             raise
         link_sweep(folder)
+        if cfg.hydra.launcher._target_ == ONE_BY_ONE and (hint := serial_hint(len(_jobs_in(folder)))):
+            to_stdout(hint)
         try:
             compose.sweep(cfg, folder, task)
         except Exception:
@@ -54,6 +62,12 @@ def sweep(request: Request, cfg: DictConfig, folder: Path, compose: Composer) ->
             raise
 
     return _do(folder, launch)
+
+
+def _jobs_in(folder: Path) -> Sequence[Sequence[str]]:
+    """The jobs that are written down; none of a sweeper that chooses them as it goes."""
+    ledger = read_ledger(folder)
+    return ledger.jobs if ledger else ()
 
 
 def _discard(folder: Path) -> None:
@@ -90,7 +104,8 @@ def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: boo
                 _check_new(rest, master, jobs, compose, folder)
             write_ledger(folder, rest.ledger)
             to_stdout(f"{len(rest.left)} of {len(rest.ledger.jobs)} jobs to do in {shown(folder)}")
-            compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
+            with kept_images(cfg):
+                compose.launcher(cfg, task).launch(jobs, initial_job_idx=rest.left[0])
 
     return _do(folder, launch)
 

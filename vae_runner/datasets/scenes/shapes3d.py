@@ -147,6 +147,10 @@ class Shapes3D(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return isinstance(self._images, HostRows)
 
     @property
+    def stays_as_it_is(self) -> bool:
+        return isinstance(self._images, ComposedImages)  # a file may be read by a common position
+
+    @property
     def reads_ahead(self) -> bool:
         return isinstance(self._images, HostRows)
 

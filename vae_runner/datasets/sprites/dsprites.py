@@ -126,6 +126,10 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
     def image_shape(self) -> tuple[int, int, int]:
         return (1 if self._dress is None else 3, 64, 64)
 
+    @property
+    def stays_as_it_is(self) -> bool:
+        return True
+
     def download(self) -> None:
         """Bring the published file to `root`, checked, unless the data is there already."""
         if self._find() is None:

@@ -41,6 +41,10 @@ class RowImages(LabelledImages):
         return isinstance(self._rows, HostRows)
 
     @property
+    def stays_as_it_is(self) -> bool:
+        return True
+
+    @property
     def reads_ahead(self) -> bool:
         """Whether `expect` is of use."""
         return isinstance(self._rows, HostRows)
