@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from vae_runner.cli import run
-from vae_runner.cli.garbage import garbage_search_put_off
+from vae_runner.cli.process.garbage import garbage_search_put_off
 
 
 class Node:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from vae_runner.cli.waiting import sleep_soon
+from vae_runner.cli.process.waiting import sleep_soon
 from vae_runner.engine import Engine
 from vae_runner.engine.machine.busyness import PATIENCE, WINDOW, OthersBusy, Slowdown, busy_seconds
 from vae_runner.engine.machine.threads import ThreadChoice, candidates, fastest_threads

@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vae_runner.cli.program import Program
-from vae_runner.cli.waiting import sleep_soon
+from vae_runner.cli.process.own_process import Program
+from vae_runner.cli.process.waiting import sleep_soon
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.output import OutputLost, open_streams, standard_output, to_stderr
 

@@ -15,10 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.presets import LEFT_OUT, PresetLoader
-from vae_runner.cli.garbage import garbage_search_put_off
 from vae_runner.cli.hydra_compat import LOCAL_LAUNCHERS, hydra_main
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
 from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
+from vae_runner.cli.process.garbage import garbage_search_put_off
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
 from vae_runner.paths import config_dir

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from vae_runner.cli.hydra_compat import job_config
 from vae_runner.cli.job import say
-from vae_runner.cli.program import Program
+from vae_runner.cli.process.own_process import Program
 from vae_runner.cli.sweeping.jobs_bar import JobsBar
 from vae_runner.cli.sweeping.jobs_setting import number_of_jobs
 from vae_runner.cli.sweeping.member import Duty, serve

@@ -53,4 +53,5 @@ class JobsBar:
             yield
 
     def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()
