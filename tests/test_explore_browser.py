@@ -1,7 +1,6 @@
 """explore.html in a real browser: what it decodes, what it asks for, what it keeps, and what names do in it."""
 
 import copy
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browsers import started
 from torch import nn
 from toy import Bars, Blobs
 
@@ -18,8 +18,7 @@ from vae_runner.drawing.explorer.explorer_page import explorer
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.visualisation.exploring.page_content import Shown, content, decoder_of
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'vae_runner[browser]'")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # a browser is started
 
 GRAY, COLOUR = (1, 16, 16), (3, 17, 12)
 DIMS = 6
@@ -35,18 +34,8 @@ DECODERS: dict[str, Callable[[tuple[int, int, int]], nn.Module]] = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium: Playwright's own, or the machine's."""
-    own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with playwright.sync_playwright() as started:
-        for path in (None, own):
-            try:
-                found = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--js-flags=--expose-gc"])
-            except playwright.Error:
-                continue
-            yield found
-            found.close()
-            return
-    pytest.skip("there is no Chromium: python -m playwright install chromium")
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -230,11 +219,17 @@ def test_a_thousand_moves_leave_the_memory_as_it_was(opened: Any, plain: dict[st
             range.dispatchEvent(new Event('input'));
             await new Promise(requestAnimationFrame);
         }
-        gc();
-        return performance.memory.usedJSHeapSize;
     }"""
-    before = page.evaluate(moves, 100)
-    after = page.evaluate(moves, 1000)
+    inside = page.context.new_cdp_session(page)
+
+    def used() -> float:
+        inside.send("HeapProfiler.collectGarbage")
+        return inside.send("Runtime.getHeapUsage")["usedSize"]
+
+    page.evaluate(moves, 100)
+    before = used()
+    page.evaluate(moves, 1000)
+    after = used()
     assert after - before < 1e6  # a leak of each image alone would be a megabyte
 
 
