@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from torch import nn
 from vae_runner import architectures, latent_space, likelihood
 from vae_runner.auto_encoder import VAE
 from vae_runner.drawing.explorer.explorer_page import explorer, known_of
+from vae_runner.drawing.palette import PAGE_LIGHT
 from vae_runner.errors import UserError
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.layers import accelerate
+from vae_runner.report.explorers import renew_explorer, write_explorers
 from vae_runner.visualisation.exploring.page_content import decoder_of
 
+PACKAGE = Path(__file__).parent.parent / "vae_runner"
 GRAY, COLOUR = (1, 16, 16), (3, 17, 12)
 DECODERS = {
     "broadcast": lambda shape: architectures.BroadcastDecoder(6, shape, width=6),
@@ -206,3 +210,48 @@ def test_what_the_page_knows_is_json_that_every_browser_reads() -> None:
     found = re.search(rb'id="known">(.*?)</script>', page, re.DOTALL)
     assert found
     json.loads(found[1], parse_constant=lambda text: pytest.fail(text))
+
+
+NEEDED = {"about": [], "step": 5, "program": {}, "spaces": [], "latents": [], "start": {}, "map": {}, "draws": []}
+
+
+def test_a_page_is_made_anew_of_what_is_in_it_and_other_files_stay_as_they_are(tmp_path: Path) -> None:
+    file, run = tmp_path / "explore.html", {"name": "run", **NEEDED}
+    assert not renew_explorer(tmp_path)
+    for other in (b"mine", explorer([{"name": "run"}]), explorer([run, run])):
+        file.write_bytes(other)
+        assert not renew_explorer(tmp_path)
+        assert file.read_bytes() == other
+    file.write_bytes(explorer([run]).replace(b"padding", b"margin"))  # of an older version
+    assert renew_explorer(tmp_path)
+    assert file.read_bytes() == explorer([run])
+
+
+def test_a_sweep_sets_six_runs_side_by_side_and_one_alone_has_no_page(tmp_path: Path) -> None:
+    folders = [tmp_path / f"job{number}" for number in range(8)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "explore.html").write_bytes(explorer([{"name": "as it was", **NEEDED}]))
+    (folders[1] / "explore.html").unlink()
+    jobs = [(folder, folder.name) for folder in folders]
+    assert write_explorers(tmp_path, jobs, "beta")
+    found = known_of((tmp_path / "explore.html").read_bytes())
+    assert [run["name"] for run in found] == ["job0", "job2", "job3", "job4", "job5", "job6"]
+    assert not write_explorers(tmp_path, jobs[:2], "beta")
+    assert not (tmp_path / "explore.html").exists()
+    (tmp_path / "explore.html").write_bytes(b"its own")
+    (tmp_path / "config.yaml").write_text("seed: 0")  # the folder is a run's
+    assert not write_explorers(tmp_path, jobs, "beta")
+    assert (tmp_path / "explore.html").read_bytes() == b"its own"
+
+
+COLOURED = re.compile(r"#[0-9a-fA-F]{3}|\b(?:rgb|hsl)a?\((?!\$)")
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "drawing/explorer").glob("*.[cj]s*")), ids=lambda file: file.name)
+def test_style_and_scripts_of_the_page_have_their_colours_from_the_palette(file: Path) -> None:
+    text = file.read_text()
+    assert not COLOURED.search(text)
+    named = re.findall(r"var\(--(\w+)\)", text) + re.findall(r'colour\("(\w+)"\)', text)
+    assert set(named) <= {*PAGE_LIGHT, "shape"}
+    assert file.suffix == ".js" or len(named) > 20

@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(installed: Pat
     assert shipped == own
     assert {path.name for path in installed.iterdir()} == {"vae_runner", "bin", "vae_runner-0.1.0.dist-info"}
     assert (installed / "vae_runner/report/style.css").exists()
+    assert (installed / "vae_runner/drawing/explorer/decode.js").exists()
     programs = {path.name for path in (installed / "bin").iterdir()}
     known = {"vae-train", "vae-report", "vae-redraw", "vae-evaluate", "vae-use", "vae-data", "vae-bench"}
     assert programs == known

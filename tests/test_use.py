@@ -158,6 +158,30 @@ def test_samples_are_those_of_the_seed_and_decode_again_from_their_codes(vae_use
     assert torch.equal(pixels(Path("codes.csv.d", f"{7:0{width}d}.png")), whole[7])
 
 
+def test_a_code_that_is_typed_is_decoded(vae_use: Use, run: SavedRun) -> None:
+    code = [0.25, -1.5, *(0.1 * place for place in range(sum(run.model.latent_dims) - 2))]
+    typed = ",".join(f"{number:.5g}" for number in code)
+    assert vae_use("sample", f"codes={typed}", "out=one")[0] == 0
+    assert torch.equal(pixels(Path("one/0.png")), as_pixels(run.decode(torch.tensor([code])))[0])
+    assert vae_use("sample", f"codes=[{typed}]; {typed}", "out=two")[0] == 2  # brackets are around all or nothing
+    assert vae_use("sample", f"codes={typed}; {typed}", "out=both")[0] == 0
+    assert torch.equal(pixels(Path("both/1.png")), pixels(Path("one/0.png")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("1,2,3", "codes=1,2,3: 3 numbers, and a code of the model has 10"),
+        ("1", "codes=1: 1 numbers, and a code of the model has 10"),
+        ("0,0,0,0,0,0,0,0,0,nan", "codes=0,0,0,0,0,0,0,0,0,nan: has numbers that are not finite"),
+        ("0,0,0,0,0,0,0,0,0,1e999", "codes=0,0,0,0,0,0,0,0,0,1e999: has numbers that are not finite"),
+    ],
+)
+def test_a_code_that_is_none_of_the_model_is_refused_in_a_line(vae_use: Use, typed: str, reason: str) -> None:
+    code, _, errors = vae_use("sample", f"codes={typed}", "out=one")
+    assert (code, errors[-1]) == (2, f"vae-use: error: {reason}")
+
+
 def test_reconstructions_have_the_names_of_their_images(vae_use: Use, run: SavedRun, photos: Path) -> None:
     code, output, _ = vae_use("reconstruct", "photos", "out=again")
     assert (code, output[1]) == (0, "4 images reconstructed: again")

@@ -10,7 +10,7 @@ from vae_runner.cli import exit_code_of
 from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
-from vae_runner.runs.names import CONFIG
+from vae_runner.runs.names import CONFIG, EXPLORER
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
@@ -27,12 +27,14 @@ examples:
   vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.lin_end=3
   vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.images=3 visualisation.traversal.dead=hide
   vae-redraw outputs/latest visualisation=[samples] visualisation.samples.num_images=100 visualisation.samples.scale=4
+  vae-redraw outputs/latest visualisation=[explore]                  the page on which the decoder runs
   vae-redraw outputs/latest visualisation=[animation] visualisation.animation.format=webp
   vae-redraw outputs/latest format=pdf width=84mm                    for a column of a paper, all texts of 8 pt
   vae-redraw outputs/latest visualisation=[path] visualisation.path.interpolation=spherical --out figures
 
 RUN is a run's folder. A picture that the run had keeps the settings that it had there, any other has its defaults;
-vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed.
+vae-train --help lists all pictures. Files go to RUN/redrawn, or to DIR, and their names are printed; explore.html goes
+into RUN itself.
 checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.
 dataset.root=DIR: where the run's images are now; pictures that show none of them, such as samples, need none.
 format, width, text, dpi, title: any of them lays the pictures out for print: width=84mm (the default; mm, cm, in, pt,
@@ -152,6 +154,7 @@ def _redraw(wish: Wish) -> int:
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.saved_run.redrawing import checked_nodes, redraw
+    from vae_runner.report import write_report
 
     if wish.device not in ("auto", "cpu", "cuda"):
         raise UserError(f"engine.device: expected one of auto, cpu, cuda, got '{wish.device}'")
@@ -162,6 +165,8 @@ def _redraw(wish: Wish) -> int:
         made = redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root, pages, wish.paper)
         for file in made:
             to_stdout(file)
+            if file == wish.folder / EXPLORER:
+                write_report(wish.folder)  # which leads there
     return 0
 
 

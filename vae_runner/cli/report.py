@@ -18,8 +18,9 @@ __all__ = ["main", "run"]
 HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
 
-usage:  vae-report RUN                       RUN/report.html
-        vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png;
+usage:  vae-report RUN                       RUN/report.html, and explore.html where there is one
+        vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png, and
+                                             explore.html, up to six side by side;
                                              of a folder that is no sweep, as outputs, FOLDER/index.html too
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
 
@@ -114,6 +115,7 @@ def _fault(name: str) -> str:
 def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path]:
     """Make the report, and take away what one that was killed has left; returns the paths of its pages."""
     from vae_runner.files import remove_leftovers
+    from vae_runner.report.explorers import renew_explorer
     from vae_runner.report.index import write_index
     from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
@@ -130,6 +132,7 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path
         if rank is not None:
             raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
         remove_leftovers(folders[0])
+        renew_explorer(folders[0])
         return [write_report(folders[0])]
     found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
     for folder in folders:

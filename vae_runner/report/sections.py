@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_runner.foreign import dig, number, plain_yaml, whole
+from vae_runner.report.explorers import explorer_link
 from vae_runner.report.figures import figures, points
 from vae_runner.report.findings import findings
 from vae_runner.report.gallery import animations, pictures
@@ -12,7 +13,6 @@ from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, marks, notes
 from vae_runner.report.run_curves import curves
 from vae_runner.report.scored.score_sections import scores
-from vae_runner.runs.names import EXPLORER
 from vae_runner.runs.read import Run
 from vae_runner.runs.settings import marks_of
 from vae_runner.runs.words import count, images, moment, resume_command
@@ -48,17 +48,9 @@ def title(run: Run) -> Html:
             class_="progress",
         ),
         tag("p", " · ".join(filter(None, _subject(run.environment))), class_="quiet"),
-        _explorer(run),
+        explorer_link(run.folder, "a page on which this decoder runs"),
         *marks(*marks_of(plain_yaml(run.config))),
     )
-
-
-def _explorer(run: Run) -> str:
-    """The way to the page on which the run's decoder can be tried, where there is one."""
-    if run.folder is None or not (run.folder / EXPLORER).is_file():
-        return ""
-    link = tag("a", "Move the latents", href=EXPLORER)
-    return tag("p", link, ": a page on which this decoder runs", class_="explorer")
 
 
 def _findings(run: Run) -> Html:

@@ -18,7 +18,7 @@ vae-use: encode, sample, reconstruct, interpolate and export with a trained mode
 
 usage:  vae-use encode RUN IMAGES|part=PART out=FILE.npz|FILE.csv
         vae-use sample RUN out=DIR [n=64] [seed=0] [temperature=1] [from=prior|mixture [components=10] [images=10000]]
-        vae-use sample RUN out=DIR codes=FILE.npz|FILE.csv|FILE.npy
+        vae-use sample RUN out=DIR codes=FILE.npz|FILE.csv|FILE.npy|NUMBER,NUMBER,...
         vae-use reconstruct RUN IMAGES|part=PART out=DIR
         vae-use interpolate RUN IMAGE IMAGE out=DIR [steps=9] [interpolation=linear|spherical] [format=auto]
         vae-use export RUN out=FILE.onnx|FILE.pt2|FILE.safetensors
@@ -45,7 +45,8 @@ PART is test, validation, train or all of the run's own images.
                and known factors; .npz for numpy.load, .csv with a line for each image
   sample       a PNG for each image and codes.npz: draws of the prior, or of a mixture of Gaussians that is fitted to
                codes of training images by scikit-learn (pip install 'vae_runner[evaluate]'). temperature below 1 draws
-               nearer to the middle; the same seed gives the same images. codes=FILE decodes the codes of a file
+               nearer to the middle; the same seed gives the same images. codes=FILE decodes the codes of a file,
+               codes=NUMBER,NUMBER,... the one that is typed, as explore.html gives it to copy
   reconstruct  a PNG for each image, under its name
   interpolate  strip.png, frames/ and a moving picture (format=auto|gif|webp|apng|none)
   export       encoder and decoder as graphs, FILE-encoder.onnx and FILE-decoder.onnx (.pt2: torch.export), or the

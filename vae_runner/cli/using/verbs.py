@@ -26,6 +26,7 @@ from vae_runner.experiment.using.drawn_codes import COMPONENTS, IMAGES, of_mixtu
 from vae_runner.experiment.using.exporting import about_run, export, export_files
 from vae_runner.experiment.using.given_images import GivenImages
 from vae_runner.experiment.using.placing import new_files, new_folder, picture_names, write_pictures
+from vae_runner.experiment.using.typed_codes import is_typed, typed_codes
 from vae_runner.files import write_atomically, write_json
 from vae_runner.output import to_stderr, to_stdout
 from vae_runner.runs.words import plural, shown
@@ -91,7 +92,10 @@ def _sample(wish: Wish, run: SavedRun) -> int:
 def _codes(wish: Wish, run: SavedRun) -> tuple[Tensor, ...]:
     """The codes (N, D) of each latent space that are to be decoded."""
     if "codes" in wish.given:
-        return read_codes(Path(wish.given["codes"]).expanduser(), run.model.latent_dims)
+        given, file = wish.given["codes"], Path(wish.given["codes"]).expanduser()
+        if is_typed(given) and not file.exists():
+            return typed_codes(given, run.model.latent_dims)
+        return read_codes(file, run.model.latent_dims)
     n, seed, temperature = wish.whole("n", SAMPLES), wish.whole("seed", 0), wish.temperature
     if wish.text("from", "prior") == "prior":
         return of_prior(run.model, n, seed, run.device, temperature)

@@ -69,10 +69,13 @@ function makeMap(run, state, palette, order) {
     pen.beginPath(); pen.moveTo(zeroX, 0); pen.lineTo(zeroX, height); pen.moveTo(0, zeroY); pen.lineTo(width, zeroY); pen.stroke();
     const shades = shadesOf(factor, palette);
     pen.globalAlpha = 0.8;
+    pen.lineWidth = scale / 2;
+    pen.strokeStyle = colour("quiet");
     for (let image = 0; image < count; image++) {
       const [x, y] = place(codes[image * dims + across], codes[image * dims + up]);
       pen.fillStyle = shades.of(image);
       pen.beginPath(); pen.arc(x, y, 2.2 * scale, 0, 2 * Math.PI); pen.fill();
+      if (dark.matches) pen.stroke();
     }
     pen.globalAlpha = 1;
     const [x, y] = place(state.code[across], state.code[up]);
@@ -98,7 +101,8 @@ function shadesOf(factor, palette) {
       tell: (place) => place.replaceChildren(...Array.from({ length: Math.min(count, 12) }, (_, index) => element("span", {}, swatch(shades[index % 8]), labels[index] ?? String(index)))),
     };
   }
-  const colours = palette[kind], shades = Array.from({ length: 256 }, (_, level) => between(colours, level / (kind === "circle" ? 256 : 255)));
+  const whole = palette[kind], colours = kind === "values" && dark.matches ? whole.slice(2) : whole; // its darkest are lost on dark
+  const shades = Array.from({ length: 256 }, (_, level) => between(colours, level / (kind === "circle" ? 256 : 255)));
   const ramp = element("span", { className: "ramp" });
   ramp.style.background = `linear-gradient(90deg, ${colours.join(", ")})`;
   const [first, last] = kind === "circle" ? ["0", "a full turn"] : ends.map((value) => shortly(Number(value.toPrecision(3))));

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vae_runner.files import locked, refusals_told, remove_leftovers, write_atomically
+from vae_runner.report.explorers import write_explorers
 from vae_runner.report.page import page
 from vae_runner.report.sweep.contact import CHARTS, contact_sheet, shared_pictures
-from vae_runner.report.sweep.jobs import Sweep, read_sweep, table
+from vae_runner.report.sweep.jobs import Job, Sweep, read_sweep, table
 from vae_runner.report.sweep.seeds import seeds_csv
 from vae_runner.report.sweep.sweep_sections import sections
 from vae_runner.report.tables.sortable import script
@@ -19,9 +20,9 @@ __all__ = ["write_sweep"]
 
 
 def write_sweep(out: Path, folders: Iterable[Path] | None = None, rank: str | None = None) -> Path:
-    """Make sweep.html, sweep.csv and contact-NAME.png in `out`, of the runs below it or in the folders given, and
-    sweep-seeds.csv where some differ in the seed alone; returns the page's path. `rank` is the name of a score: the
-    best run by it comes first.
+    """Make sweep.html, sweep.csv, contact-NAME.png and, of runs that have one, explore.html in `out`, of the runs below
+    it or in the folders given, and sweep-seeds.csv where some differ in the seed alone; returns the page's path. `rank`
+    is the name of a score: the best run by it comes first.
 
     Several processes may do it at once: each reads the disk when it is its turn, so the last one has seen all. Raises
     `RunError` where the files cannot be written, `UserError` where the runs cannot be ranked by that score.
@@ -39,10 +40,16 @@ def write_sweep(out: Path, folders: Iterable[Path] | None = None, rank: str | No
             write_atomically(out / SEEDS_TABLE, over_seeds.encode())
         else:
             (out / SEEDS_TABLE).unlink(missing_ok=True)
+        write_explorers(out, [(job.folder, job.short_label) for job in _best_first(sweep)], sweep.name)
         file = out / SWEEP_PAGE
         title = f"{sweep.name}: {len(sweep.jobs)} runs"
         write_atomically(file, page(title, sections(sweep, sheets, out), script(), is_wide=True))
     return file
+
+
+def _best_first(sweep: Sweep) -> list[Job]:
+    """The runs in their order, but for the best one, which comes first."""
+    return sorted(sweep.jobs, key=lambda job: not job.is_best)
 
 
 def _write_sheets(sweep: Sweep, out: Path) -> Iterator[Picture]:

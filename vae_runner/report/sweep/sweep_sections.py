@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from vae_runner.foreign import dig
 from vae_runner.report.chart import Point, Series, chart, thinned
+from vae_runner.report.explorers import explorer_link
 from vae_runner.report.figures import points
 from vae_runner.report.gallery import embedded
 from vae_runner.report.markup import Html, tag
@@ -40,7 +41,7 @@ ABOUT = {
 def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
     """Returns the sections that have something to show; `sheets` are the contact sheets, `out` is the page's folder."""
     made = [
-        _title(sweep),
+        _title(sweep, out),
         _notes(sweep),
         figures_table(sweep, out),
         seeds_table(sweep),
@@ -53,7 +54,7 @@ def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
     return [one for one in made if one]
 
 
-def _title(sweep: Sweep) -> Html:
+def _title(sweep: Sweep, out: Path) -> Html:
     states = dict.fromkeys(job.state for job in sweep.jobs)
     told = ", ".join(f"{sweep.count(state)} {state}" for state in states)
     commands = dict.fromkeys(_command(job) for job in sweep.jobs if _command(job))
@@ -62,6 +63,7 @@ def _title(sweep: Sweep) -> Html:
         tag("h1", sweep.name),
         tag("p", tag("span", f"{plural(len(sweep.jobs), 'run')}: {told}"), class_="progress"),
         tag("p", "Started by ", tag("code", next(iter(commands))), class_="quiet") if len(commands) == 1 else "",
+        explorer_link(out, "a page on which the decoders of up to six runs are moved by the same image"),
     )
 
 

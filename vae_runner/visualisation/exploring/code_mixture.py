@@ -18,7 +18,7 @@ __all__ = ["mixture_of"]
 
 COMPONENTS = 10
 LARGEST = 40  # latents; the covariances of more are too many numbers for a few thousand codes
-FEWEST = 20  # codes for each component
+FEWEST = 200  # codes
 
 
 def mixture_of(priors: Sequence[Distribution], codes: Tensor) -> dict[str, Any] | None:
@@ -26,7 +26,7 @@ def mixture_of(priors: Sequence[Distribution], codes: Tensor) -> dict[str, Any] 
     there are too few codes for their number, latents that are not on the whole line, or no scikit-learn.
     """
     count, dims = codes.shape
-    components = min(COMPONENTS, count // max(FEWEST, 2 * dims))
+    components = min(COMPONENTS, count // max(20, 2 * dims)) if count >= FEWEST else 0
     on_line = all(prior.support is constraints.real for prior in priors)
     if not (on_line and components and dims <= LARGEST and codes.isfinite().all()) or not _is_there():
         return None
