@@ -39,6 +39,18 @@ def test_conv_has_the_published_number_of_parameters() -> None:
     assert count(vae) == 502_005
 
 
+def test_kernels_of_two_pixels_tile_the_image_without_a_margin() -> None:
+    encoder = ConvEncoder((1, 16, 16), channels=[3, 5], hidden=[4], kernels=[4, 2])
+    first, second = (layer for layer in encoder.layers if isinstance(layer, nn.Conv2d))
+    x = torch.rand(2, 1, 16, 16)
+    inner = torch.relu(first(x))
+    tiles = inner.unfold(2, 2, 2).unfold(3, 2, 2).permute(0, 2, 3, 1, 4, 5).flatten(3)  # (B, 4, 4, 3 * 2 * 2)
+    expected = (tiles @ second.weight.flatten(1).T + second.bias).permute(0, 3, 1, 2)
+    torch.testing.assert_close(second(inner), expected)
+    with pytest.raises(ValueError, match="kernels: 2 are given for 4 convolutions"):
+        ConvEncoder((1, 64, 64), kernels=[4, 2])
+
+
 def test_mlp_has_the_layers_of_higgins_2017() -> None:
     widths = [(4096, 1200), (1200, 1200)]
     assert count(MLPEncoder((1, 64, 64))) == sum(a * b + b for a, b in widths)

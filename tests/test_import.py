@@ -249,6 +249,14 @@ def test_an_old_file_is_read_as_torch_reads_it_and_no_part_of_it_is() -> None:
         read_old_torch_file(data + b"x")
 
 
+def test_an_old_file_that_ends_with_an_empty_tensor_is_read_whole_or_not_at_all() -> None:
+    data = old_file({"a": torch.zeros(0)})
+    assert read_old_torch_file(data)["a"].shape == (0,)
+    for length in range(len(data)):
+        with pytest.raises(OddFileError):
+            read_old_torch_file(data[:length])
+
+
 def test_a_storage_that_is_said_to_be_huge_takes_no_memory() -> None:
     data = old_file({"a": torch.zeros(300)})
     place = data.index(b"M,\x01")  # 300, as a pickle writes it

@@ -98,11 +98,10 @@ class _Plain(pickle._Unpickler):
 
 def _fill(storage: Tensor, file: io.BytesIO) -> None:
     """Read the elements of a storage, (N,), into it."""
-    count = int.from_bytes(file.read(8), "little")
-    elements = file.read(storage.nbytes)
-    if count != len(storage) or len(elements) != storage.nbytes:
+    count, elements = file.read(8), file.read(storage.nbytes)
+    if count != len(storage).to_bytes(8, "little") or len(elements) != storage.nbytes:
         raise OddFileError("has a storage that is not as long as its pickle says: is it cut?")
-    if count:
+    if elements:
         storage.copy_(torch.frombuffer(bytearray(elements), dtype=storage.dtype))
 
 

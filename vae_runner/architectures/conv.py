@@ -2,7 +2,8 @@
 
 Burgess et al. 2018, arXiv 1804.03599, appendix A.1: 4 x 32 channels, 2 x 256 fully connected, ReLU, for 64x64 images;
 252,052 parameters in the encoder (with the head of 10 normal latents) and 249,953 in the decoder. Higgins et al. 2017,
-ICLR, OpenReview Sy2fzU9gl, table 1, CelebA: 32, 32, 64, 64 channels and one layer of 256.
+ICLR, OpenReview Sy2fzU9gl, table 1, CelebA: 32, 32, 64, 64 channels and one layer of 256; with kernels of 2x2 and no
+padding in the encoder's last two it is that of Locatello et al. 2019, arXiv 1811.12359, table 1.
 
 A layer maps n pixels to floor(n / 2). So a size need not be a power of two: the mirror adds a row where n is odd.
 Where no channels are given, there are as many layers as lead to 4 pixels (up to 7 where the size is no power of two):
@@ -12,6 +13,7 @@ Where no channels are given, there are as many layers as lead to 4 pixels (up to
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -25,16 +27,17 @@ from vae_runner.architectures.parts import (
     halvings,
 )
 from vae_runner.initialisation import he_initialised
-from vae_runner.signature import enforced
+from vae_runner.signature import Limit, enforced
 
 __all__ = ["ConvDecoder", "ConvEncoder"]
 
 KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}
+Even = Annotated[int, Limit("must be 2, 4, 6 or 8", lambda size: size in (2, 4, 6, 8))]
 
 
 @enforced
 class ConvEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, `hidden[-1]`).
+    """Images (B, C, H, W) to features (B, `hidden[-1]`); `kernels` are the sides of its convolutions, one or a list.
 
     Example:
         >>> import torch
@@ -49,14 +52,18 @@ class ConvEncoder(nn.Module):
         channels: Widths | None = None,
         hidden: Widths = (256, 256),
         nonlinearity: Nonlinearity = "relu",
+        kernels: Even | Sequence[Even] = 4,
     ) -> None:
         super().__init__()
         channels = published_channels(image_shape) if channels is None else channels
+        sizes = [kernels] * len(channels) if isinstance(kernels, int) else list(kernels)
+        if len(sizes) != len(channels):
+            raise ValueError(f"kernels: {len(sizes)} are given for {len(channels)} convolutions; give as many, or one")
         *_, smallest = halved_sizes(image_shape, len(channels))
         convolutions = [
             layer
-            for inputs, outputs in pairwise([image_shape[0], *channels])
-            for layer in (nn.Conv2d(inputs, outputs, **KERNEL), activation(nonlinearity))
+            for (inputs, outputs), size in zip(pairwise([image_shape[0], *channels]), sizes, strict=True)
+            for layer in (nn.Conv2d(inputs, outputs, size, 2, (size - 2) // 2), activation(nonlinearity))
         ]
         flat = channels[-1] * math.prod(smallest)
         self.num_features = hidden[-1]
