@@ -4,10 +4,11 @@ Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vae_runner.cli import exit_code_of
+from vae_runner.cli.reporting.printed_report import taken, write_printed
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
 from vae_runner.runs.names import CONFIG, METRICS, STATUS
@@ -21,16 +22,24 @@ vae-report: make the report of a run, or of several runs side by side, from what
 usage:  vae-report RUN                       RUN/report.html
         vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
+        vae-report FOLDER format=latex       FOLDER/sweep.tex: mean and spread over the seeds, the best in bold
+        vae-report FOLDER format=pdf [width=84mm] [text=8pt] [title=false]
+                                             FOLDER/figures: curves over the seeds, a strip for each figure and score
+        vae-report RUN format=pdf ...        RUN/figures: the matrices of its scores as heat maps
 
 examples:
   vae-report outputs/latest
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
+  vae-report multirun/latest format=latex
+  vae-report multirun/latest format=pdf width=3.3in rank=mig
   vae-report outputs/2026-11-22 --out comparison
 
 options:
   rank=SCORE    of several runs: the best by that score comes first; by default -ELBO says which one is the best
-  --out DIR     where the files of several runs go
+  --out DIR     where the files of several runs go, and what is made for a paper
+  format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
+                as by vae-redraw: width=84mm (mm, cm, in, pt, px), text=8pt, title=true
   --help        this screen
   --version     the version
 
@@ -62,9 +71,23 @@ def _command(arguments: list[str]) -> int:
 
 
 def _report(arguments: list[str]) -> int:
+    paper, rest = taken(arguments)
+    if paper:
+        return _print(paper, rest)
     folders, out, rank = _read(arguments)
     try:
         to_stdout(f"report {_write(folders, out, rank)}")
+    except OSError as error:
+        raise RunError(str(error)) from error
+    return 0
+
+
+def _print(paper: Mapping[str, str], rest: list[str]) -> int:
+    """A table or charts for a paper instead of a page."""
+    folders, out, rank = _read(rest)
+    try:
+        for file in write_printed(_runs(folders), folders, out, rank, paper):
+            to_stdout(file)
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
@@ -114,7 +137,7 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
     from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
     from vae_runner.runs.folder import warn_of_real_latest
-    from vae_runner.runs.read import find_runs, is_run
+    from vae_runner.runs.read import is_run
 
     for folder in folders:
         warn_of_real_latest(folder)
@@ -127,12 +150,20 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> Path:
             raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
         remove_leftovers(folders[0])
         return write_report(folders[0])
-    found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
+    found = _runs(folders)
+    out = out or (folders[0] if len(folders) == 1 else Path("report"))
+    remove_leftovers(out)
+    return write_sweep(out, found, rank)
+
+
+def _runs(folders: Sequence[Path]) -> list[Path]:
+    """Those in the folders, each once, though it is given twice, by a link perhaps. Raises `UserError` without one."""
+    from vae_runner.runs.read import find_runs
+
+    found: dict[Path, Path] = {}
     for folder in folders:
         runs = find_runs(folder)
         if not runs:
             raise UserError(f"no runs in {plain(folder)}: none of its folders has a {STATUS}, {CONFIG} or {METRICS}")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
-    out = out or (folders[0] if len(folders) == 1 else Path("report"))
-    remove_leftovers(out)
-    return write_sweep(out, found.values(), rank)
+    return list(found.values())
