@@ -226,6 +226,7 @@ def test_the_curves_of_all_runs_are_drawn_on_common_axes(tmp_path: Path) -> None
     seeds(tmp_path, [70.0, 65.5, 90.0])
     shown = page(tmp_path)
     assert shown.charts() == [
+        "-ELBO in validation, mean", "Reconstruction in training, mean", "KL in training, mean",
         "-ELBO in validation", "Reconstruction in training", "KL in training",
         "Reconstruction over KL, last validation",
     ]  # fmt: skip

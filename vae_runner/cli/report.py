@@ -4,10 +4,11 @@ Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vae_runner.cli import exit_code_of
+from vae_runner.cli.reporting.printed_report import taken, write_printed
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
 from vae_runner.runs.names import CONFIG, LEDGER, METRICS, OF_HYDRAS_SWEEP, STATUS
@@ -23,17 +24,25 @@ usage:  vae-report RUN                       RUN/report.html, and explore.html w
                                              explore.html, up to six side by side;
                                              of a folder that is no sweep, as outputs, FOLDER/index.html too
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
+        vae-report FOLDER format=latex       FOLDER/sweep.tex: mean and spread over the seeds, the best in bold
+        vae-report FOLDER format=pdf [width=84mm] [text=8pt] [title=false]
+                                             FOLDER/figures: curves over the seeds, a strip for each figure and score
+        vae-report RUN format=pdf ...        RUN/figures: the matrices of its scores as heat maps
 
 examples:
   vae-report outputs/latest
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
   vae-report outputs                         index.html: all runs, their tags and notes, the difference of any two
+  vae-report multirun/latest format=latex
+  vae-report multirun/latest format=pdf width=3.3in rank=mig
   vae-report outputs/2026-11-22 --out comparison
 
 options:
   rank=SCORE    of several runs: the best by that score comes first; by default -ELBO says which one is the best
-  --out DIR     where the files of several runs go
+  --out DIR     where the files of several runs go, and what is made for a paper
+  format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
+                as by vae-redraw: width=84mm (mm, cm, in, pt, px), text=8pt, title=true
   --help        this screen
   --version     the version
 
@@ -65,10 +74,24 @@ def _command(arguments: list[str]) -> int:
 
 
 def _report(arguments: list[str]) -> int:
+    paper, rest = taken(arguments)
+    if paper:
+        return _print(paper, rest)
     folders, out, rank = _read(arguments)
     try:
         for page in _write(folders, out, rank):
             to_stdout(f"report {page}")
+    except OSError as error:
+        raise RunError(str(error)) from error
+    return 0
+
+
+def _print(paper: Mapping[str, str], rest: list[str]) -> int:
+    """A table or charts for a paper instead of a page."""
+    folders, out, rank = _read(rest)
+    try:
+        for file in write_printed(_runs(folders), folders, out, rank, paper):
+            to_stdout(file)
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
@@ -120,7 +143,7 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path
     from vae_runner.report.run_page import write_report
     from vae_runner.report.sweep import write_sweep
     from vae_runner.runs.folder import warn_of_real_latest
-    from vae_runner.runs.read import find_runs, is_run
+    from vae_runner.runs.read import is_run
 
     for folder in folders:
         warn_of_real_latest(folder)
@@ -134,14 +157,22 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path
         remove_leftovers(folders[0])
         renew_explorer(folders[0])
         return [write_report(folders[0])]
-    found: dict[Path, Path] = {}  # a run that is given twice, by a link perhaps, is one
+    found = _runs(folders)
+    out = out or (folders[0] if len(folders) == 1 else Path("report"))
+    remove_leftovers(out)
+    page = write_sweep(out, found, rank)
+    is_index = len(folders) == 1 and not any((folders[0] / name).exists() for name in (LEDGER, OF_HYDRAS_SWEEP))
+    return [write_index(out, found), page] if is_index else [page]
+
+
+def _runs(folders: Sequence[Path]) -> list[Path]:
+    """Those in the folders, each once, though it is given twice, by a link perhaps. Raises `UserError` without one."""
+    from vae_runner.runs.read import find_runs
+
+    found: dict[Path, Path] = {}
     for folder in folders:
         runs = find_runs(folder)
         if not runs:
             raise UserError(f"no runs in {plain(folder)}: none of its folders has a {STATUS}, {CONFIG} or {METRICS}")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
-    out = out or (folders[0] if len(folders) == 1 else Path("report"))
-    remove_leftovers(out)
-    page = write_sweep(out, found.values(), rank)
-    is_index = len(folders) == 1 and not any((folders[0] / name).exists() for name in (LEDGER, OF_HYDRAS_SWEEP))
-    return [write_index(out, found.values()), page] if is_index else [page]
+    return list(found.values())

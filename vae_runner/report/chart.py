@@ -68,6 +68,9 @@ class Elements:
 
     def curve(self, series: Series, axes: Axes) -> None:
         points = thinned(series.points)
+        if series.spread:
+            ends = [(x, low) for x, low, _ in series.spread] + [(x, high) for x, _, high in reversed(series.spread)]
+            self.elements.append(tag("path", class_=f"{series.name} band", d=_path(ends, axes) + "Z"))
         said = [tag("title", series.label)] if series.label else []
         if series.drawn_as == "line":
             run = series.label or None

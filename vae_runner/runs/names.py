@@ -16,6 +16,7 @@ A run's folder:
 from pathlib import Path
 
 __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
+__all__ += ["LATEX_TABLE"]
 __all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER"]
 __all__ += ["LOCK", "LOG", "METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP"]
 __all__ += [
@@ -65,6 +66,7 @@ SWEEP_PAGE = "sweep.html"
 INDEX_PAGE = "index.html"  # of any folder with runs in it that is no sweep
 SWEEP_TABLE = "sweep.csv"
 SEEDS_TABLE = "sweep-seeds.csv"
+LATEX_TABLE = "sweep.tex"
 SWEEP_LOCK = ".sweep.lock"  # of who does its jobs
 OF_HYDRAS_SWEEP = "multirun.yaml"  # Hydra's own note
 

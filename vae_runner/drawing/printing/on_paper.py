@@ -49,17 +49,22 @@ def panels(
     columns = max(min(columns, len(shown), int(room // (NARROWEST + beside))), 1)
     wide = room / columns - beside
     high = max(ratio * wide, 90)
-    heads = [units_wide(name, TICK) + 64 + legend_wide(series) for name, series, *_ in shown if len(series) > 1]
-    above = LINE * (max(heads, default=0) > wide)
+    several = [(units_wide(name, TICK), legend_wide(series)) for name, series, *_ in shown if len(series) > 1]
+    is_below = any(legend > wide for _, legend in several)
+    above = LINE * (not is_below and any(name + 64 + legend > wide for name, legend in several))
+    names = {one.name: one for _, series, *_ in shown for one in series} if is_below else {}
     top, down = _top(paper) + 20 + above, high + BELOW + 20 + above
-    canvas = Panels(paper.units, top + down * -(-len(shown) // columns) - 20 - above, paper)
+    bottom = top + down * -(-len(shown) // columns) - 20 - above
+    canvas = Panels(paper.units, bottom + LINE * len(names), paper)
     canvas.above = above
     _title(canvas, title)
     for number, ((name, series, *_), scale) in enumerate(zip(shown, scales, strict=True)):
         x, y = beside + (wide + beside) * (number % columns), top + down * (number // columns)
         axes = Axes(Scale(0, max(x_end, 1), x, x + wide), Scale(scale.lower, scale.upper, y + high, y, scale.log))
         plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
-        canvas.legend(x + wide, y - 12, series if len(series) > 1 else ())
+        canvas.legend(x + wide, y - 12, series if len(series) > 1 and not is_below else ())
+    for line, one in enumerate(names.values()):
+        canvas.legend(beside + legend_wide([one]) - 10, bottom + LINE * (line + 0.8), [one])
     return canvas
 
 
@@ -125,7 +130,9 @@ def heat_map(
     left = EDGE + max(units_wide(name, TICK) for name in rows) + 6
     ends = tick_labels([low, high])
     wide = (paper.units - left - EDGE) / len(columns)
-    has_figures = wide > max(units_wide(f"{value:.2f}", TICK) for value in values.ravel().tolist()) + 2
+    flat = values.ravel().tolist()
+    decimals = 0 if high >= 10 and all(value == round(value) for value in finite(flat)) else 2
+    has_figures = wide > max(units_wide(f"{value:.{decimals}f}", TICK) for value in flat) + 2
     if not has_figures:
         wide = (paper.units - left - EDGE - 34 - max(units_wide(end, TICK) for end in ends)) / len(columns)
     longest = max(units_wide(name, TICK) for name in columns)
@@ -144,7 +151,9 @@ def heat_map(
             if math.isfinite(value):
                 colour = between(VIRIDIS, (value - low) / (high - low))
             canvas.box(x, y, x + wide - 0.7, y + tall - 0.7, colour)
-            canvas.text(x + wide / 2, y + tall / 2 + 4, f"{value:.2f}" * has_figures, ink_on(colour), TICK, "middle")
+            canvas.text(
+                x + wide / 2, y + tall / 2 + 4, f"{value:.{decimals}f}" * has_figures, ink_on(colour), TICK, "middle"
+            )
     if not has_figures:
         ramp(canvas, left + wide * len(columns) + 10, top, tall * len(rows), VIRIDIS, *ends)
     return canvas

@@ -7,7 +7,7 @@ arranged anew, never made smaller.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_runner.drawing.lettering import plain
@@ -81,8 +81,9 @@ class Paper:
         return size
 
 
-def read_paper(settings: Mapping[str, str]) -> Paper | None:
-    """The paper that settings of these names describe, None where there are none.
+def read_paper(settings: Mapping[str, str], other_formats: Sequence[str] = ()) -> Paper | None:
+    """The paper that settings of these names describe, None where there are none; a mistake in the format is told with
+    those that others write.
 
     Raises:
         UserError: with a line for each mistake.
@@ -92,7 +93,7 @@ def read_paper(settings: Mapping[str, str]) -> Paper | None:
     problems: list[str] = []
     format, title = settings.get("format", "png").lower(), settings.get("title", "false").lower()
     if format not in FORMATS:
-        problems.append(f"format: expected one of {', '.join(FORMATS)}, got '{plain(format)}'")
+        problems.append(f"format: expected one of {', '.join((*FORMATS, *other_formats))}, got '{plain(format)}'")
     if title not in ("true", "false"):
         problems.append(f"title: expected true or false, got '{plain(title)}'")
     width = _length(settings.get("width", "84mm"), "width", NARROWEST * POINTS["mm"], WIDEST * POINTS["mm"], problems)

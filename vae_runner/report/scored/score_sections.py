@@ -4,7 +4,7 @@ latents know of factors. Latents stand in the order of their KL, as everywhere o
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from vae_runner.report.findings import latent_kl
 from vae_runner.report.markup import Html, join, tag
@@ -16,7 +16,7 @@ from vae_runner.runs.read import Run
 from vae_runner.runs.score_names import parted
 from vae_runner.runs.words import plural
 
-__all__ = ["scores"]
+__all__ = ["Matrix", "matrices", "scores"]
 
 Value = TypeVar("Value")
 
@@ -33,6 +33,18 @@ class Latents:
 
     def of(self, values: Sequence[Value]) -> list[Value]:
         return [values[place] for place in self.places]
+
+
+class Matrix(NamedTuple):
+    """What a score has for each latent and factor, or for two latents; `most` is the largest value that can be."""
+
+    score: str
+    title: str
+    about: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+    most: float | None
 
 
 def scores(run: Run) -> Html:
@@ -116,15 +128,27 @@ def _by_latent(records: Sequence[ScoreRecord], latents: Latents) -> Html:
     return heat_map("By latent", "each row has a scale of its own", names, latents.names, values, each=True)
 
 
+def matrices(run: Run) -> list[Matrix]:
+    """Returns what the scores on the run's own data have in their matrices, each once."""
+    records = [one for one in score_records(run.evaluation) if not parted(one.name)[1]]
+    latents = _latents(run, records)
+    return [matrix for kind in MAPS if (matrix := _matrix(kind, records, latents))]
+
+
 def _map(kind: Kind, records: Sequence[ScoreRecord], latents: Latents) -> Html:
     """What the first of the scores has in its matrix."""
+    found = _matrix(kind, records, latents)
+    return heat_map(*found[1:]) if found else Html()
+
+
+def _matrix(kind: Kind, records: Sequence[ScoreRecord], latents: Latents) -> Matrix | None:
     having = [one for name in kind.scores for one in records if one.name == name and len(one.matrix) == latents.total]
     if not having or not latents.total:
-        return Html()
-    rows, about = latents.of(having[0].matrix), kind.about.replace("`", "")
-    if kind.of_latents:
-        if len(having[0].matrix[0]) != latents.total:
-            return Html()
-        return heat_map(kind.title, about, latents.names, latents.names, [latents.of(row) for row in rows], kind.most)
-    columns = having[0].columns(len(having[0].matrix[0]))[:MOST]
-    return heat_map(kind.title, about, latents.names, columns, [row[:MOST] for row in rows], kind.most)
+        return None
+    rows, columns = latents.of(having[0].matrix), list(latents.names)
+    if kind.of_latents and len(having[0].matrix[0]) != latents.total:
+        return None
+    if not kind.of_latents:
+        columns = having[0].columns(len(having[0].matrix[0]))[:MOST]
+    values = [latents.of(row) if kind.of_latents else row[:MOST] for row in rows]
+    return Matrix(having[0].name, kind.title, kind.about.replace("`", ""), latents.names, columns, values, kind.most)

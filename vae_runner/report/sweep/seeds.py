@@ -17,7 +17,7 @@ from vae_runner.report.tables.sortable import Column, Row, number_cell, table_of
 from vae_runner.runs.settings import short_value
 from vae_runner.runs.words import count, nats
 
-__all__ = ["Group", "groups", "seeds_csv", "seeds_table"]
+__all__ = ["Figure", "Group", "groups", "seed_figures", "seeds_csv", "seeds_table", "setting_keys"]
 
 SEEDS = frozenset(["seed", "engine.seed"])
 # name in the CSV file, head, unit, how soon its column is hidden, value, as it is written
@@ -56,9 +56,9 @@ def groups(sweep: Sweep) -> list[Group]:
     found: dict[tuple[str | None, ...], list[Job]] = {}
     for job in sweep.jobs:
         if job.state == "done":
-            found.setdefault(tuple(job.apart.get(key) for key in _keys(sweep)), []).append(job)
+            found.setdefault(tuple(job.apart.get(key) for key in setting_keys(sweep)), []).append(job)
     made = [
-        Group({key: value for key, value in zip(_keys(sweep), values, strict=True) if value is not None}, jobs)
+        Group({key: value for key, value in zip(setting_keys(sweep), values, strict=True) if value is not None}, jobs)
         for values, jobs in found.items()
     ]
     several = [group for group in made if len(group.jobs) > 1]
@@ -79,8 +79,8 @@ def seeds_table(sweep: Sweep) -> Html:
     columns = [
         Column("Settings"),
         Column("Runs", is_number=True),
-        *(Column(head, unit, is_number=True, fold=fold) for _, head, unit, fold, *_ in _figures(sweep)),
-        *setting_columns(sweep, _keys(sweep)),
+        *(Column(head, unit, is_number=True, fold=fold) for _, head, unit, fold, *_ in seed_figures(sweep)),
+        *setting_columns(sweep, setting_keys(sweep)),
     ]
     rows = [Row(list(_cells(group, sweep)), is_best=group.is_best) for group in found]
     about = "Mean ± standard deviation over the runs that are done and differ in the seed alone."
@@ -95,17 +95,17 @@ def seeds_csv(sweep: Sweep) -> str:
     found = groups(sweep)
     if not found:
         return ""
-    names = [f"{name}_{part}" for name, *_ in _figures(sweep) for part in ("mean", "sd")]
-    rows: list[list[object]] = [[*_keys(sweep), "runs", *names, "best"]]
+    names = [f"{name}_{part}" for name, *_ in seed_figures(sweep) for part in ("mean", "sd")]
+    rows: list[list[object]] = [[*setting_keys(sweep), "runs", *names, "best"]]
     for group in found:
-        values = [value for *_, get, _ in _figures(sweep) for value in group.figure(get)]
+        values = [value for *_, get, _ in seed_figures(sweep) for value in group.figure(get)]
         cells = ["" if value is None else f"{value:.6g}" for value in values]
-        settings = [group.apart.get(key, "") for key in _keys(sweep)]
+        settings = [group.apart.get(key, "") for key in setting_keys(sweep)]
         rows.append([*settings, len(group.jobs), *cells, "best" if group.is_best else ""])
     return csv_text(rows)
 
 
-def _figures(sweep: Sweep) -> list[Figure]:
+def seed_figures(sweep: Sweep) -> list[Figure]:
     """The figures of every run, and the scores that any of them has; the one that they are ranked by first."""
     found = [*FIGURES, *(_score(name, part) for name, part in sweep.scores)]
     return sorted(found, key=lambda figure: sweep.is_ranked and figure[0] != "_".join(sweep.ranking.score or ()))
@@ -117,7 +117,8 @@ def _score(name: str, part: str) -> Figure:
     return f"{name}_{part}", column.head, part, column.fold, get, show
 
 
-def _keys(sweep: Sweep) -> list[str]:
+def setting_keys(sweep: Sweep) -> list[str]:
+    """Returns what tells the groups apart."""
     return [key for key in sweep.keys if key not in SEEDS]
 
 
@@ -136,8 +137,8 @@ def _cells(group: Group, sweep: Sweep) -> Iterator[Html]:
     yield tag("th", tag("span", label or "all", class_="name"), scope="row")
     yield number_cell(len(group.jobs), count(len(group.jobs)))
     ranked = "neg_elbo" if sweep.ranking.score is None else "_".join(sweep.ranking.score)
-    for name, *_, get, show in _figures(sweep):
+    for name, *_, get, show in seed_figures(sweep):
         middle, spread = group.figure(get)
         text = "" if middle is None else show(middle) + ("" if spread is None else f" ± {show(spread)}")
         yield number_cell(middle, text, badge(group.is_best and name == ranked))
-    yield from (tag("td", short_value(group.apart.get(key, ""))) for key in _keys(sweep))
+    yield from (tag("td", short_value(group.apart.get(key, ""))) for key in setting_keys(sweep))

@@ -16,6 +16,7 @@ from vae_runner.report.run_curves import NATS, further_curves, title_of
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.multiples import codes_of_runs, kl_of_runs
+from vae_runner.report.sweep.over_seeds import curves_over_seeds
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
 from vae_runner.runs.names import contact_sheet_file
@@ -45,6 +46,7 @@ def sections(sweep: Sweep, sheets: Sequence[Picture], out: Path) -> list[Html]:
         _notes(sweep),
         figures_table(sweep, out),
         seeds_table(sweep),
+        curves_over_seeds(sweep),
         _curves(sweep),
         kl_of_runs(sweep),
         _contact_sheets(sheets),

@@ -1,0 +1,1 @@
+"""`vae-report` beside its pages: what a paper takes from runs."""

@@ -1,0 +1,75 @@
+"""`vae-report FOLDER format=...`: what a paper takes from runs, as files of their own: a LaTeX table, and charts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from vae_runner.errors import UserError
+from vae_runner.runs.names import LATEX_TABLE
+from vae_runner.text import plain
+
+__all__ = ["taken", "write_printed"]
+
+LATEX = "latex"
+CHARTS = "figures"  # the folder of charts beside the runs
+NAMES = ("format", "dpi", "width", "text", "title")
+
+
+def taken(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The settings of what is printed, and the other arguments; a folder of such a name is a folder."""
+    settings, rest = {}, []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument == "--latex":
+            settings["format"] = LATEX
+        elif equals and name in NAMES and not Path(argument).is_dir():
+            settings[name] = value
+        else:
+            rest.append(argument)
+    return settings, rest
+
+
+def write_printed(
+    runs: Sequence[Path], folders: Sequence[Path], out: Path | None, rank: str | None, settings: Mapping[str, str]
+) -> Iterator[Path]:
+    """Write the table or the charts into `out`, or beside the runs; yields each file.
+
+    Raises `UserError` with a line for each mistake.
+    """
+    from vae_runner.drawing.printing.paper import read_paper
+    from vae_runner.files import write_atomically
+    from vae_runner.report.printed.latex_table import latex_table
+    from vae_runner.report.printed.sweep_charts import run_charts, sweep_charts
+    from vae_runner.report.sweep.jobs import read_sweep
+    from vae_runner.runs.read import is_run, read_run
+
+    is_one = len(folders) == 1 and is_run(folders[0])
+    base = folders[0] if len(folders) == 1 else out or Path("report")
+    if settings.get("format", "").lower() == LATEX:
+        _check_table(settings, folders[0] if is_one else None)
+        file = (out or base) / LATEX_TABLE
+        write_atomically(file, latex_table(read_sweep(runs, base, rank)).encode())
+        yield file
+        return
+    paper = read_paper(settings, [LATEX])
+    if is_one and rank is not None:
+        raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
+    charts = run_charts(read_run(folders[0])) if is_one else sweep_charts(read_sweep(runs, base, rank))
+    made = 0
+    for name, canvas in charts:
+        if paper is None or canvas.again is None:
+            continue
+        for ending, data in canvas.again(paper).file().items():
+            file = (out or base / CHARTS) / f"{name}{ending}"
+            write_atomically(file, data)
+            made += 1
+            yield file
+    if not made:
+        missing = "score of it has a matrix: vae-evaluate RUN score=[dci,mig]" if is_one else "run of it is done"
+        raise UserError(f"nothing to draw in {plain(base)}: no {missing}")
+
+
+def _check_table(settings: Mapping[str, str], run: Path | None) -> None:
+    if run is not None:
+        raise UserError(f"format=latex is for several runs, and {plain(run)} is one")
+    if others := [name for name in settings if name != "format"]:
+        raise UserError(f"{', '.join(others)}: for format=png, pdf and svg; a table in LaTeX has none")
