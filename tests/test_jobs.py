@@ -75,6 +75,23 @@ def test_auto_is_as_many_as_there_are_cores_gpus_and_memory_for(monkeypatch: pyt
     assert serial_hint(9) is None
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_run_that_is_started_several_times_at_once_is_refused_in_one_line(
+    vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], rank: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets them
+    monkeypatch.setenv("RANK", rank)
+    if rank == "0":
+        code, _, errors = vae_train()
+        assert (code, errors.count("\n")) == (2, 1)
+        assert errors.startswith("vae-train: error: started 2 times at once (WORLD_SIZE=2), as torchrun does it")
+    else:
+        with pytest.raises(SystemExit) as stopped:
+            vae_train()
+        assert (stopped.value.code, capfd.readouterr().err) == (2, "")
+    assert list(inside.iterdir()) == []
+
+
 class Still:
     stays_as_it_is = True
 

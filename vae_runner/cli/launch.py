@@ -19,6 +19,7 @@ from vae_runner.cli.hydra_compat import LOCAL_LAUNCHERS, hydra_main
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
 from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
 from vae_runner.cli.process.garbage import garbage_search_put_off
+from vae_runner.cli.process.ranks import refuse_ranks
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
 from vae_runner.paths import config_dir
@@ -62,6 +63,7 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         with hydras_refusals(Path.cwd()):  # it is asked of Hydra alone
             _ask_hydra([*request.overrides, *request.flag_arguments()])
         return 0
+    refuse_ranks()
     from vae_runner.cli.precheck import composer, precheck
     from vae_runner.cli.sweeping.jobs_setting import take_jobs, told_together
 
