@@ -66,6 +66,9 @@ class Own(nn.Module):
 
 def vae(decoder: nn.Module, shape=GRAY, noise=None, spaces=None) -> VAE:
     encoder = architectures.MLPEncoder(shape, (8,))
+    with torch.no_grad():
+        for parameter in decoder.parameters():  # biases and last layers of blocks start at 0, and would hide a mistake
+            parameter += 0.1 * torch.randn_like(parameter)
     model = VAE(encoder, spaces or [latent_space.NormalSpace(dims=6)], decoder, noise or likelihood.Bernoulli())
     return model.eval().requires_grad_(False)
 

@@ -65,6 +65,9 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 def vae(decoder: nn.Module, shape: tuple[int, int, int] = GRAY, noise: Any = None, spaces: Any = None) -> VAE:
     spaces = spaces or [latent_space.NormalSpace(dims=DIMS)]
+    with torch.no_grad():
+        for parameter in decoder.parameters():  # biases and last layers of blocks start at 0, and would hide a mistake
+            parameter += 0.1 * torch.randn_like(parameter)
     return VAE(architectures.MLPEncoder(shape, (16,)), spaces, decoder, noise or likelihood.Bernoulli())
 
 
