@@ -156,6 +156,13 @@ def test_the_config_says_how_the_weights_were_trained(
     assert (config["dataset"]["_target_"], config["dataset"]["test"]) == ("vae_runner.datasets.dSprites", 0)
 
 
+def test_what_is_null_in_the_specs_is_not_set(taken: Callable[..., Any], tmp_path: Path) -> None:
+    written(tmp_path, specs={"seed": None, "epochs": None})
+    _, config = taken(tmp_path)
+    assert (config["seed"], config["engine"]["epochs"], config["engine"]["steps"]) == (0, None, 10_000)
+    assert steps_of(read_peer(tmp_path)) == 0
+
+
 def test_steps_are_epochs_of_all_images(tmp_path: Path) -> None:
     written(tmp_path)
     assert steps_of(read_peer(tmp_path)) == 345_600  # 737,280 / 64 * 30

@@ -210,7 +210,7 @@ def settings_of(peer: Peer, dataset: Sequence[str]) -> tuple[list[str], list[str
     if loss not in LOSSES:
         notes.append(f"{shown(peer.specs_file)} names no loss that is known here: the run's config has divergence=kl")
     for setting, name in {**named, **TRAINING}.items():
-        if name in peer.specs:
+        if peer.specs.get(name) is not None:  # of which their seed may be none
             settings.append(f"{setting}={_number(peer, setting, name)}")
     if peer.specs.get("epochs") is not None:
         settings.append("engine.steps=null")
