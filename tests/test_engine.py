@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_runner.callbacks import Callback
+from vae_runner.callbacks import AfterPictures, Callback
+from vae_runner.callbacks.outcome import Status
 from vae_runner.datasets.split import EpochOrder, SplitConfig, split
 from vae_runner.engine import Engine, EngineConfig, Interrupted, choose_device, choose_precision
 from vae_runner.engine.step_values import StepValues
@@ -226,11 +227,54 @@ def test_the_metrics_are_those_of_the_steps(experiment: Make, tmp_path: Path) ->
     engine.callbacks.append(Keep())
     engine.run()
     records = [record for record in without_times(tmp_path / "metrics.jsonl") if record["split"] == "train"]
-    assert [record["step"] for record in records] == [5, 10]
+    assert [record["step"] for record in records] == [1, 5, 10]
+    assert "images_per_second" not in records[0]  # much is made in the first step that others find
+    assert records[0]["recon"] == pytest.approx(float(seen[0]["recon"]), rel=1e-6)
+    assert records[1]["recon"] == pytest.approx(sum(float(m["recon"]) for m in seen[1:5]) / 4, rel=1e-6)
     expected = torch.stack([metrics["kl_dims"] for metrics in seen[5:]]).mean(0)
-    assert records[1]["kl_dims"] == pytest.approx(expected.tolist(), rel=1e-5)
-    assert records[1]["beta"] == 4
-    assert records[1]["recon"] == pytest.approx(sum(float(m["recon"]) for m in seen[5:]) / 5, rel=1e-6)
+    assert records[2]["kl_dims"] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert records[2]["beta"] == 4
+    assert records[2]["recon"] == pytest.approx(sum(float(m["recon"]) for m in seen[5:]) / 5, rel=1e-6)
+
+
+def test_a_slow_run_says_its_loss_and_that_it_is_alive_behind_every_step(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("progress.SECONDS", "progress.FIRST", "outcome.SECONDS"):  # as if each step took that long
+        monkeypatch.setattr(f"vae_runner.callbacks.{name}", 0)
+    caplog.set_level("INFO", "vae_runner")
+    engine = experiment("engine.log_every=50", "engine.validate_every=50", "engine.steps=4", folder=tmp_path)
+    seen = []
+
+    class Look(Callback):
+        def on_step_end(self, engine: Engine, state: dict) -> None:
+            seen.append((float(state[METRICS]["loss"]), json.loads((tmp_path / "status.json").read_text())["step"]))
+
+    engine.callbacks.insert(0, Status(tmp_path))
+    engine.callbacks[0].write("running")
+    engine.callbacks.append(Look())
+    engine.run()
+    told = [line for line in caplog.messages if line.startswith("step ")]
+    assert [line.split(",")[0] for line in told] == [
+        f"step {step} of 4: loss {loss:.1f}" for step, (loss, _) in enumerate(seen[:3], 1)
+    ]
+    assert [step for _, step in seen] == [1, 2, 3, 4]
+
+
+def test_the_first_page_is_that_of_step_0(experiment: Make, tmp_path: Path) -> None:
+    engine = experiment("engine.steps=1", folder=tmp_path)
+    pages = []
+
+    class Look(Callback):
+        def on_step(self, engine: Engine, state: dict) -> None:
+            for callback in engine.callbacks:
+                if isinstance(callback, AfterPictures):
+                    callback.writer.flush()
+            pages.append((tmp_path / "report.html").read_text())
+
+    engine.callbacks.append(Look())
+    engine.run()
+    assert "validation at step 0" in pages[0]
 
 
 def test_the_capacity_of_a_step_is_that_of_burgess_2018(experiment: Make) -> None:

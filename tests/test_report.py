@@ -213,7 +213,7 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
     assert header.all("h1")[0].text == "a-run"
     assert [span.text for span in header.all("span")] == ["done", "step 1,000 of 1,000"]
     assert header.all("p")[1].text == (
-        "dsprites, 737,280 images 1 x 64 x 64 · conv · 3 normal latents · 502,005 parameters · beta · cpu bf16"
+        "dsprites, 737,280 images 1 x 64 x 64 · conv · 3 normal latents · 502,005 parameters · beta beta=4 · cpu bf16"
     )
     assert page.headline() == {
         "-ELBO": ("70.2", "nats per image, validation"),
@@ -231,6 +231,40 @@ def test_a_run_is_shown_in_the_order_of_the_page(folder: Folder) -> None:
     assert rows["data.image_shape"] == "1 x 64 x 64"
     assert rows["git.dirty"] == "yes"
     assert rows["commands"] == "vae-train divergence.beta=4\nvae-train resume=outputs/latest"
+
+
+def test_what_is_trained_by_what_stands_on_top(folder: Folder) -> None:
+    chosen = {"likelihood": "bernoulli", "optimizer": "adam", "lr_schedule": "cosine"}
+    folder.environment(choices=ENVIRONMENT["choices"] | chosen)
+    config = "seed: 7\nengine: {batch_size: 64}\ndivergence: {beta: 4.0}\noptimizer: {lr: 0.003}\n"
+    (folder.path / "config.yaml").write_text(config)
+    assert (
+        folder.page()
+        .all("header")[0]
+        .all("p")[1]
+        .text.endswith(" · beta beta=4 · bernoulli likelihood · adam 0.003 cosine · batches of 64 · seed 7 · cpu bf16")
+    )
+
+
+def test_nothing_is_shown_twice(folder: Folder) -> None:
+    follows = [{"space": 0, "dim": 0, "follows": "posX 0.87"}, {"space": 0, "dim": 2, "follows": ""}]
+    folder.picture("kl", png(), step=1000, rows=follows)
+    folder.picture("schedule", png(), step=0)
+    shown = folder.page()
+    assert not {"KL", "Schedule"} & {h.text for e in shown.all("figure") if e.all("img") for h in e.all("h3")}
+    (bars,) = shown.all("ul", **{"class": "latents"})
+    assert [bar.text for bar in bars.all("li")] == ["z0posX 0.871.75", "z20.80", "z10.20"]
+    folder.records(
+        [validation_record(0, kl_dims=None)]
+    )  # before there are bars and curves, the pictures are all there is
+    assert {"KL", "Schedule"} <= {h.text for e in folder.page().all("figure") if e.all("img") for h in e.all("h3")}
+
+
+def test_what_the_terminal_advises_stands_on_the_page_once(folder: Folder) -> None:
+    folder.environment(advice=["capacity comes to 2.5 on its way to 25", EVIL])
+    page = folder.page()
+    assert [text for _, text in folder.notes()][-2:] == ["capacity comes to 2.5 on its way to 25.", f"{EVIL}."]
+    assert page.root.text.count("on its way to 25") == 1
 
 
 def test_the_report_is_one_file_of_that_name_and_nothing_else_is_left(folder: Folder) -> None:
@@ -319,8 +353,7 @@ def test_every_picture_has_its_name_as_heading_and_kinds_stand_together(folder: 
         folder.picture(name, png())
     headings = [h.text for figure in folder.page().all("figure") if figure.all("img") for h in figure.all("h3")]
     assert headings == [
-        "Traversal", "Traversal space1", "Reconstruction", "Samples", "Path", "Scatter", "KL", "Schedule", "Data",
-        "Some new thing",
+        "Traversal", "Traversal space1", "Reconstruction", "Samples", "Path", "Scatter", "Data", "Some new thing",
     ]  # fmt: skip
 
 
@@ -713,7 +746,9 @@ def test_the_command_to_go_on_is_never_what_a_file_says(folder: Folder, text: ob
         ([0.0, 1.0, -1e-6], "2 of 3 latents carry nothing (z0, z2): KL below 0.05 nats in validation at step 1,000."),
         (
             [0.0] * 3,
-            "All 3 latents carry nothing, the decoder ignores them: KL below 0.05 nats in validation at step 1,000.",
+            "All 3 latents carry nothing, the decoder ignores them: KL below 0.05 nats in validation at step 1,000. "
+            "Try a smaller beta (divergence=beta divergence.beta=0.5), or one that rises from 0 "
+            "(divergence=beta_annealed divergence.beta.start=0 divergence.beta.end=1).",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from vae_runner.callbacks.base import Callback, Training
+from vae_runner.runs.words import AGAINST_COLLAPSE
 from vae_runner.state import DEAD_NATS
 
 __all__ = ["Collapse"]
@@ -32,12 +33,11 @@ class Collapse(Callback):
             return
         self.told = True
         log.warning(
-            "all %d latents are dead at step %s, below %s nats of KL each: the decoder ignores them; "
-            "try a smaller beta (divergence=beta divergence.beta=0.5), or one that rises from 0 "
-            "(divergence=beta_annealed divergence.beta.start=0 divergence.beta.end=1)",
+            "all %d latents are dead at step %s, below %s nats of KL each: the decoder ignores them; %s",
             len(kl),
             f"{engine.step:,}",
             DEAD_NATS,
+            AGAINST_COLLAPSE,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -29,9 +29,9 @@ TESTED = "test"  # the split of a record of the test images
 
 
 class MetricsLog(Callback):
-    """Appends a record every `every` steps, the means over the steps since the last, one for each validation, one for
-    each turn of a latent space, or latents that are opened, behind what else there is of its step, and, at the end, one
-    of the test images.
+    """Appends a record of the first step and one every `every` steps, the means over the steps since the last, one for
+    each validation, one for each turn of a latent space, or latents that are opened, behind what else there is of its
+    step, and, at the end, one of the test images.
 
     Losses in nats per image; `skipped` counts the steps that were left out so far, where there are any; `seconds` since
     the start of the process and `images_per_second` are wall time.
@@ -56,12 +56,14 @@ class MetricsLog(Callback):
             self._append(engine, TURN, before | event)
         self.means.add(state[METRICS])
         self._steps += 1
-        if engine.is_due(self.every):
+        if engine.is_due(self.every) or engine.step == 1:
             scheduled = {name: float(value) for name, value in state[SCHEDULED].items()}
             now = time.monotonic()
             rate = self._steps * engine.config.batch_size / max(now - self._logged, 1e-9)
             skipped = {"skipped": engine.skipped} if engine.skipped else {}
-            self.latest = {**self.means.read(), **scheduled, **skipped, "images_per_second": round(rate, 1)}
+            # The first step is no measure of speed: much is made in it that others find.
+            speed = {"images_per_second": round(rate, 1)} if engine.step > 1 else {}
+            self.latest = {**self.means.read(), **scheduled, **skipped, **speed}
             self._append(engine, "train", self.latest)
             self.means.clear()
             self._logged, self._steps = now, 0

@@ -1,5 +1,6 @@
 """How far the run is and how it ended, for who looks into its folder: its status, and the page made of all there."""
 
+import time
 from pathlib import Path
 
 from vae_runner.callbacks.base import Callback, Training
@@ -13,12 +14,17 @@ from vae_runner.state import State
 
 __all__ = ["Report", "Status", "finish_page"]
 
+SECONDS = 5  # after which the status is written anew: who looks at it from outside sees that the run is alive
+
 
 class Status(Callback):
-    """Keeps status.json up to date: at the start, at each validation, and, by `end`, when the run is over."""
+    """Keeps status.json up to date: at the start, every few seconds, at each validation, and, by `end`, when the run is
+    over.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, StatusFile(folder)
+        self._written = 0.0
 
     def write(self, state: str, reason: str | None = None) -> None:
         """Say what has become of the run: running, done, failed or interrupted, and why."""
@@ -42,19 +48,31 @@ class Status(Callback):
 
     def on_step_end(self, engine: Training, state: State) -> None:
         self.file.step, self.file.skipped = engine.step, engine.skipped
+        if time.monotonic() - self._written >= SECONDS and engine.step < engine.total_steps:
+            self._follow(engine)
 
     def _follow(self, engine: Training) -> None:
         self.file.step, self.file.total_steps, self.file.skipped = engine.step, engine.total_steps, engine.skipped
         epochs = engine.config.epochs  # a run is made longer in the unit that it was given in
         self.file.longer = f"engine.epochs={2 * epochs}" if epochs else f"engine.steps={2 * engine.total_steps}"
         self.file.write("running")
+        self._written = time.monotonic()
 
 
 class Report(Callback):
-    """Writes the page of `folder` when pictures are due; to be called `AfterPictures` them, when they are written."""
+    """Writes the page of `folder` at the start, with the first validation, and when pictures are due; to be called
+    `AfterPictures` them, when they are written.
+    """
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
+
+    def on_start(self, engine: Training) -> None:
+        write_report(self.folder)
+
+    def on_validation(self, engine: Training) -> None:
+        if engine.step == 0:
+            write_report(self.folder)
 
     def on_step_end(self, engine: Training, state: State) -> None:
         if engine.is_due(self.every) or engine.step == min(FIRST, self.every):

@@ -9,17 +9,20 @@ from tqdm import tqdm
 
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.logs import MetricsLog
-from vae_runner.state import State
+from vae_runner.state import METRICS, SCHEDULED, State
 
 __all__ = ["Progress"]
 
 log = logging.getLogger(__name__)
 
 SECONDS = 30  # between two lines in the log
+FIRST = 5  # seconds to the first one
+SHOWN = 1  # seconds between two looks at the figures: who looks waits for the device
 
 
 class Progress(Callback):
-    """Shows step, losses, schedules, images/s and the time left; stands behind `metrics`, whose newest record it shows.
+    """Shows step, losses, schedules, images/s and the time left: figures of the last step, at most once in a second.
+    Stands behind `metrics`, whose newest record knows the speed.
 
     `enabled` off hides the bar; it is hidden too where standard error is no terminal. Of a run among several at once
     `told` is called in each step, with the step, the number of all, and the images per second that were recorded last.
@@ -30,11 +33,13 @@ class Progress(Callback):
     def __init__(self, metrics: MetricsLog, enabled: bool) -> None:
         self.metrics, self.enabled = metrics, enabled
         self._bar: tqdm | None = None
-        self._logged = 0.0
+        self._told = self._looked = 0.0
+        self._figures = "no figures yet"
         self._first_step, self._started = 0, 0.0
 
     def on_start(self, engine: Training) -> None:
-        self._logged = self._started = time.monotonic()
+        self._started = time.monotonic()
+        self._told = self._started - SECONDS + FIRST
         self._first_step = engine.step
         self._bar = tqdm(
             total=engine.total_steps,
@@ -47,13 +52,16 @@ class Progress(Callback):
         )
 
     def on_step(self, engine: Training, state: State) -> None:
-        if engine.is_due(self.metrics.every):
-            self._bar.set_postfix_str(self._figures(), refresh=False)
+        now = time.monotonic()
+        is_told = now - self._told >= SECONDS and engine.step < engine.total_steps
+        if is_told or (not self._bar.disable and (now - self._looked >= SHOWN or engine.is_due(self.metrics.every))):
+            self._looked, self._figures = now, self._seen(state)
+            self._bar.set_postfix_str(self._figures, refresh=False)
         self._bar.update()
         if Progress.told is not None:
             Progress.told(engine.step, engine.total_steps, self.metrics.latest.get("images_per_second", 0.0))
-        if time.monotonic() - self._logged >= SECONDS and engine.step < engine.total_steps:
-            self._logged = time.monotonic()
+        if is_told:
+            self._told = now
             log.info("step %s of %s: %s", f"{engine.step:,}", f"{engine.total_steps:,}", self._line(engine))
 
     def on_validation(self, engine: Training) -> None:
@@ -74,12 +82,16 @@ class Progress(Callback):
     def _line(self, engine: Training) -> str:
         done = engine.step - self._first_step
         left = (time.monotonic() - self._started) / done * (engine.total_steps - engine.step)
-        return f"{self._figures()}, {tqdm.format_interval(left)} left"
+        return f"{self._figures}, {tqdm.format_interval(left)} left"
 
-    def _figures(self) -> str:
-        latest = self.metrics.latest
-        if "loss" not in latest:  # nothing is recorded yet, or all steps since the last record were left out
-            return "no figures yet"
-        parts = [f"loss {latest['loss']:.1f}", f"recon {latest['recon']:.1f}", f"KL {latest['kl']:.2f}"]
-        parts += [f"{name} {latest[key]:.4g}" for key, name in (("capacity", "C"), ("beta", "beta")) if key in latest]
-        return ", ".join([*parts, f"{latest['images_per_second']:,.0f} images/s"])
+    def _seen(self, state: State) -> str:
+        """The figures of this step; of one that was left out, those of the last that was not."""
+        values = {**state[METRICS], **state[SCHEDULED]}
+        if "loss" not in values:
+            return self._figures
+        parts = [f"loss {float(values['loss']):.1f}", f"recon {float(values['recon']):.1f}"]
+        parts.append(f"KL {float(values['kl']):.2f}")
+        shown = (("capacity", "C"), ("beta", "beta"))
+        parts += [f"{name} {float(values[key]):.4g}" for key, name in shown if key in values]
+        speed = self.metrics.latest.get("images_per_second")
+        return ", ".join([*parts, *([f"{speed:,.0f} images/s"] if speed is not None else [])])

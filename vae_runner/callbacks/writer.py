@@ -105,8 +105,9 @@ class Moment:
 
 
 class AfterPictures(Callback):
-    """Calls another callback's `on_step_end` in the writer's thread, behind what was given to it before: a report finds
-    the pictures of its step. The other one sees a `Moment` instead of the engine.
+    """Calls another callback's `on_start`, `on_validation` of step 0 and `on_step_end` in the writer's thread, behind
+    what was given to it before: a report finds the pictures of its step. The other one sees a `Moment` instead of the
+    engine.
     """
 
     def __init__(self, writer: Writer, other: Callback, is_due: Callable[[Training], bool]) -> None:
@@ -117,10 +118,20 @@ class AfterPictures(Callback):
         """That of the callback."""
         return self.other.name
 
+    def on_start(self, engine: Training) -> None:
+        self._submit(engine, self.other.on_start)
+
+    def on_validation(self, engine: Training) -> None:
+        if engine.step == 0:  # those behind a step come with its pictures
+            self._submit(engine, self.other.on_validation)
+
     def on_step_end(self, engine: Training, state: State) -> None:
         if self.is_due(engine):
-            moment: Any = Moment(engine.step, engine.total_steps)
-            self.writer.submit(lambda: self.other.on_step_end(moment, {}))
+            self._submit(engine, lambda moment: self.other.on_step_end(moment, {}))
+
+    def _submit(self, engine: Training, hook: Callable[[Any], None]) -> None:
+        moment = Moment(engine.step, engine.total_steps)
+        self.writer.submit(lambda: hook(moment))
 
     def on_interrupt(self, engine: Training) -> None:
         self.writer.flush()

@@ -280,7 +280,7 @@ class Engine:
         """
         config, behind = self.config, self.step + 1
         due = (config.log_every, config.validate_every, config.picture_every, config.checkpoint_every, self.total_steps)
-        return any(behind % every == 0 for every in due) or self._ends_epoch(behind)
+        return behind == 1 or any(behind % every == 0 for every in due) or self._ends_epoch(behind)
 
     def _leave_out(self, state: State) -> None:
         """Of a step that is not finite, only the schedules go on."""

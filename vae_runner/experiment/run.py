@@ -20,10 +20,10 @@ from vae_runner.errors import RunError, UserError
 from vae_runner.experiment.assemble import assemble
 from vae_runner.experiment.checking.check import check
 from vae_runner.experiment.inheritance import Inherited, absolute_source, begun_with
-from vae_runner.experiment.notices.advice import tell_advice
+from vae_runner.experiment.notices.advice import advice, tell_advice
 from vae_runner.experiment.notices.estimate import tell_size
 from vae_runner.experiment.notices.turns import tell_turns
-from vae_runner.experiment.notices.unfinished_schedules import log_unfinished_schedules
+from vae_runner.experiment.notices.unfinished_schedules import log_unfinished_schedules, schedule_advice
 from vae_runner.experiment.provenance import describe_run, environment, warn_of_another_place
 from vae_runner.experiment.saved_run.content import content_fault
 from vae_runner.experiment.saved_run.resume import (
@@ -193,6 +193,7 @@ def _recorded(
     record = environment(engine, known, session.command, session.changes)
     if begun := inherited.record() if inherited else known.get("init_from"):
         record["init_from"] = begun
+    record["advice"] = [*(line for _, line in advice(engine, record["choices"])), *schedule_advice(engine)]
     record["root"] = absolute_root(config["dataset"])  # as seen from wherever the run is looked at
     if own := own_folders(config):
         record["own_folders"] = own  # where a resumed run finds them

@@ -8,14 +8,15 @@ from typing import Any, Literal
 from vae_runner.foreign import dig, number
 from vae_runner.runs.names import METRICS
 from vae_runner.runs.read import Run
-from vae_runner.runs.words import and_more, count, plural
+from vae_runner.runs.words import AGAINST_COLLAPSE, and_more, count, plural
 from vae_runner.state import DEAD_NATS
 from vae_runner.text import plain
 
 __all__ = ["DEAD_NATS", "Finding", "LatentKL", "findings", "latent_kl"]
 
 
-LONG = 1000  # characters of a reason
+EARLY = 500  # steps before which latents may not have woken
+LONG, MOST_ADVICE = 1000, 20  # characters of a reason; lines
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class LatentKL:
 
 def findings(run: Run) -> list[Finding]:
     """Returns what there is to say, the worst first."""
-    return [*_end(run), *_faults(run), *_worse(run), *_not_finite(run), *_dead_latents(run), *_rendered(run)]
+    makers = (_end, _faults, _worse, _not_finite, _dead_latents, _advised, _rendered)
+    return [finding for make in makers for finding in make(run)]
 
 
 def latent_kl(run: Run) -> LatentKL | None:
@@ -121,12 +123,29 @@ def _dead_latents(run: Run) -> Iterator[Finding]:
         return
     where = f"KL below {DEAD_NATS} nats in {kl.split} at step {count(kl.step)}."
     if len(kl.dead) == len(kl.nats):
+        tried = AGAINST_COLLAPSE[0].upper() + AGAINST_COLLAPSE[1:] + "." if _is_settled(run) else ""
         yield Finding(
-            "warning", f"All {plural(len(kl.nats), 'latent')} carry nothing, the decoder ignores them: {where}"
+            "warning",
+            f"All {plural(len(kl.nats), 'latent')} carry nothing, the decoder ignores them: {where} {tried}".rstrip(),
         )
     else:
         verb = "carries" if len(kl.dead) == 1 else "carry"
         yield Finding("note", f"{len(kl.dead)} of {len(kl.nats)} latents {verb} nothing ({and_more(kl.dead)}): {where}")
+
+
+def _is_settled(run: Run) -> bool:
+    """Whether the run is long enough for latents to have woken, and nothing that is scheduled may wake them yet."""
+    names = [name for name in (run.train[-1] if run.train else ()) if name.endswith(("capacity", "open", "beta"))]
+    moves = any(name.endswith(("capacity", "open")) for name in names)
+    betas = [[number(record.get(name)) for record in run.train] for name in names if name.endswith("beta")]
+    return run.step >= EARLY and not moves and not any(len(set(values)) > 1 for values in betas)
+
+
+def _advised(run: Run) -> Iterator[Finding]:
+    """What was told when the run was taken up."""
+    lines = dig(run.environment, "advice")
+    for line in lines[:MOST_ADVICE] if isinstance(lines, list) else ():
+        yield Finding("note", f"{plain(str(line), LONG)}.")
 
 
 def _rendered(run: Run) -> Iterator[Finding]:

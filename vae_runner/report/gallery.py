@@ -4,8 +4,10 @@ import base64
 from collections.abc import Mapping, Sequence
 
 from vae_runner.foreign import dig, number
+from vae_runner.report.findings import latent_kl
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
+from vae_runner.report.run_curves import SCHEDULES
 from vae_runner.runs.picture_files import Picture
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count
@@ -37,8 +39,15 @@ ABOUT_MOVING = {
 
 
 def pictures(run: Run) -> Html:
-    """The newest picture of each kind, but for the curves, which the page draws itself."""
-    return _gallery("Pictures", [picture for picture in run.pictures if picture.words[0] != "curves"], ABOUT)
+    """The newest picture of each kind, but for those of what the page draws itself."""
+    drawn = {"curves"} | ({"kl"} if latent_kl(run) else set())
+    if any(_is_scheduled(key) for key in (run.train[-1] if len(run.train) > 1 else {})):
+        drawn.add("schedule")  # before there are curves it shows what is planned
+    return _gallery("Pictures", [picture for picture in run.pictures if picture.words[0] not in drawn], ABOUT)
+
+
+def _is_scheduled(key: str) -> bool:
+    return key.rpartition("/")[2] in SCHEDULES
 
 
 def animations(run: Run) -> Html:

@@ -14,7 +14,7 @@ from vae_runner.runs.turn_marks import TurnMark, turn_marks
 from vae_runner.runs.words import nats
 from vae_runner.text import plain
 
-__all__ = ["NATS", "curves", "further_curves", "title_of"]
+__all__ = ["NATS", "SCHEDULES", "curves", "further_curves", "title_of"]
 
 NATS = "nats per image"
 LABELS = {"train": "training", "validation": "validation", "capacity": "C"}

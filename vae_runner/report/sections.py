@@ -21,6 +21,16 @@ from vae_runner.text import plain
 __all__ = ["sections"]
 
 LONG = 4000  # characters of a value
+WEIGHTS = (
+    "beta",
+    "gamma",
+    "set_point",
+    "lambda_od",
+    "lambda_d",
+    "lambda_mmd",
+    "kappa",
+    "floor",
+)  # of a term, told with its name
 SPENT = 1e-3  # of the largest learning rate: the last step of a cosine over 100 has 2e-4 of it
 
 
@@ -37,6 +47,7 @@ def title(run: Run) -> Html:
     """The run's name, how far it has come, and what it trains on what."""
     steps = f"step {count(run.step)}" + (f" of {count(run.total_steps)}" if run.total_steps else "")
     known = bool(run.status or run.train or run.validation)
+    settings = plain_yaml(run.config)
     return tag(
         "header",
         tag("h1", run.name),
@@ -47,9 +58,9 @@ def title(run: Run) -> Html:
             _progress_bar(run),
             class_="progress",
         ),
-        tag("p", " · ".join(filter(None, _subject(run.environment))), class_="quiet"),
+        tag("p", " · ".join(filter(None, _subject(run.environment, settings))), class_="quiet"),
         explorer_link(run.folder, "a page on which this decoder runs"),
-        *marks(*marks_of(plain_yaml(run.config))),
+        *marks(*marks_of(settings)),
     )
 
 
@@ -104,9 +115,8 @@ def config(run: Run) -> Html:
 def environment(run: Run) -> Html:
     """Versions, machine, code and data."""
     times = {key: moment(run.status[key]) for key in ("started", "updated") if run.status.get(key)}
-    rows = [
-        tag("tr", tag("th", key, scope="row"), tag("td", value)) for key, value in _leaves({**run.environment, **times})
-    ]
+    shown = {key: value for key, value in run.environment.items() if key != "advice"}  # it stands at the top
+    rows = [tag("tr", tag("th", key, scope="row"), tag("td", value)) for key, value in _leaves({**shown, **times})]
     return folded("Environment", tag("table", tag("tbody", *rows))) if rows else Html()
 
 
@@ -116,7 +126,22 @@ def _progress_bar(run: Run) -> str:
     return tag("progress", max=run.total_steps, value=run.step, aria_label="steps done")
 
 
-def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
+def _weights(config: object) -> list[str]:
+    """'beta=4', 'gamma=30': what the term weighs, where it is a number."""
+    node = dig(config, "divergence")
+    found = {name: number(dig(node, name)) for name in WEIGHTS} if isinstance(node, Mapping) else {}
+    return [f"{name}={value:g}" for name, value in found.items() if value is not None]
+
+
+def _rate(environment: Mapping[str, Any], config: object) -> Iterator[object]:
+    """'adam 0.003 cosine': the optimiser, its rate, and how that goes on."""
+    rate = number(dig(config, "optimizer", "lr"))
+    yield dig(environment, "choices", "optimizer") or ""
+    yield f"{rate:g}" if rate is not None else ""
+    yield dig(environment, "choices", "lr_schedule") or ""
+
+
+def _subject(environment: Mapping[str, Any], config: object) -> Iterator[str]:
     """'dsprites, 90 training + 10 validation images 1 x 64 x 64', 'conv', '10 normal latents', ..., where known."""
     total, *used = (whole(dig(environment, "data", name)) for name in ("images", "train", "validation", "test"))
     shape = dig(environment, "data", "image_shape")
@@ -126,7 +151,13 @@ def _subject(environment: Mapping[str, Any]) -> Iterator[str]:
     yield f"{latent} latents" if (latent := dig(environment, "model", "latents")) else ""
     parameters = whole(dig(environment, "model", "parameters"))
     yield f"{count(parameters)} parameters" if parameters is not None else ""
-    yield str(dig(environment, "choices", "divergence") or "")
+    if divergence := dig(environment, "choices", "divergence"):
+        yield " ".join([str(divergence), *_weights(config)])
+    yield f"{likelihood} likelihood" if (likelihood := dig(environment, "choices", "likelihood")) else ""
+    yield " ".join(filter(None, map(str, _rate(environment, config))))
+    batch, seed = dig(config, "engine", "batch_size"), dig(config, "seed")
+    yield f"batches of {count(batch)}" if whole(batch) else ""
+    yield f"seed {seed}" if whole(seed) is not None else ""
     yield " ".join(str(environment[key]) for key in ("device", "precision") if environment.get(key))
 
 

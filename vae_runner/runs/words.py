@@ -11,9 +11,13 @@ from typing import Any
 
 from vae_runner.text import plain
 
-__all__ = ["and_more", "count", "duration", "images", "literal", "moment", "nats", "natural_order", "plural"]
-__all__ += ["quoted", "resume_command", "shown"]
+__all__ = ["AGAINST_COLLAPSE", "and_more", "count", "duration", "images", "literal", "moment", "nats"]
+__all__ += ["natural_order", "plural", "quoted", "resume_command", "shown"]
 
+AGAINST_COLLAPSE = (
+    "try a smaller beta (divergence=beta divergence.beta=0.5), or one that rises from 0 "
+    "(divergence=beta_annealed divergence.beta.start=0 divergence.beta.end=1)"
+)
 _UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
 

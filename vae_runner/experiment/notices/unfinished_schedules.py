@@ -10,7 +10,7 @@ import torch
 
 from vae_runner.engine import Engine
 
-__all__ = ["log_unfinished_schedules", "spent_rate", "unfinished_schedules"]
+__all__ = ["log_unfinished_schedules", "schedule_advice", "spent_rate", "unfinished_schedules"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,11 @@ def log_unfinished_schedules(engine: Engine) -> None:
         log.info("%s", line)
     if spent := spent_rate(engine):
         log.warning("%s", spent)
+
+
+def schedule_advice(engine: Engine) -> list[str]:
+    """Returns these lines, for the page of the run."""
+    return [*unfinished_schedules(engine), *filter(None, [spent_rate(engine)])]
 
 
 def unfinished_schedules(engine: Engine) -> list[str]:
