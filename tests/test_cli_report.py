@@ -83,7 +83,7 @@ def test_of_several_folders_all_runs_are_set_side_by_side(vae_report: Report, in
         (["empty"], "no runs in empty: none of its folders has a status.json, config.yaml or metrics.jsonl"),
         (["run", "empty"], "no runs in empty: "),
         (["run", "--out", "x"], "--out is for several runs; the report of one is written into its folder, run"),
-        (["run", "--outt=x"], "no option called '--outt=x'; there are --out DIR, --help, --version"),
+        (["run", "--outt=x"], "no option called '--outt=x'; there are --out DIR, --serve, --port N, --help, --version"),
         (["run", "--out"], "--out needs a folder: --out DIR"),
         (["run", "--out="], "--out takes one folder"),
         (["run", "--out=x", "--out=y"], "--out takes one folder"),

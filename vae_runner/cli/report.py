@@ -3,8 +3,9 @@
 Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request, 141 nobody reads what is printed.
 """
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vae_runner.cli import exit_code_of
@@ -31,6 +32,7 @@ usage:  vae-report RUN                       RUN/report.html, and explore.html w
 
 examples:
   vae-report outputs/latest
+  vae-report outputs/latest --serve          look on while it is trained
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
   vae-report outputs                         index.html: all runs, their tags and notes, the difference of any two
@@ -41,6 +43,8 @@ examples:
 options:
   rank=SCORE    of several runs: the best by that score comes first; by default -ELBO says which one is the best
   --out DIR     where the files of several runs go, and what is made for a paper
+  --serve       then show them at an address of this machine alone, made anew as runs go on, until Ctrl-C
+  --port N      of that address; by default any that is free
   format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
                 as by vae-redraw: width=84mm (mm, cm, in, pt, px), text=8pt, title=true
   --help        this screen
@@ -74,15 +78,21 @@ def _command(arguments: list[str]) -> int:
 
 
 def _report(arguments: list[str]) -> int:
-    paper, rest = taken(arguments)
+    port, own = _served(arguments)
+    paper, rest = taken(own)
+    if paper and port is not None:
+        raise UserError("--serve shows pages, and format=... makes files for a paper: one at a time")
     if paper:
         return _print(paper, rest)
-    folders, out, rank = _read(arguments)
+    folders, out, rank = _read(rest)
     try:
-        for page in _write(folders, out, rank):
+        pages = _write(folders, out, rank)
+        for page in pages:
             to_stdout(f"report {page}")
     except OSError as error:
         raise RunError(str(error)) from error
+    if port is not None:
+        _serve(pages[0].parent, port, lambda: _write(folders, out, rank))
     return 0
 
 
@@ -95,6 +105,38 @@ def _print(paper: Mapping[str, str], rest: list[str]) -> int:
     except OSError as error:
         raise RunError(str(error)) from error
     return 0
+
+
+def _served(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """The port to serve at, 0 for any, None where nothing is to be served; and the other arguments."""
+    rest, port = list(arguments), None
+    if "--port" in rest and "--serve" not in rest:
+        raise UserError("--port is for --serve")
+    if "--serve" in rest:
+        rest.remove("--serve")
+        port = 0
+    if "--port" in rest:
+        place = rest.index("--port")
+        given = rest[place + 1 : place + 2]
+        if not given or not given[0].isdecimal() or not 0 <= int(given[0]) <= 65535:
+            raise UserError("--port needs a number from 0 to 65535, of which 0 is any that is free")
+        port = int(given[0])
+        del rest[place : place + 2]
+    return port, rest
+
+
+def _serve(folder: Path, port: int, remake: Callable[[], object]) -> None:
+    """Give the pages out until Ctrl-C. Raises `UserError` where the port cannot be had."""
+    from vae_runner.report.serving import server_of
+
+    try:
+        server = server_of(folder, port, remake)
+    except OSError as error:
+        raise UserError(f"--port {port}: {error.strerror}; another one, or none for any that is free") from error
+    with server:
+        to_stdout(f"serving http://127.0.0.1:{server.server_address[1]}/ to this machine; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _read(arguments: list[str]) -> tuple[list[Path], Path | None, str | None]:
@@ -110,7 +152,7 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None, str | None]:
         elif name == "rank" and equals and not Path(argument).is_dir():
             ranks.append(value)
         elif argument.startswith("-"):
-            problems.append(f"no option called {argument!r}; there are --out DIR, --help, --version")
+            problems.append(f"no option called {argument!r}; there are --out DIR, --serve, --port N, --help, --version")
         else:
             names.append(argument)
     problems += [_fault(name) for name in names if not Path(name).is_dir()]
