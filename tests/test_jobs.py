@@ -1,11 +1,13 @@
 """`jobs=N`: several jobs of a sweep at once, as if each were alone."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ from test_cli import Run, toy, vae_train
 
 from vae_runner.checkpoint import load_checkpoint
 from vae_runner.cli.arguments import read_arguments
+from vae_runner.cli.judging.hydra_settings import plugin_hint
 from vae_runner.cli.sweeping import jobs_setting
 from vae_runner.cli.sweeping.jobs_setting import number_of_jobs, serial_hint, take_jobs
+from vae_runner.engine import Interrupted
 from vae_runner.experiment.kept_sets import keeping_sets, kept_or_built
+from vae_runner.experiment.signals import StopSignals, hand_on
 from vae_runner.runs.ledger import read_ledger
 
 __all__ = ["vae_train"]  # a fixture
@@ -73,6 +78,14 @@ def test_auto_is_as_many_as_there_are_cores_gpus_and_memory_for(monkeypatch: pyt
     monkeypatch.setattr(jobs_setting, "memory_bytes", lambda: 1_000_000_000)
     assert number_of_jobs("auto", 99, 0) == 1
     assert serial_hint(9) is None
+
+
+@pytest.mark.parametrize(("name", "extra"), [("submitit_slurm", "cluster"), ("joblib", "sweep")])
+def test_a_launcher_that_is_missing_names_what_brings_it(name: str, extra: str) -> None:
+    assert plugin_hint("hydra/launcher", name) == f" It comes with pip install 'vae_runner[{extra}]'."
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    package = {"cluster": "hydra-submitit-launcher", "sweep": "hydra-joblib-launcher"}[extra]
+    assert any(one.startswith(package) for one in project["optional-dependencies"][extra])
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
@@ -227,3 +240,50 @@ def test_a_job_whose_process_is_killed_is_told_and_the_others_go_on(tmp_path: Pa
     hint = "is there memory for so many at once?"
     assert errors == f"vae-train: error: job 0 failed: its process was killed by SIGKILL; {hint}\n"
     assert states(tmp_path / "s") == ["killed", "done", "done"]
+
+
+def test_a_launcher_hears_its_signal_when_the_step_is_saved_and_a_job_takes_no_other_from_it() -> None:
+    heard = list[int]()
+
+    def handler(number: int, frame: Any) -> None:
+        heard.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    try:
+        with StopSignals().listening():
+            assert signal.getsignal(signal.SIGUSR2) == before[signal.SIGUSR2]  # nobody listens to it
+        signal.signal(signal.SIGUSR2, handler)
+        signals = StopSignals()
+        with signals.listening():
+            signals.defer()
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert (signals.number, heard) == (signal.SIGUSR2, [])
+        hand_on(Interrupted(signal.SIGUSR2, 5))
+        assert heard == [signal.SIGUSR2]
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            hand_on(Interrupted(number, 5))
+        assert heard == [signal.SIGUSR2]
+    finally:
+        for number, had in before.items():
+            signal.signal(number, had)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_job_of_submitit_that_has_to_make_room_is_queued_again_and_goes_on_to_the_bit(
+    tmp_path: Path, vae_train: Run, inside: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    steps = ("engine.steps=120", "engine.checkpoint_every=100000")
+    arguments = ("--multirun", "seed=0,1", "hydra/launcher=submitit_local", "hydra.sweep.dir=s")
+    process = begun(tmp_path, *toy(*QUICK, *steps, *arguments))
+    wait_until(lambda: bool(list(tmp_path.glob("s/0-*/metrics.jsonl"))), process)
+    (folder,) = (tmp_path / "s").glob("0-*")
+    os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGUSR2)
+    _, errors = process.communicate(timeout=240)
+    assert (process.returncode, errors) == (0, "")
+    assert states(tmp_path / "s") == ["done", "done"]
+    assert "going on from step" in (folder / "train.log").read_text()
+    assert vae_train(*toy(*QUICK, *steps, "seed=0", "hydra.run.dir=alone"))[0] == 0
+    alone = weights(inside / "alone")
+    assert all(torch.equal(value, alone[name]) for name, value in weights(folder).items())

@@ -65,6 +65,7 @@ ONE_BY_ONE = f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"  # the launc
 LOCAL_LAUNCHERS = {  # whose jobs find what this machine has
     ONE_BY_ONE,
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
     PROCESSES,
 }
 OWN = "command-line"  # what Hydra calls the folder of --config-dir

@@ -73,7 +73,7 @@ def task(cfg: DictConfig) -> float:
 
 
 def _sweep_job(cfg: DictConfig, path: Path) -> float:
-    from vae_runner.experiment.signals import stop_if_asked
+    from vae_runner.experiment.signals import hand_on, stop_if_asked
     from vae_runner.experiment.sweep_job import is_finished, last_figure, take_up
     from vae_runner.runs.folder import RunFolder
     from vae_runner.runs.ledger import job_number, read_ledger
@@ -98,6 +98,9 @@ def _sweep_job(cfg: DictConfig, path: Path) -> float:
     to_stdout(f"job {job.num}   {' '.join(settings)}")
     try:
         figure = _logged(path, sweep if ledger else path, run)
+    except KeyboardInterrupt as stop:
+        hand_on(stop)
+        raise
     except Exception as error:
         say(f"error: job {job.num} failed: {in_words(error)}")
         if is_its_own:

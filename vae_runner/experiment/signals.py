@@ -8,9 +8,10 @@ from types import FrameType
 
 from vae_runner.engine import Interrupted
 
-__all__ = ["StopSignals", "stop_if_asked"]
+__all__ = ["StopSignals", "hand_on", "stop_if_asked"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+LAUNCHERS = (signal.SIGUSR1, signal.SIGUSR2)  # by which one asks its jobs to make room, and hears of it itself
 
 
 class StopSignals:
@@ -18,7 +19,7 @@ class StopSignals:
     engine to stop at the next step, and a second one stops at once.
 
     SIGHUP counts once: the shell and the system both send it when a terminal is closed, and nobody insists. Where it
-    was ignored at the start, by nohup, it stays so.
+    was ignored at the start, by nohup, it stays so. SIGUSR2 counts where a launcher listens to it: see `hand_on`.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class StopSignals:
             return
         self._around = _listening()
         wanted = [number for number in SIGNALS if number != signal.SIGHUP or not _is_ignored(number)]
+        wanted += [signal.SIGUSR2] if callable(signal.getsignal(signal.SIGUSR2)) else []
         before = {number: signal.signal(number, self._handle) for number in wanted}
         try:
             yield self
@@ -68,6 +70,16 @@ def stop_if_asked() -> None:
     listening = _listening()
     if listening is not None and listening.number is not None:
         raise Interrupted(listening.number, 0)
+
+
+def hand_on(stop: KeyboardInterrupt) -> None:
+    """Give the signal by which a job was stopped to the launcher that listens to it, if any, now that the step is
+    saved: it may put the job into its queue again, and end the process.
+    """
+    number = getattr(stop, "number", 0)
+    handler = signal.getsignal(number) if number in LAUNCHERS else None
+    if callable(handler) and not isinstance(getattr(handler, "__self__", None), StopSignals):
+        handler(number, None)
 
 
 def _listening() -> StopSignals | None:

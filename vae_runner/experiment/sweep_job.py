@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.experiment.run import resume, start
+from vae_runner.experiment.saved_run.resume import builds_no_more
 from vae_runner.files import read_json
 from vae_runner.foreign import dig, number, read_yaml
 from vae_runner.runs.folder import RunFolder
@@ -25,7 +26,8 @@ def take_up(
     if not is_begun(folder.path):
         return start(cfg, folder, choices, command)
     if any((folder.path / CHECKPOINTS / name).exists() for name in (LAST, PREVIOUS)):
-        return resume(folder, changes, command, bool(cfg.trust))
+        trust = bool(cfg.trust) or builds_no_more(folder.path, OmegaConf.to_container(cfg, resolve=True))
+        return resume(folder, changes, command, trust)
     folder.clear()
     return start(cfg, folder, choices, command)
 

@@ -33,6 +33,7 @@ from vae_runner.text import plain
 __all__ = ["Composer", "composer", "one_line", "path_value", "without_hydra"]
 
 
+PYTHONPATH = "PYTHONPATH"
 _ABOUT = re.compile(r"(?:no setting called ')?([\w./@]+)")  # how a problem begins: with the name of a setting
 
 
@@ -131,12 +132,29 @@ def composer(request: Request) -> Iterator[Composer]:
     if own and not os.path.isdir(own):  # False for names that are too long, too
         raise UserError(f"--config-dir {plain(own)}: no such folder")
     make_importable(*request.own_folders)
-    with opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra:
+    with (
+        _importable_elsewhere(request.own_folders),
+        opened(PresetLoader, config_dir(), Path(own) if own else None) as hydra,
+    ):
         try:
             made = Composer(hydra, request.flags.get("--config-name") or "train")
         except OSError as error:
             raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
         yield made
+
+
+@contextlib.contextmanager
+def _importable_elsewhere(folders: Sequence[Path]) -> Iterator[None]:
+    """Inside, Python finds modules in the folders in processes that a launcher starts, too."""
+    before = os.environ.get(PYTHONPATH)
+    if folders:
+        os.environ[PYTHONPATH] = os.pathsep.join([*map(os.path.abspath, folders), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if folders:
+            os.environ.pop(PYTHONPATH)
+            os.environ.update({PYTHONPATH: before} if before else {})
 
 
 def path_value(path: Path) -> str:

@@ -22,8 +22,8 @@ __all__ = ["check_folder_name", "hydra_faults", "plugin_hint", "repeated", "user
 PLUGINS = {
     "hydra/launcher": {
         "joblib": "vae_runner[sweep]",
-        "submitit_local": "hydra-submitit-launcher",
-        "submitit_slurm": "hydra-submitit-launcher",
+        "submitit_local": "vae_runner[cluster]",
+        "submitit_slurm": "vae_runner[cluster]",
         "ray": "hydra-ray-launcher",
         "rq": "hydra-rq-launcher",
     },

@@ -22,8 +22,8 @@ from vae_runner.runs.words import images, shown
 from vae_runner.signature import locate
 from vae_runner.text import plain
 
-__all__ = ["HARMLESS", "IMPORTED", "check_targets", "compare_configs", "compare_data", "own_folders"]
-__all__ += ["needs_trust", "refuse_changes", "refuse_imported", "saved_config"]
+__all__ = ["HARMLESS", "IMPORTED", "builds_no_more", "check_targets", "compare_configs", "compare_data"]
+__all__ += ["needs_trust", "own_folders", "refuse_changes", "refuse_imported", "saved_config"]
 
 # Settings that a resumed run may be given anew.
 HARMLESS = frozenset(
@@ -111,6 +111,16 @@ def needs_trust(folder: Path) -> bool:
     except UserError:
         return False
     return not all(_is_trusted(str(target)) for target in _targets(saved))
+
+
+def builds_no_more(folder: Path, config: Any) -> bool:
+    """Whether the run there would build nothing that the `config`, which is about to be built, does not build too."""
+    try:
+        saved = OmegaConf.to_container(_read(folder / CONFIG), resolve=False)
+    except UserError:
+        return False
+    is_plain = not any(SPECIAL & set(key.split(".")) or "${" in str(value) for key, value in leaves(saved))
+    return is_plain and set(map(str, _targets(saved))) <= set(map(str, _targets(config)))
 
 
 def own_folders(config: Mapping[str, Any]) -> list[str]:
