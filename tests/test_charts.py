@@ -27,7 +27,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.files import write_atomically
 from vae_runner.foreign import json_object
-from vae_runner.report.gallery import PAGE_WIDTH
+from vae_runner.report.run.gallery import PAGE_WIDTH
 from vae_runner.state import FACTORS, MODEL, State, X
 from vae_runner.visualisation import (
     Animation,

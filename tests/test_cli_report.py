@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(
         raise PermissionError(13, "Permission denied", str(path))
 
     make_run(inside / "mine")
-    monkeypatch.setattr("vae_runner.report.run_page.write_atomically", refuse)
+    monkeypatch.setattr("vae_runner.report.run.run_page.write_atomically", refuse)
     code, output, errors = vae_report("mine")
     assert (code, output, errors.count("\n")) == (1, "", 1)
     assert errors.startswith("vae-report: error: [Errno 13] Permission denied: 'mine/report.html'")

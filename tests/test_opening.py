@@ -29,8 +29,8 @@ from vae_runner.latent_space import (
     UniformSpace,
     WeibullSpace,
 )
-from vae_runner.report.findings import findings, latent_kl
-from vae_runner.report.sections import sections
+from vae_runner.report.run.findings import findings, latent_kl
+from vae_runner.report.run.sections import sections
 from vae_runner.runs.read import read_run
 from vae_runner.schedule import Linear, Steps
 from vae_runner.state import LOSS

@@ -182,7 +182,7 @@ def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path
     from vae_runner.files import remove_leftovers
     from vae_runner.report.explorers import renew_explorer
     from vae_runner.report.index import write_index
-    from vae_runner.report.run_page import write_report
+    from vae_runner.report.run.run_page import write_report
     from vae_runner.report.sweep import write_sweep
     from vae_runner.runs.folder import warn_of_real_latest
     from vae_runner.runs.read import is_run

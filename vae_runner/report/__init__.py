@@ -6,6 +6,6 @@ makes elements of what `vae_runner.drawing` draws, `markup` escapes. `sweep` set
 torch, for `vae-report`.
 """
 
-from vae_runner.report.run_page import write_report
+from vae_runner.report.run.run_page import write_report
 
 __all__ = ["write_report"]

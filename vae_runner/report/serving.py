@@ -1,7 +1,8 @@
 """Pages at an address of this machine alone, made anew where what they are of has changed since.
 
-Nothing but pages, the one on which a decoder runs among them, and contact sheets is given out, from the one folder, and nobody but this machine's own browser is
-answered: a request that names another host, as one that a foreign page has led here, is refused.
+Nothing but pages, the one on which a decoder runs among them, and contact sheets is given out, from the one folder, and
+nobody but this machine's own browser is answered: a request that names another host, as one that a foreign page has led
+here, is refused.
 """
 
 import http.server
@@ -11,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from vae_runner.report.run_page import write_report
+from vae_runner.report.run.run_page import write_report
 from vae_runner.runs.names import EXPLORER, GRIDS, INDEX_PAGE, METRICS, PAGE, STATUS, SWEEP_PAGE, contact_sheet_file
 from vae_runner.runs.read import find_runs, is_run, read_run
 

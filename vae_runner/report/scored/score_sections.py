@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from vae_runner.report.findings import latent_kl
 from vae_runner.report.markup import Html, join, tag
 from vae_runner.report.page import section
+from vae_runner.report.run.findings import latent_kl
 from vae_runner.report.scored.heat_map import heat_map
 from vae_runner.report.scored.score_kinds import MAPS, PER_FACTOR, PER_LATENT, UNITS, Kind, beside, figure
 from vae_runner.report.scored.score_records import ScoreRecord, score_records

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vae_runner.foreign import dig
-from vae_runner.report.figures import images_per_second, points, wall_seconds
-from vae_runner.report.findings import latent_kl
+from vae_runner.report.run.figures import images_per_second, points, wall_seconds
+from vae_runner.report.run.findings import latent_kl
 from vae_runner.report.scored.score_records import score_records
 from vae_runner.report.sweep.ranking import Ranking, by_score
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from vae_runner.foreign import dig, json_object, number, read_text
 from vae_runner.report.chart import Point, Series, chart
-from vae_runner.report.findings import DEAD_NATS, latent_kl
-from vae_runner.report.latents import kl_bars
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run_curves import NATS
+from vae_runner.report.run.findings import DEAD_NATS, latent_kl
+from vae_runner.report.run.latents import kl_bars
+from vae_runner.report.run.run_curves import NATS
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.runs.names import GRIDS
 from vae_runner.text import plain

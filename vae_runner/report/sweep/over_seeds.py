@@ -12,10 +12,10 @@ from typing import NamedTuple
 from vae_runner.drawing.chart.axes import Series
 from vae_runner.drawing.palette import COLOURS as INKS
 from vae_runner.report.chart import chart
-from vae_runner.report.figures import points
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run_curves import NATS
+from vae_runner.report.run.figures import points
+from vae_runner.report.run.run_curves import NATS
 from vae_runner.report.sweep.colours import COLOURS
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.seeds import Group, groups

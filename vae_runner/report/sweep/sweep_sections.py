@@ -8,11 +8,11 @@ from urllib.parse import quote
 from vae_runner.foreign import dig
 from vae_runner.report.chart import Point, Series, chart, thinned
 from vae_runner.report.explorers import explorer_link
-from vae_runner.report.figures import points
-from vae_runner.report.gallery import embedded
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import notes, section
-from vae_runner.report.run_curves import NATS, further_curves, title_of
+from vae_runner.report.run.figures import points
+from vae_runner.report.run.gallery import embedded
+from vae_runner.report.run.run_curves import NATS, further_curves, title_of
 from vae_runner.report.sweep.colours import colours
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.multiples import codes_of_runs, kl_of_runs

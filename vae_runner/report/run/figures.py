@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from vae_runner.foreign import dig, number
-from vae_runner.report.findings import DEAD_NATS, latent_kl
+from vae_runner.report.run.findings import DEAD_NATS, latent_kl
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, duration, moment, nats
 from vae_runner.text import plain

@@ -4,10 +4,10 @@ import base64
 from collections.abc import Mapping, Sequence
 
 from vae_runner.foreign import dig, number
-from vae_runner.report.findings import latent_kl
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run_curves import SCHEDULES
+from vae_runner.report.run.findings import latent_kl
+from vae_runner.report.run.run_curves import SCHEDULES
 from vae_runner.runs.picture_files import Picture
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Set
 
-from vae_runner.report.findings import DEAD_NATS, LatentKL, latent_kl
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run_curves import NATS
+from vae_runner.report.run.findings import DEAD_NATS, LatentKL, latent_kl
+from vae_runner.report.run.run_curves import NATS
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, nats, plural
 from vae_runner.text import plain

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vae_runner.files import remove_leftovers, write_atomically
 from vae_runner.report.page import page
-from vae_runner.report.sections import sections
+from vae_runner.report.run.sections import sections
 from vae_runner.runs.names import PAGE
 from vae_runner.runs.read import read_run
 
