@@ -22,9 +22,9 @@ from vae_runner.callbacks import Callback, NonFatal, Report, Training
 from vae_runner.drawing.chart.axes import Scale
 from vae_runner.errors import RunError
 from vae_runner.report import write_report
-from vae_runner.report.run import run_page
 from vae_runner.report.chart import thinned
 from vae_runner.report.markup import Html, tag
+from vae_runner.report.run import run_page
 from vae_runner.report.run.figures import figures, wall_seconds
 from vae_runner.report.run.findings import findings
 from vae_runner.report.run.sections import sections
