@@ -10,8 +10,12 @@ import torch
 from numpy_decoder import decode
 from torch import nn
 
+import vae_runner
 from vae_runner import architectures, latent_space, likelihood
 from vae_runner.auto_encoder import VAE
+from vae_runner.cli import run as vae_train
+from vae_runner.cli.redraw import run as vae_redraw
+from vae_runner.cli.report import run as vae_report
 from vae_runner.drawing.explorer.explorer_page import explorer, known_of
 from vae_runner.drawing.palette import PAGE_LIGHT
 from vae_runner.errors import UserError
@@ -258,3 +262,44 @@ def test_style_and_scripts_of_the_page_have_their_colours_from_the_palette(file:
     named = re.findall(r"var\(--(\w+)\)", text) + re.findall(r'colour\("(\w+)"\)', text)
     assert set(named) <= {*PAGE_LIGHT, "shape"}
     assert file.suffix == ".js" or len(named) > 20
+
+
+SMALL = [f"--config-dir={Path(__file__).parent / 'conf'}", "dataset=bars", "engine.steps=8", "engine.batch_size=16"]
+SMALL += ["engine.precision=fp32", "engine.device=cpu", "engine.progress=false", "visualisation=[explore]"]
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_a_page_of_its_best_weights_which_its_report_leads_to(inside: Path, capfd) -> None:
+    assert vae_train([*SMALL, "evaluation=none", "hydra.run.dir=run"]) == 0
+    assert "try it " in capfd.readouterr().out
+    page = Path("run/explore.html").read_bytes()
+    (known,) = known_of(page)
+    run = vae_runner.load("run", "best", device="cpu", trust=True)
+    code = torch.linspace(-1, 1, sum(run.model.latent_dims))
+    assert np.abs(decode(known["program"], code.numpy()) - run.decode(code[None])[0].numpy()).max() < 1 / 255
+    assert (known["name"], known["step"]) == ("run", run.step)
+    starts = torch.tensor(known["start"]["codes"])
+    images = run.data[1].data.gather(torch.tensor(known["start"]["indices"]))
+    assert torch.allclose(starts, run.encode(images), atol=1e-4)
+    assert {factor["name"] for factor in known["map"]["factors"]} == {"height", "width", "place", "shade"}
+    assert 'href="explore.html"' in Path("run/report.html").read_text()
+
+    Path("run/explore.html").unlink()
+    assert vae_report(["run"]) == 0
+    assert 'href="explore.html"' not in Path("run/report.html").read_text()
+    assert vae_redraw(["run", "visualisation=[explore]", "trust=true", "engine.device=cpu"]) == 0
+    (again,) = known_of(Path("run/explore.html").read_bytes())
+    assert again["program"] == known["program"]
+    assert 'href="explore.html"' in Path("run/report.html").read_text()
+    assert vae_report(["run"]) == 0
+
+
+@pytest.mark.slow
+def test_a_page_that_would_be_too_large_is_told_in_a_line(inside: Path, capfd) -> None:
+    assert vae_train([*SMALL, "evaluation=none", "visualisation.explore.megabytes=0.001", "hydra.run.dir=run"]) == 0
+    told = [line for line in capfd.readouterr().out.splitlines() if "explore" in line]
+    assert len(told) == 1
+    assert re.fullmatch(
+        r"no explore\.html: visualisation\.explore\.megabytes=0\.001: the decoder alone takes [\d.]+", told[0]
+    )
+    assert not Path("run/explore.html").exists()
