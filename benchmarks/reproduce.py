@@ -16,17 +16,18 @@ import argparse
 import json
 import shlex
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vae_runner import cli
 from vae_runner.bench.worker import config_of
+from vae_runner.cli.evaluating import evaluate
 from vae_runner.experiment.assemble import build_data
 
-__all__ = ["KEPT", "ROWS", "SCORES", "TABLE", "Finding", "Row", "known", "settings_of", "table"]
+__all__ = ["KEPT", "ROWS", "SCORES", "TABLE", "Finding", "Row", "finding", "known", "settings_of", "table"]
 
 HERE = Path(__file__).parent
 KEPT, TABLE = HERE / "papers.json", HERE / "papers.md"
@@ -98,29 +99,31 @@ def _spans(name: str, node: Any) -> Iterator[tuple[str, int]]:
 
 
 def reproduce(row: Row, fraction: float, seed: int, out: Path, extra: Sequence[str]) -> Finding:
-    """Train, or go on, and score; raises `CalledProcessError` where a program fails."""
+    """Train, or go on, and score; raises `SystemExit` where that fails."""
     run = out / f"{row.preset}-{fraction:g}-{seed}"
     state = _read(run / "status.json").get("state")
     if state is None:
         settings = [f"experiment={row.preset}", f"seed={seed}", *settings_of(row.preset, fraction, extra), *extra]
-        _program("vae_runner", *settings, "visualisation=[]", "evaluation=none", f"hydra.run.dir={run}")
+        _do("vae-train", cli.run, *settings, "visualisation=[]", "evaluation=none", f"hydra.run.dir={run}")
     elif state != "done":
-        _program("vae_runner", f"resume={run}", *extra)
-    _program(
-        "vae_runner.cli.evaluating.evaluate", str(run), "checkpoint=last", "part=all", f"score=[{','.join(SCORES)}]"
-    )
-    status, found = _read(run / "status.json"), _read(run / "evaluation.json")
-    about = _read(run / "environment.json")
-    scores = {name: float(found[name]["value"]) for name in SCORES if name in found}
-    others = found.get("rate_distortion", {}).get("others", {})
-    scores |= {name: float(others[name]) for name in ("rate", "distortion") if name in others}
+        _do("vae-train", cli.run, f"resume={run}", *extra)
+    _do("vae-evaluate", evaluate.run, str(run), "checkpoint=last", "part=all", f"score=[{','.join(SCORES)}]")
+    return finding(row, fraction, seed, run)
+
+
+def finding(row: Row, fraction: float, seed: int, run: Path) -> Finding:
+    """Returns what the folder of a run that was scored says."""
+    status, found, about = (_read(run / f"{name}.json") for name in ("status", "evaluation", "environment"))
+    scores = {name: float(found[name]["value"]) for name in SCORES}
+    scores |= {name: float(found["rate_distortion"]["others"][name]) for name in ("rate", "distortion")}
     hours = float(status["seconds"]) / 3600
     return Finding(row.preset, fraction, seed, status["step"], hours, about["device"], about["data"]["source"], scores)
 
 
-def _program(module: str, *arguments: str) -> None:
-    print("$", shlex.join([module, *arguments]), flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
+def _do(program: str, run: Callable[[list[str]], int], *arguments: str) -> None:
+    print("$", shlex.join([program, *arguments]), flush=True)
+    if code := run(list(arguments)):
+        raise SystemExit(code)
 
 
 def _read(file: Path) -> dict[str, Any]:

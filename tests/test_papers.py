@@ -1,14 +1,16 @@
 """The presets of papers, and the command that runs them: nets, steps, and what is shown of what was found."""
 
+import json
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import reproduce
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from reproduce import KEPT, ROWS, SCORES, TABLE, Finding, known, settings_of, table
+from reproduce import KEPT, ROWS, SCORES, TABLE, Finding, finding, known, settings_of, table
 
 from vae_runner.experiment.assemble import build_model
 from vae_runner.paths import config_dir
@@ -109,11 +111,22 @@ def test_a_row_has_the_mean_over_its_seeds_and_never_mixes_lengths() -> None:
     assert len(lines) == 3 + len(ROWS)
 
 
+def test_a_finding_is_what_the_folder_of_a_scored_run_says(tmp_path: Path) -> None:
+    value = {name: {"value": 0.5} for name in ("mig", "factor_vae", "beta_vae", "sap")}
+    value["rate_distortion"] = {"value": 20.0, "others": {"rate": 25.0, "distortion": 20.0}}
+    about = {"device": "cpu", "data": {"source": "rendered"}}
+    for name, content in (("evaluation", value), ("status", {"seconds": 7200.0, "step": 40}), ("environment", about)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    found = finding(ROWS[1], 0.1, 3, tmp_path)
+    assert (found.steps, found.hours, found.images, found.scores["rate"]) == (40, 2.0, "rendered", 25.0)
+    assert "| .500, .500, .500, .500; 20.0, 25.0 | KL 25 | 3 | 40 (10% of them) |" in table([found])
+
+
 def test_the_table_is_that_of_the_findings_that_are_kept() -> None:
     assert TABLE.read_text().endswith(f"\n\n{table(known())}\n")
-    for finding in known():
-        assert set(SCORES) <= set(finding.scores), KEPT
-        assert all(math.isfinite(value) for value in finding.scores.values())
+    for one in known():
+        assert set(SCORES) <= set(one.scores), KEPT
+        assert all(math.isfinite(value) for value in one.scores.values())
 
 
 def test_presets_name_what_is_uncertain() -> None:
