@@ -1,6 +1,6 @@
 """torch's own layers, made to use the functions that are faster. They keep their parameters, and their state dict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 
@@ -55,14 +55,14 @@ class _HalvingConv2d(nn.Conv2d):
 
 
 class _DoublingConvTranspose2d(nn.ConvTranspose2d):
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None, rectified: bool = False) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None, rectified: bool = False) -> Tensor:
         if x.dim() != 4 or output_size is not None:
             return _rectified(super().forward(x, output_size), rectified)
         return doubling(x, self.weight, self.bias, self.output_padding, rectified)
 
 
 class _FastConvTranspose2d(nn.ConvTranspose2d):
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None, rectified: bool = False) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None, rectified: bool = False) -> Tensor:
         if x.dim() != 4 or output_size is not None:
             return _rectified(super().forward(x, output_size), rectified)
         geometry = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
