@@ -173,6 +173,7 @@ def test_the_library_and_a_mistake_import_neither_torchvision_nor_the_compiler()
 NAMES = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
 FOLDERS = {*names.FOLDERS, names.HISTORY, *names.LATEST_RUN.parts, *names.LATEST_SWEEP.parts}
 SETTINGS = {
+    "callbacks/loggers/board.py",
     "cli/judging/other_names.py",
     "experiment/checking/check.py",
     "experiment/saved_run/resume.py",

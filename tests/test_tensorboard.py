@@ -103,6 +103,24 @@ def test_every_recorded_number_and_picture_is_there(experiment: Experiment, tmp_
         assert np.array_equal(newest, decoded)
 
 
+@outside
+def test_what_was_measured_at_the_end_is_there_once(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    log, scores = tmp_path / "metrics.jsonl", tmp_path / "evaluation.json"
+    log.write_text('{"step": 4, "split": "test", "kl": 9.0}\n')  # of the process before
+    board = TensorBoard(SimpleNamespace(every=1, latest={}), tmp_path / "tensorboard", tmp_path / "grids")
+    board.on_start(SimpleNamespace(step=4))
+    with log.open("a") as file:
+        file.write('{"step": 8, "split": "train", "kl": 8.0}\n{"step": 8, "split": "test", "kl": 7.0, "seconds": 1}\n')
+    scores.write_text('{"mig": {"value": 0.5, "step": 6}, "odd": {"value": "x"}}')
+    board.close()
+    board.on_start(SimpleNamespace(step=8))
+    board.close()  # nothing new
+    found = events(tmp_path)
+    points = {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    assert points == {"test/kl": [(8, 7.0)], "score/mig": [(6, 0.5)]}
+
+
 @pytest.mark.slow
 @outside
 def test_a_resumed_run_goes_on_in_the_same_curves(experiment: Experiment, tmp_path: Path) -> None:

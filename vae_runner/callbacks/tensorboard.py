@@ -7,9 +7,12 @@ import numpy as np
 from PIL import Image
 
 from vae_runner.callbacks.base import Callback, Training
+from vae_runner.callbacks.loggers.board import scores_of
 from vae_runner.callbacks.logs import MetricsLog
 from vae_runner.errors import UserError
 from vae_runner.files import read_json
+from vae_runner.foreign import json_object
+from vae_runner.runs.names import EVALUATION, METRICS
 from vae_runner.state import State
 
 __all__ = ["TensorBoard", "summary_writer"]
@@ -36,11 +39,15 @@ class TensorBoard(Callback):
         self.metrics, self.folder, self.pictures = metrics, folder, pictures
         self._make_writer = summary_writer()  # said before training, not at its first step
         self._writer: Any = None
+        self._logged, self._scored = 0, 0  # bytes of the log, and when the scores were written, at the start
         self._seen: dict[str, int] = {}  # picture: when its file was written, nanoseconds
 
     def on_start(self, engine: Training) -> None:
         # A resumed run takes back what was written after the step that it goes on from.
         self._writer = self._make_writer(str(self.folder), purge_step=engine.step + 1 if engine.step else None)
+        log, scored = self.folder.parent / METRICS, self.folder.parent / EVALUATION
+        self._logged = log.stat().st_size if log.is_file() else 0
+        self._scored = scored.stat().st_mtime_ns if scored.is_file() else 0
         self._seen = {file.stem: file.stat().st_mtime_ns for file in self.pictures.glob("*.png")}
 
     def on_validation(self, engine: Training) -> None:
@@ -56,8 +63,22 @@ class TensorBoard(Callback):
             writer, self._writer = self._writer, None
             try:
                 self._new_pictures(writer)
+                self._notes(writer)
             finally:
                 writer.close()
+
+    def _notes(self, writer: Any) -> None:
+        """What was measured by the way and at the end since the start, beside training and validation: each once."""
+        log, scored = self.folder.parent / METRICS, self.folder.parent / EVALUATION
+        lines = log.read_bytes()[self._logged :].splitlines() if log.is_file() else []
+        for record in filter(None, (json_object(line.decode("utf-8", "replace")) for line in lines)):
+            if record.get("split") not in ("train", "validation"):
+                for name, value in record.items():
+                    if isinstance(value, (int, float)) and name not in ("step", "epoch", "seconds"):
+                        writer.add_scalar(f"{record['split']}/{name}", value, record["step"])
+        if scored.is_file() and scored.stat().st_mtime_ns != self._scored:
+            for name, value, step in scores_of(self.folder.parent):
+                writer.add_scalar(name, value, step)
 
     def _scalars(self, split: str, values: dict[str, Any], step: int) -> None:
         for name, value in values.items():

@@ -21,9 +21,9 @@ from vae_runner.callbacks import (
     Pictures,
     Progress,
     Report,
-    TensorBoard,
     Writer,
 )
+from vae_runner.callbacks.loggers.named_loggers import named_loggers
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.completion import completed
@@ -44,7 +44,7 @@ from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
-from vae_runner.runs.names import CHECKPOINTS, EPOCHS, GRIDS, METRICS, TENSORBOARD
+from vae_runner.runs.names import CHECKPOINTS, EPOCHS, GRIDS, METRICS
 from vae_runner.signature import locate, parameters
 from vae_runner.visualisation import Picture
 
@@ -270,7 +270,6 @@ def build_callbacks(
     names = makeable(wanted, data)
     curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config, wanted.inception))] if wanted.every else []
     pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
-    board = [TensorBoard(metrics, folder / TENSORBOARD, folder / GRIDS)] if settings.tensorboard else []
     return [
         metrics,
         NonFatal(EpochTable(folder / EPOCHS)),
@@ -279,7 +278,7 @@ def build_callbacks(
         *curve,
         pictures,
         Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
-        *map(NonFatal, board),
+        *named_loggers(config, metrics, folder, settings.tensorboard),
         AfterPictures(writer, NonFatal(Report(folder, settings.picture_every)), pictures.is_due),
     ]
 

@@ -16,7 +16,7 @@ A run's folder:
 from pathlib import Path
 
 __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
-__all__ += ["LATEX_TABLE"]
+__all__ += ["LATEX_TABLE", "LOGGERS"]
 __all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER"]
 __all__ += ["LOCK", "LOG", "METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP"]
 __all__ += [
@@ -55,10 +55,11 @@ ANIMATIONS = "animations"
 ENCODED = "encoded"
 HISTORY = "history"  # in each of both
 TENSORBOARD = "tensorboard"
+LOGGERS = "loggers.json"  # what boards of other makers were sent, and under which names
 
 FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD, ENCODED)
 # All that a run writes, besides its lock. What else is in its folder is the user's.
-CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, PAGE, EXPLORER, *FOLDERS)
+CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, LOGGERS, PAGE, EXPLORER, *FOLDERS)
 
 # Of a sweep, beside the folders of its runs.
 LEDGER = "sweep.json"

@@ -24,7 +24,7 @@ ASIDE = frozenset(
     [f"engine.{name}" for name in ("device", "threads", "progress", "tensorboard", "resume")]
     + [f"engine.{name}_every" for name in ("log", "validate", "picture", "checkpoint")]
     + ["evaluation", *(f"evaluation.{name}" for name in ("scores", "every", "inception"))]
-    + ["dataset.root", "dataset.cache_dir", "resume", "trust", "tags", "note"]
+    + ["dataset.root", "dataset.cache_dir", "resume", "trust", "tags", "note", "logger"]
 )
 LENGTH = "lr_schedule.steps"  # unless it is typed it repeats the run's length
 

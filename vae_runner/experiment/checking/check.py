@@ -5,7 +5,7 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from inspect import Parameter
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast, get_args
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.callbacks.loggers.board import LoggerName, loggers_of, package_of
 from vae_runner.callbacks.tensorboard import summary_writer
 from vae_runner.datasets.reading.parallel import usable_cores
 from vae_runner.datasets.split import SplitConfig
@@ -50,8 +51,8 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 LONG = 200  # characters of a value that is shown whole
 
 ROOT: dict[str, Any] = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
-ROOT |= {"tags": list[str | int], "note": str | None}
-LATER = frozenset({"init_from", "tags", "note"})  # which older runs have not
+ROOT |= {"tags": list[str | int], "note": str | None, "logger": LoggerName | Sequence[LoggerName] | None}
+LATER = frozenset({"init_from", "tags", "note", "logger"})  # which older runs have not
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
@@ -80,6 +81,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     problems += [_unknown(f"architecture.{key}", (f"architecture.{part}" for part in parts)) for key in extra]
     problems += _check_values(config, "", ROOT)
     problems += _check_engine(config)
+    problems += _check_loggers(config)
     problems += _check_evaluation(config)
     for group in GROUPS:
         problems += _check_group(config, group)
@@ -141,6 +143,17 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     except (ValueError, UserError) as error:
         return [str(error)]
     return []
+
+
+def _check_loggers(config: dict[str, Any]) -> list[str]:
+    """Their packages have to be there before the run begins."""
+    problems = []
+    for name in loggers_of(config):
+        try:
+            package_of(name)
+        except UserError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _check_evaluation(config: dict[str, Any]) -> list[str]:

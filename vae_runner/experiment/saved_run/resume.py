@@ -48,7 +48,7 @@ HARMLESS = frozenset(
 ) | {
     f"dataset.{name}" for name in ("root", "cache_dir", "store", "workers", "dataset.root")
 }  # where the same images are, see below
-HARMLESS |= {"tags", "note"}
+HARMLESS |= {"tags", "note", "logger"}
 HARMLESS |= {f"evaluation.{name}" for name in ("scores", "every", "inception")}
 # Where the classes (and the functions of `divergence`) are defined that a saved config may name.
 TRUSTED = ("torch.nn.", "torch.optim.", "torch.distributions.", "torchvision.transforms.")
