@@ -39,6 +39,7 @@ PLAIN = (
     *("architecture.encoder.hidden=[32]", "architecture.decoder.hidden=[32]"),
 )
 TURNED = (*PLAIN, "distribution=normal_aligned", "distribution.threshold=0", "distribution.align=[2,5]")
+TURNED += ("distribution.most=null",)
 
 
 def sources(count: int = 10_000) -> Tensor:
@@ -213,6 +214,15 @@ def test_only_latents_above_the_threshold_are_turned() -> None:
     torch.testing.assert_close(space.frame[:, still], torch.eye(6)[:, still], atol=1e-7, rtol=0)
     expected = rotation(3, 30).T.diagonal().clamp(-1, 1).acos() * 180 / math.pi
     assert turn.degrees == pytest.approx(expected.tolist(), abs=2)
+
+
+def test_of_these_so_many_at_most_are_turned_those_that_carry_most() -> None:
+    space = AlignedNormalSpace(6, threshold=2.0, most=3)
+    turn = space.turn(torch.randn(10_000, 6), torch.tensor([2.5, 3.5, 2.1, 4.0, 1.0, 2.6]))
+    assert turn.latents == (1, 3, 5)
+    assert torch.equal(space.frame[[0, 2, 4]], torch.eye(6)[[0, 2, 4]])
+    few = AlignedNormalSpace(3, threshold=2.0, most=3).turn(torch.randn(10_000, 3), torch.tensor([2.5, 1.0, 2.1]))
+    assert few.latents == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -454,6 +464,7 @@ def test_other_families_have_no_turns(compose: Callable[..., DictConfig], family
         ("align=7", "expected list of int"),
         ("threshold=-1", "must not be negative"),
         ("threshold=inf", "must be finite"),
+        ("most=1", "must be at least 2"),
         ("images=9", "must lie between 10 and 1,000,000"),
         ("images=2e6", "must lie between 10 and 1,000,000"),
         ("iterations=0", "must lie between 1 and 10,000"),
@@ -471,9 +482,12 @@ def test_settings_out_of_their_ranges_are_refused(
 
 def test_the_turns_to_come_are_told_and_those_that_will_not_come(experiment: Experiment) -> None:
     engine = experiment(
-        *TURNED, "distribution.align=[2,5,1000,2000]", "engine.steps=1000", "distribution.threshold=2.5"
+        *TURNED,
+        *("distribution.align=[2,5,1000,2000]", "distribution.threshold=2.5", "distribution.most=4"),
+        "engine.steps=1000",
     )
-    coming = "frame latents of more than 2.5 nats are turned to their independent components behind"
+    coming = "frame the 4 latents that carry most, of more than 2.5 nats are turned to their independent components"
+    coming += " behind"
     beyond = "frame nothing is turned behind steps 1,000, 2,000: the run ends at 1,000"
     assert list(turns_to_come(engine)) == [f"{coming} steps 2, 5", beyond]
     engine.step = 3
@@ -484,3 +498,5 @@ def test_the_turns_to_come_are_told_and_those_that_will_not_come(experiment: Exp
         "frame align is empty: nothing is turned"
     ]
     assert list(turns_to_come(experiment(*PLAIN))) == []
+    every = experiment(*TURNED, "engine.steps=4", "distribution.most=null")
+    assert next(turns_to_come(every)).startswith("frame latents of more than 0 nats are turned ")

@@ -6,7 +6,9 @@ R is the identity at first, and after each turn Q of some latents it is Q R, Q b
 neither network changes at a turn, the prior is what it was, and so is the image decoded from a posterior's mean: R^T R
 = I. Variances stay where they are, and are learned anew in a few dozen steps. No factor is looked at.
 
-Only latents with a KL above a threshold are turned: those without information are noise, and would spoil the frame.
+Only latents with a KL above a threshold are turned: those without information are noise, and would spoil the frame. And
+only so many, those that carry most: of a net that tells the same in nine latents, as one seed of five learns it, the
+frame was another one at each turn where all of them were turned, and at rest from the third on with four.
 """
 
 import math
@@ -36,6 +38,7 @@ Steps = Annotated[
     Limit("must be at most 1,000 steps", lambda steps: len(steps) <= 1000),
 ]
 Images = Annotated[int, Limit("must lie between 10 and 1,000,000", lambda count: 10 <= count <= 1_000_000)]
+Most = Annotated[int, Limit("must be at least 2", lambda count: count >= 2)]
 Iterations = Annotated[int, Limit("must lie between 1 and 10,000", lambda count: 1 <= count <= 10_000)]
 
 ALIGN = (250, 500, 1000, 2000, 4000, 6000)
@@ -64,6 +67,7 @@ class AlignedNormalSpace(NormalSpace):
     align        the steps at which who trains it has it turned, rising: early, several times, the last one at about
                  half of the run
     threshold    KL, nats, above which a latent is turned
+    most         latents that are turned at most, those of the largest KL; None: all above the threshold
     images       so many training images are looked at, all where there are fewer
     iterations   half steps of FastICA's fixed point
 
@@ -91,11 +95,13 @@ class AlignedNormalSpace(NormalSpace):
         iterations: Iterations = 200,
         open: Open = None,
         logvar_limit: Bound = 20.0,
+        most: Most | None = None,
     ) -> None:
         super().__init__(dims, prior, open, logvar_limit)
         if prior is not None:
             _check_isotropic(prior)
         self.align, self.threshold, self.images, self.iterations = tuple(align), threshold, images, iterations
+        self.most = most
         self.register_buffer("frame", torch.eye(dims))
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
@@ -111,12 +117,13 @@ class AlignedNormalSpace(NormalSpace):
         means, nats = means.double().cpu(), nats.double().cpu()
         if not (means.isfinite().all() and nats.isfinite().all()):
             return Turn(why="the codes are not finite")
-        informative = (nats > self.threshold).nonzero().flatten()
+        informative = nats.argsort(descending=True, stable=True)[: int((nats > self.threshold).sum())]
         if len(informative) < 2:
             verb = "carry" if len(informative) == 0 else "carries"
             return Turn(
                 why=f"{len(informative) or 'none'} of {self.dims} latents {verb} more than {self.threshold:g} nats"
             )
+        informative = informative[: self.most].sort().values
         codes = means[:, informative]
         if not _is_of_full_rank(codes):
             return Turn(why=f"{len(codes):,} images are too few to tell {len(informative)} latents apart")

@@ -30,8 +30,9 @@ def turns_to_come(engine: Engine) -> Iterator[str]:
         coming = [step for step in space.align if engine.step <= step < engine.total_steps]
         beyond = [step for step in space.align if step >= engine.total_steps]
         if coming:
+            which = "latents" if space.most is None else f"the {space.most} latents that carry most,"
             yield (
-                f"frame {name}latents of more than {space.threshold:g} nats are turned to their independent components "
+                f"frame {name}{which} of more than {space.threshold:g} nats are turned to their independent components "
                 f"behind {_steps(coming)}"
             )
         elif not space.align:
