@@ -291,7 +291,8 @@ def test_a_run_writes_its_folder(vae_train: Run, inside: Path) -> None:
     }  # fmt: skip
     assert re.fullmatch(r"size  .* parameters, about .* of memory, about .* s a step: 12 steps in .* s", lines[2])
     assert re.search(r"validation at step 12: .* nats per image; 0\.\d+ bits per dimension", output)
-    assert lines[-1].endswith("report outputs/latest/report.html    grids outputs/latest/grids")
+    ending = "report outputs/latest/report.html    grids outputs/latest/grids    try it outputs/latest/explore.html"
+    assert lines[-1].endswith(ending)
     assert (folder / "train.log").read_text().count("\n") == len(lines)
 
 
