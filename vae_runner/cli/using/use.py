@@ -51,7 +51,7 @@ PART is test, validation, train or all of the run's own images.
   interpolate  strip.png, frames/ and a moving picture (format=auto|gif|webp|apng|none)
   export       encoder and decoder as graphs, FILE-encoder.onnx and FILE-decoder.onnx (.pt2: torch.export), or the
                weights in one file (.safetensors). .pt2 apart: pip install 'vae_runner[export]'
-  import       weights of disentangling-vae (Dubois et al. 2019), its model.pt and the specs.json beside it, as a new
+  import       weights of disentangling-vae (by Dubois et al.), its model.pt and the specs.json beside it, as a new
                run's folder. Images are those that specs.json names, dsprites and celeba; of others dataset= says which
 What is there already is not replaced unless overwrite=true says so.
 checkpoint: by default the best; where there is none that is whole, last, or previous, and a line says so.

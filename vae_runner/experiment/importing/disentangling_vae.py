@@ -1,4 +1,4 @@
-"""Weights of disentangling-vae (Dubois et al. 2019, github.com/YannDubs/disentangling-vae): what they are called there,
+"""Weights of disentangling-vae (by Dubois et al., github.com/YannDubs/disentangling-vae): what they are called there,
 and where they go.
 
 `model.pt` is a state dict of the net of Burgess et al. 2018 (arXiv 1804.03599), and `specs.json` beside it says of what
