@@ -140,7 +140,7 @@ def test_a_package_that_is_missing_is_told_in_one_line_with_its_extra(
     assert line.endswith(f"): pip install 'vae_runner[{name}]'")
 
 
-@pytest.mark.parametrize("value", ["comet", "[wandb,comet]", "3"])
+@pytest.mark.parametrize("value", ["comet", "[tensorboard,comet]", "3"])
 def test_a_logger_that_is_not_known_is_told_with_those_that_are(value: str, compose: Callable[..., Any]) -> None:
     (line,) = check(compose(f"logger={value}", "engine.device=cpu"))[1]
     assert line.startswith("logger")

@@ -169,7 +169,13 @@ def test_the_work_of_others_is_counted_and_not_our_own() -> None:
     assert theirs > 0.1  # a second of a processor, unless others have it
 
 
-def test_threads_sleep_soon_unless_the_user_has_said_how_they_wait() -> None:
+def test_threads_sleep_soon_unless_the_user_has_said_how_they_wait_or_it_is_too_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = {"PATH": "x"}
+    sleep_soon(late)
+    assert late == {"PATH": "x"}
+    monkeypatch.delitem(sys.modules, "torch")
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         environment = {name: "7"}
         sleep_soon(environment)

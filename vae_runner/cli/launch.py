@@ -228,11 +228,15 @@ def _is_file(path: Path) -> bool:
 
 def _changes(request: Request, compose: "Composer") -> dict[str, Any]:
     """The settings that a resumed run is given anew, by dotted name."""
+    from vae_runner.cli.judging.judge import parse
     from vae_runner.cli.judging.typed import as_typed
 
+    problems: list[str] = []
     hints = {"dataset.root": str | Path, "dataset.cache_dir": str | Path | None, "note": str | None}
     typed = [as_typed(one, hints.get(one.partition("=")[0], Any), compose.parse) for one in request.overrides]
-    overrides = [compose.parse(argument) for argument in typed]
+    overrides = [override for argument in typed if (override := parse(argument, compose, problems))]
+    if problems:
+        raise UserError("\n".join(problems))
     changes = {override.get_key_element(): override.value() for override in overrides}
     return {key: value for key, value in changes.items() if key not in ("resume", "engine.resume", "trust")}
 

@@ -5,6 +5,7 @@ they spin in its way, and two threads make a tenth of the images that they make 
 """
 
 import os
+import sys
 from collections.abc import MutableMapping
 
 __all__ = ["sleep_soon"]
@@ -14,6 +15,8 @@ OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # what a user may have set about it
 
 
 def sleep_soon(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have threads sleep soon, in this process and those that it starts, where the user has not said how they wait."""
-    if not any(name in environment for name in OWN):
+    """Have threads sleep soon, in this process and those that it starts, where the user has not said how they wait, and
+    torch has not been loaded: it would be too late.
+    """
+    if "torch" not in sys.modules and not any(name in environment for name in OWN):
         environment[OWN[0]] = SPINS
