@@ -6,11 +6,12 @@ comment: so `torch.load(file, weights_only=True)` reads it like any other, and o
 
 import contextlib
 import hashlib
+import io
 import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -26,7 +27,6 @@ __all__ = ["has_checkpoint", "load_checkpoint", "load_latest", "save_checkpoint"
 log = logging.getLogger(__name__)
 
 COMMENT_LENGTH = 64  # hexadecimal digits of a SHA-256
-_NO_COMMENT = bytes(2)
 LARGEST = 1 << 40  # bytes
 Fault = Callable[[Any], str | None]  # what is wrong with a content, to be said behind the file's name
 
@@ -36,53 +36,11 @@ class BrokenCheckpointError(Exception):
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` (containers, numbers, strings, tensors) atomically, a tensor at a time."""
-
-    def write(file: BinaryIO) -> None:
-        seal = _Seal(file)
-        try:
-            torch.save(content, seal)  # type: ignore[arg-type]
-        except RuntimeError as error:
-            raise seal.fault or error from None  # torch says of a full disk that it is at another place than expected
-        seal.close()
-
-    write_atomically(path, write)
-
-
-class _Seal:
-    """A file for `torch.save` to write to, whose digest is taken on the way, and written behind it as the comment."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._digest = file, hashlib.sha256()
-        self.fault: OSError | None = None  # what kept it from writing
-        self._kept = b""  # the last two bytes so far: the archive ends with the length of its comment
-
-    def write(self, data: bytes) -> int:
-        size = len(data)
-        if size < len(_NO_COMMENT):
-            data, self._kept = self._kept + data, b""
-        else:
-            self._put(self._kept)
-        self._put(memoryview(data)[: -len(_NO_COMMENT)])
-        self._kept = bytes(data[-len(_NO_COMMENT) :])
-        return size
-
-    def flush(self) -> None:
-        """Nothing is held back but what `close` needs."""
-
-    def close(self) -> None:
-        """Write the comment. Raises `AssertionError` where the archive has one already."""
-        assert self._kept == _NO_COMMENT
-        self._put(COMMENT_LENGTH.to_bytes(2, "little"))
-        self._file.write(self._digest.hexdigest().encode())
-
-    def _put(self, data: bytes | memoryview) -> None:
-        self._digest.update(data)
-        try:
-            self._file.write(data)
-        except OSError as error:
-            self.fault = error
-            raise
+    """Write `content` (containers, numbers, strings, tensors) atomically."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    archive = buffer.getvalue()[:-2] + COMMENT_LENGTH.to_bytes(2, "little")  # the record ends with the comment's length
+    write_atomically(path, archive + hashlib.sha256(archive).hexdigest().encode())
 
 
 def load_checkpoint(path: Path, fault: Fault = lambda content: None) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from vae_runner.errors import RunError
 from vae_runner.foreign import LOADER, has_aliases, json_object, read_json
@@ -38,9 +38,8 @@ _lock = threading.Lock()  # of these, and of what is taken away
 _ABANDONED = 24 * 3600  # seconds, after which nobody on another host is still writing a file
 
 
-def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None]) -> None:
-    """Replace `path` by `data`, or by what `data` writes; a reader, or a kill at any instant, finds the old file or the
-    new one, never a part.
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Replace `path` by `data`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
     Raises `RunError` where it cannot be written, in one line.
     """
@@ -53,10 +52,7 @@ def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None])
             _in_use.add(Path(name).name)
         with _in_use_until_gone(Path(name)) as other:
             with os.fdopen(handle, "wb") as file:
-                if isinstance(data, bytes):
-                    file.write(data)
-                else:
-                    data(file)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             other.chmod(0o666 & ~_UMASK)
