@@ -31,7 +31,7 @@ from vae_runner.datasets.reading.listing import Entry, open_regular
 from vae_runner.datasets.reading.parallel import attempt_all
 from vae_runner.datasets.reading.source import Source, ZipSource
 from vae_runner.errors import RunError
-from vae_runner.files import write_atomically
+from vae_runner.files import remove_leftovers, write_atomically
 
 __all__ = ["Contents", "Depths"]
 
@@ -167,6 +167,7 @@ class Contents:
             depth=np.array([self._depth[entry.name] for entry in entries], np.float64),
         )
         try:
+            remove_leftovers(self._file.parent)
             write_atomically(self._file, packed.getvalue())
         except (RunError, OSError) as error:
             logger.info("what the files contain is not kept for the next start: %s", error)
