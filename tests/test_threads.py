@@ -182,7 +182,7 @@ def test_threads_sleep_soon_unless_the_user_has_said_how_they_wait_or_it_is_too_
         assert environment == {name: "7"}
     environment = {"PATH": "x"}
     sleep_soon(environment)
-    assert environment == {"PATH": "x", "GOMP_SPINCOUNT": "1000"}
+    assert environment == {"PATH": "x", "GOMP_SPINCOUNT": "20000"}
 
 
 def test_a_run_whose_steps_get_slow_chooses_anew(

@@ -1,7 +1,7 @@
 """How long a thread that waits for others spins before it sleeps: set before torch is loaded, and libgomp with it.
 
 libgomp's threads spin for milliseconds at the end of each parallel part. Where another program needs the processor,
-they spin in its way, and two threads make a tenth of the images that they make where they sleep soon.
+they spin in its way, and two threads make a fraction of the images that they make where they sleep soon.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 
 __all__ = ["sleep_soon"]
 
-SPINS = "1000"  # rounds of its loop, some microseconds
+SPINS = "20000"  # rounds of its loop, a fraction of a millisecond: on a quiet machine 1000 cost a third of the rate
 OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # what a user may have set about it
 
 
