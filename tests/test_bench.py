@@ -126,9 +126,28 @@ def test_turns_alternate_and_are_shared_out_over_the_starts(monkeypatch: pytest.
             asked.append([])
         yield Worker(label)
 
+    class Bar(contextlib.nullcontext):
+        n = 0
+
+        def __init__(self, total: int, **settings: object) -> None:
+            super().__init__(self)
+            self.total = total
+            bars.append(self)
+
+        def set_description(self, text: str) -> None:
+            told.append(text)
+
+        def update(self) -> None:
+            self.n += 1
+
+    bars: list[Bar] = []
+    told: list[str] = []
+    monkeypatch.setattr(rounds, "tqdm", Bar)
     monkeypatch.setattr(rounds, "_worker", started)
     timings = take_turns({"a": [], "b": []}, rounds=5, seconds=1, starts=3)
     assert asked == [["a", "b"] * 2, ["a", "b"] * 3, ["a", "b"] * 3]  # the last of each are the rest
+    assert [(bar.n, bar.total) for bar in bars] == [(16, 16)]  # 2 x 5 turns, and 2 x 3 starts
+    assert told == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
     assert {label: timing.steps for label, timing in timings.items()} == {"a": [2.0] * 5, "b": [2.0] * 5}
 
 

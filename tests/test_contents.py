@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from test_cli import Run, toy, vae_train
 from test_dsprites import read, write_archive
 from test_source import pack
 
+from vae_runner import files
 from vae_runner.datasets import CelebA_HQ, SimpleImageFolder, dSprites
 from vae_runner.datasets.photos import contents
 from vae_runner.datasets.reading.source import FolderSource, ZipSource
@@ -107,6 +109,25 @@ def test_files_are_read_once_and_then_known_by_their_times(
     (photos / "06.bmp").chmod(0o600)
     assert content(photos, **given) == known
     assert sorted(opened) == ["05.bmp", "06.bmp"]
+
+
+def test_what_a_killed_start_had_begun_to_note_is_taken_away_by_the_next(
+    photos: Path, tmp_path: Path, long_ago: None
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        gone = pool.apply(os.getpid)
+        pool.terminate()
+        pool.join()
+    begun = cache / f".contents-0.npz.{gone}-{files._HOST}-abcdefgh.tmp"
+    begun.write_bytes(b"half")
+    mine = cache / "notes.tmp"
+    mine.write_bytes(b"")
+    SimpleImageFolder(photos, image_size=8, store=False, cache_dir=cache).fingerprint()
+    assert not begun.exists()
+    assert mine.exists()
+    assert list(cache.glob("contents-*.npz"))
 
 
 def test_what_was_touched_just_before_it_was_read_is_read_again(

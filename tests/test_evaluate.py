@@ -15,6 +15,8 @@ import vae_runner
 from vae_runner.cli import run as vae_train
 from vae_runner.cli.evaluating import evaluate
 from vae_runner.cli.evaluating.score_lines import score_line
+from vae_runner.datasets import TorchImages
+from vae_runner.errors import UserError
 from vae_runner.evaluation import mig, udr
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT
@@ -261,6 +263,10 @@ def test_a_run_is_scored_on_another_data_set_beside_its_own(sweep: Path, vae_eva
     in_python = run.evaluate("mig", samples=200, dataset=Squares())
     assert in_python["mig@Squares"]["value"] == scores_of(tmp_path / "a")["mig@squares"]["value"]
     assert in_python["mig@Squares"]["images"] == 48
+    with pytest.raises(
+        UserError, match=r"^dataset=TorchImages has images of 1x8x8, and the model of the run takes 1x16x16$"
+    ):
+        run.evaluate("mig", dataset=TorchImages([torch.zeros(1, 8, 8)] * 3))
     code, output, errors = vae_evaluate(tmp_path / "a", *OWN, "score=mig", "dataset=dsprites")
     assert (code, output) == (2, [])
     line = "dataset=dsprites has images of 1x64x64, and the model of the run takes 1x16x16"

@@ -10,30 +10,31 @@ __all__ = ["OthersBusy", "Slowdown", "busy_seconds"]
 
 FACTOR = 2.0  # how much slower is a slowdown
 WINDOW = 0.5  # seconds of steps that are judged together, or of other programs' work
-PATIENCE = 2  # windows in a row
+PATIENCE = 1.0  # seconds of such windows in a row
 SHARE = 0.4  # of a processor, by which others' work has changed
 STAT = Path("/proc/stat")  # Linux: what all processors have done since the start, in clock ticks
 
 
 class Slowdown:
-    """Notices that steps have taken `FACTOR` times as long as in the best window, for `PATIENCE` windows."""
+    """Notices that steps have taken `FACTOR` times as long as in the best window, for `PATIENCE` seconds."""
 
     def __init__(self) -> None:
         self._steps: list[float] = []
-        self._best, self._slow = float("inf"), 0
+        self._best, self._slow = float("inf"), 0.0
 
     def noticed(self, seconds: float) -> bool:
         """Whether it is so, with this step's wall time; then it starts anew."""
         self._steps.append(seconds)
-        if sum(self._steps) < WINDOW:
+        taken = sum(self._steps)
+        if taken < WINDOW:
             return False
         median = statistics.median(self._steps)
         self._steps = []
         self._best = min(self._best, median)
-        self._slow = self._slow + 1 if median > FACTOR * self._best else 0
+        self._slow = self._slow + taken if median > FACTOR * self._best else 0.0
         if self._slow < PATIENCE:
             return False
-        self._best, self._slow = float("inf"), 0
+        self._best, self._slow = float("inf"), 0.0
         return True
 
 
@@ -48,7 +49,7 @@ def busy_seconds() -> float | None:
 
 
 class OthersBusy:
-    """Notices that other programs use `SHARE` of a processor more than before, or less, for `PATIENCE` windows."""
+    """Notices that other programs use `SHARE` of a processor more than before, or less, for `PATIENCE` seconds."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, busy: Callable[[], float | None] = busy_seconds
@@ -56,7 +57,7 @@ class OthersBusy:
         self._clock, self._busy = clock, busy
         self._seen: tuple[float, float] | None = None  # when, and how much they had worked
         self._usual: float | None = None  # processors that they used when that was last noticed
-        self._other = 0
+        self._other = 0.0  # seconds for which they have used more, or less
 
     def have_changed(self) -> bool:
         """Whether it is so; then what they use now is what is usual."""
@@ -72,8 +73,8 @@ class OthersBusy:
         used = (worked - before[1]) / (now - before[0])
         if self._usual is None:
             self._usual = used
-        self._other = self._other + 1 if abs(used - self._usual) > SHARE else 0
+        self._other = self._other + now - before[0] if abs(used - self._usual) > SHARE else 0.0
         if self._other < PATIENCE:
             return False
-        self._usual, self._other = used, 0
+        self._usual, self._other = used, 0.0
         return True

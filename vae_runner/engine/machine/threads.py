@@ -19,7 +19,8 @@ __all__ = ["ThreadChoice", "candidates", "fastest_threads"]
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 3  # timed steps with each number of threads
+ROUNDS = 3  # timed steps with each number of threads, and fewer where
+LONG = 1.0  # seconds have been tried already
 TIE = 1.1  # more threads have to gain more than this
 HOPELESS = 3.0  # times as long as the best: tried once
 COST = 4  # times as long as a trial has taken are steps made before the next one, at least
@@ -42,7 +43,9 @@ def fastest_threads(seconds: Callable[[], float], most: int) -> int:
     before = torch.get_num_threads()
     times: dict[int, list[float]] = {count: [] for count in tried}
     try:
-        for _ in range(1 + ROUNDS):  # the first round warms up
+        for number in range(1 + ROUNDS):  # the first round warms up
+            if number > 1 and sum(map(sum, times.values())) > LONG:
+                break
             best = min((taken[-1] for taken in times.values() if taken), default=float("inf"))
             for count in [count for count in tried if not times[count] or times[count][-1] <= HOPELESS * best]:
                 torch.set_num_threads(count)
