@@ -155,6 +155,7 @@ def test_version(vae_train: Run) -> None:
         (["architecture=resnet", "architecture.encoder.blocks=1e6"], "architecture.encoder.blocks must be at most 100"),
         (["architecture=mlp", "architecture.encoder.hidden=[1000000000]"], "architecture.encoder.hidden must list"),
         (["dataset=foldr", "dataset.image_size=64"], "no dataset called 'foldr'. Did you mean dataset=folder?"),
+        (["engine.resume=["], "cannot read 'engine.resume=['; put quotes around the value: 'engine.resume=\"[\"'"),
         (["dataset=folder", "dataset.root=nope'"], "cannot read \"dataset.root=nope'\": its quotes do not match"),
         (["visualisation=null"], "visualisation=null chooses nothing. Choices: animation, "),
         (["dataset.validation=nan"], "dataset.validation must be a part below 1 or a count of images, got nan"),
