@@ -261,7 +261,6 @@ def test_options_out_of_range_are_refused(option: str, told: str, capsys: pytest
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("features", "device", "words"),
     [
@@ -276,6 +275,7 @@ def test_what_the_processor_can_do_is_said(features: list[str], device: str, wor
     assert _on({"processor": "X", "features": features, "device": device, "cores": 2, "torch": "2"}) == words
 
 
+@pytest.mark.slow
 def test_a_program_that_fails_is_told() -> None:
     with pytest.raises(RunError, match=r"step: .*no setting called 'nonsense'"):
         take_turns({"step": ["step", "nonsense=1"]}, 2, 0.1)

@@ -2,18 +2,19 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from stopping import begun, wait_until
 from test_cli import Run, toy, vae_train
 
 from vae_runner.checkpoint import load_checkpoint
@@ -88,6 +89,19 @@ def test_a_launcher_that_is_missing_names_what_brings_it(name: str, extra: str) 
     assert any(one.startswith(package) for one in project["optional-dependencies"][extra])
 
 
+def test_nobody_is_told_to_install_the_sweeper_that_goes_with_an_old_optuna_alone(vae_train: Run, inside: Path) -> None:
+    code, _, errors = vae_train(*toy("--multirun", "seed=0,1", "hydra/sweeper=optuna"))
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "no hydra/sweeper called 'optuna'. Hydra's sweeper of that name asks for Optuna below 3" in errors
+    assert "pip" not in errors
+
+
+@pytest.mark.parametrize("name", ["jbos", "jobss"])
+def test_jobs_is_what_a_misspelt_name_may_have_meant(vae_train: Run, inside: Path, name: str) -> None:
+    code, _, errors = vae_train(*toy("--multirun", "seed=0,1", f"{name}=2"))
+    assert (code, errors) == (2, f"vae-train: error: no setting called '{name}'. Did you mean jobs?\n")
+
+
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_run_that_is_started_several_times_at_once_is_refused_in_one_line(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], rank: str
@@ -139,14 +153,6 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(folder / "checkpoints" / "last.pt")["objective"]
 
 
-def begun(folder: Path, *arguments: str) -> subprocess.Popen:
-    """The program in a session of its own, as if a terminal were its own."""
-    command = [sys.executable, "-m", "vae_runner", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
 def done(folder: Path, *arguments: str) -> tuple[int, str, str]:
     process = begun(folder, *arguments)
     output, errors = process.communicate(timeout=240)
@@ -176,28 +182,25 @@ def test_jobs_at_once_are_the_runs_that_they_would_be_alone_and_one_that_fails_s
 
 
 @pytest.mark.slow
-def test_a_process_that_has_trained_before_starts_its_jobs_anew(vae_train: Run, inside: Path) -> None:
+def test_a_process_that_has_trained_before_starts_its_jobs_anew(
+    vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: list[str] = []
+    context = multiprocessing.get_context
+    monkeypatch.setattr(multiprocessing, "get_context", lambda way: ways.append(way) or context(way))
     assert vae_train(*toy(*QUICK, "hydra.run.dir=alone"))[0] == 0
     code, _, errors = vae_train(*toy(*QUICK, "--multirun", "seed=0,1", "jobs=2", "hydra.sweep.dir=s"))
-    assert (code, errors) == (0, "")
+    assert (code, errors, ways) == (0, "", ["spawn", "spawn"])
     (folder,) = (inside / "s").glob("0-*")
     alone = weights(inside / "alone")
     assert all(torch.equal(value, alone[name]) for name, value in weights(folder).items())
-
-
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def children(process: subprocess.Popen) -> list[int]:
     return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-LONG = ("engine.steps=200000", "engine.checkpoint_every=10", "engine.validate_every=200000")
+LONG = ("engine.steps=200000", "engine.checkpoint_every=200000", "engine.validate_every=200000")
 
 
 @pytest.mark.slow
@@ -205,7 +208,8 @@ LONG = ("engine.steps=200000", "engine.checkpoint_every=10", "engine.validate_ev
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_all_jobs_with_their_steps_saved_and_they_go_on(tmp_path: Path, number: signal.Signals) -> None:
     process = begun(tmp_path, *toy(*QUICK, *LONG, "--multirun", "seed=0,1,2", "jobs=2", "hydra.sweep.dir=s"))
-    wait_until(lambda: len(list(tmp_path.glob("s/*/checkpoints/last.pt"))) == 2, process)
+    wait_until(lambda: len(list(tmp_path.glob("s/*/metrics.jsonl"))) == 2, process)  # both are at their steps
+    assert not list(tmp_path.glob("s/*/checkpoints/*"))
     workers = children(process)
     assert len(workers) == 2
     os.killpg(process.pid, number)  # as a terminal does
@@ -219,13 +223,34 @@ def test_a_signal_ends_all_jobs_with_their_steps_saved_and_they_go_on(tmp_path: 
     while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert all(load_checkpoint(file)["step"] > 0 for file in tmp_path.glob("s/*/checkpoints/last.pt"))
+    saved = [load_checkpoint(file)["step"] for file in tmp_path.glob("s/*/checkpoints/last.pt")]
+    assert [step > 0 for step in saved] == [True, True]
     if number == signal.SIGINT:
-        furthest = max(load_checkpoint(file)["step"] for file in tmp_path.glob("s/*/checkpoints/last.pt"))
+        furthest = max(saved)
         code, output, errors = done(tmp_path, "resume=s", "trust=true", f"engine.steps={furthest + 3}", "jobs=3")
         assert (code, errors) == (0, "")
         assert "sweep 3 jobs, 3 at once" in output
         assert states(tmp_path / "s") == ["done"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_is_told_in_one_line_too_where_processes_are_being_started_anew(tmp_path: Path) -> None:
+    called = ("-c", "import sys, vae_runner.cli as cli; sys.exit(cli.run(sys.argv[1:]))")  # not alone in its process
+    process = begun(
+        tmp_path, *toy(*QUICK, *LONG, "--multirun", "seed=0,1", "jobs=2", "hydra.sweep.dir=s"), program=called
+    )
+
+    def starting() -> list[Path]:
+        lines = [Path(f"/proc/{child}/cmdline") for child in children(process)]
+        return [line for line in lines if b"spawn_main" in line.read_bytes()]
+
+    wait_until(lambda: len(starting()) == 2, process)
+    time.sleep(0.3)  # they import
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    told = "vae-train: stopped; go on with: vae-train resume=s trust=true\n"
+    assert (process.returncode, errors) == (128 + signal.SIGINT, told)
 
 
 @pytest.mark.slow

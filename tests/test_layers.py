@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vae_runner.layers import accelerate
+from vae_runner.layers import accelerate, plainly
 from vae_runner.layers.halving import FEW, SOME
 
 LAYERS = {
@@ -151,6 +151,16 @@ def test_layers_stay_torch_s_own_with_the_same_state_dict() -> None:
         assert isinstance(ours, type(layer))
         layer.load_state_dict(ours.state_dict())
         assert accelerate(ours) == 0  # it has been done
+
+
+def test_inside_plainly_each_layer_is_torch_s_own() -> None:
+    for layer, _ in LAYERS.values():
+        ours = copy.deepcopy(layer)
+        accelerate(ours)
+        fast = type(ours)
+        with plainly(ours):
+            assert type(ours) is type(layer)
+        assert type(ours) is fast
 
 
 @pytest.mark.parametrize("watched", [0, 1])

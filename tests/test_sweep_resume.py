@@ -11,7 +11,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import pytest
 import torch
 import yaml
 from photos import write_photos
+from stopping import begun, wait_until
 from test_cli import Run, toy, vae_train
 from test_sweep import make_run
 
@@ -281,22 +281,6 @@ def test_missing_jobs_stand_in_the_table_by_what_they_would_have_been(tmp_path: 
     assert "3 runs: 2 missing, 1 done" in (tmp_path / "sweep.html").read_text()
 
 
-def begun(folder: Path, *arguments: str) -> subprocess.Popen:
-    """A sweep in a session of its own, so that a signal can be sent to all its processes."""
-    command = [sys.executable, "-m", "vae_runner", *sweep(*arguments)]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-    )
-
-
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 LONG = ("engine.steps=3000", "engine.checkpoint_every=10", "engine.validate_every=3000", "engine.picture_every=3000")
 
 
@@ -306,7 +290,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, vae_train: Run, launche
     if launcher == "joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
         parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    process = begun(tmp_path, *LONG, "seed=0,1,2", "hydra.sweep.dir=mine", *parallel)
+    process = begun(tmp_path, *sweep(*LONG, "seed=0,1,2", "hydra.sweep.dir=mine", *parallel))
     wait_until(lambda: bool(list(tmp_path.glob("mine/*/checkpoints/last.pt"))), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -329,14 +313,14 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, vae_train: Run, launche
 
 
 def test_a_sweep_under_way_is_not_taken_up_twice(tmp_path: Path, vae_train: Run) -> None:
-    process = begun(tmp_path, *LONG, "seed=0,1", "hydra.sweep.dir=mine")
+    process = begun(tmp_path, *sweep(*LONG, "seed=0,1", "hydra.sweep.dir=mine"))
     try:
         wait_until(lambda: bool(list(tmp_path.glob("mine/*/checkpoints/last.pt"))), process)
         code, _, errors = vae_train("resume=mine", TRUST)
         assert (code, errors) == (2, "vae-train: error: mine is under way in another process; stop that one first\n")
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=60)
-        assert b"go on with: vae-train resume=mine trust=true\n" in told
+        assert "go on with: vae-train resume=mine trust=true\n" in told
     finally:
         process.kill()
         process.communicate()

@@ -12,6 +12,8 @@ from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 class Blobs(ImageData):
     """`count` images (1, size, size) of a bright disc whose place and radius are the two factors."""
 
+    stays_as_it_is = True
+
     def __init__(self, count: int = 200, size: int = 16, channels: int = 1) -> None:
         generator = torch.Generator().manual_seed(1)
         centre = torch.rand(count, 2, 1, 1, generator=generator) * size

@@ -31,6 +31,7 @@ from vae_runner.cli.judging.judge import (
 )
 from vae_runner.cli.judging.typed import as_typed, hint_in
 from vae_runner.cli.judging.values import JOBS, count, first_values, texts
+from vae_runner.cli.sweeping.jobs_setting import JOBS as AT_ONCE
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import check
 from vae_runner.experiment.inheritance import source_fault
@@ -109,7 +110,7 @@ def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
     judged.unread |= _keys(wrong)
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
-    names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups
+    names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups | {AT_ONCE}
     problems += [about_dashes(name, value, names) for name, value in request.stray]
     for override in parsed:
         if override in choices:

@@ -95,6 +95,7 @@ _PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     _HalvingConv2d: nn.Conv2d,
     _DoublingConvTranspose2d: nn.ConvTranspose2d,
     _FastConvTranspose2d: nn.ConvTranspose2d,
+    _GroupNorm: nn.GroupNorm,
     _Chain: nn.Sequential,
 }
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -25,9 +26,8 @@ from vae_runner.cli.job import say
 from vae_runner.cli.process.own_process import Program
 from vae_runner.cli.sweeping.jobs_bar import JobsBar
 from vae_runner.cli.sweeping.jobs_setting import number_of_jobs
-from vae_runner.cli.sweeping.member import Duty, serve
+from vae_runner.cli.sweeping.member import SIGNALS, Duty, serve
 from vae_runner.datasets.reading.parallel import usable_cores
-from vae_runner.errors import UserError
 from vae_runner.runs.words import duration
 
 __all__ = ["Crew", "lead"]
@@ -43,7 +43,8 @@ class _Member:
     def __init__(self, duty: Duty, threads: int, device: str | None, forked: bool) -> None:
         context: Any = multiprocessing.get_context("fork" if forked else "spawn")
         self.pipe, theirs = context.Pipe()
-        with _environment({VISIBLE: device, "OMP_NUM_THREADS": str(threads)}):  # which torch reads when it is imported
+        read = {VISIBLE: device, "OMP_NUM_THREADS": str(threads)}  # by torch, when it is imported
+        with _environment(read), _signals_waiting(forked):
             self.process = context.Process(target=serve, args=(theirs, duty, threads), daemon=True)
             self.process.start()
         theirs.close()
@@ -59,7 +60,8 @@ class _Member:
     def give(self, number: int, settings: list[str]) -> None:
         self.job, self.step, self.steps, self.rate = number, 0, 0, 0.0
         self.begun = time.monotonic()
-        self.pipe.send((number, settings))
+        with contextlib.suppress(OSError):  # it has just died, which is seen next
+            self.pipe.send((number, settings))
 
     def messages(self) -> Iterator[tuple[Any, ...]]:
         """What it has said since it was listened to last."""
@@ -172,7 +174,7 @@ class Crew:
         self.is_stopping = True
         for member in filter(None, self.members):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(member.process.pid or 0, number)
+                os.kill(member.process.pid, number)
         with contextlib.suppress(KeyboardInterrupt):
             while any(self.members):
                 self._listen()
@@ -220,8 +222,22 @@ def _look_up_images(duty: Duty, jobs: Mapping[int, list[str]], most: int) -> Non
     for number, settings in jobs.items():
         kinds.setdefault(tuple(text for text in settings if text.lstrip("+~").startswith(DATA)), number)
     for number in list(kinds.values())[:most]:
-        with contextlib.suppress(UserError, Exception):
+        with contextlib.suppress(Exception):
             build_set(job_config(duty.context, duty.config, jobs[number])["dataset"])
+
+
+@contextlib.contextmanager
+def _signals_waiting(forked: bool) -> Iterator[None]:
+    """Inside, signals wait, and go on waiting in a process that is started: of Ctrl-C in the midst of its imports it
+    would print a traceback.
+    """
+    if not forked:
+        resource_tracker.ensure_running()  # which lets signals through where it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -20,8 +20,9 @@ from tqdm import tqdm
 from vae_runner.cli.hydra_compat import do_job
 from vae_runner.errors import in_words
 
-__all__ = ["Duty", "serve"]
+__all__ = ["SIGNALS", "Duty", "serve"]
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # which wait until it is ready for them
 OFTEN = 0.5  # seconds between two looks at whether the leader is there, and two words of a job's step
 
 
@@ -42,8 +43,9 @@ def serve(pipe: Connection, duty: Duty, threads: int) -> None:
     """
     leader = os.getppid()
     os.setpgrp()  # Ctrl-C is for the leader
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)  # of a fork, they are the leader's
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     tell = _Telling(pipe)
     sys.stdout, sys.stderr = _Relay(tell, "line"), _Relay(tell, "error")  # type: ignore[assignment]
     tqdm.set_lock(threading.RLock())  # the one that it has is held in common with all other processes
