@@ -5,7 +5,7 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from inspect import Parameter
 from pathlib import Path
@@ -27,10 +27,11 @@ from vae_runner.experiment.checking.scheduled import schedule_faults
 from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
 from vae_runner.experiment.scoring.wanted import EvaluationConfig, scores_fault, with_defaults
 from vae_runner.experiment.spelling import did_you_mean
+from vae_runner.foreign import leaves
 from vae_runner.objective.facts import FACTS
 from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 
-__all__ = ["FILLED", "GIVEN", "check", "leaves", "shortened", "spaces_of"]
+__all__ = ["FILLED", "GIVEN", "check", "shortened", "spaces_of"]
 
 GROUPS = (
     *("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood"),
@@ -99,15 +100,6 @@ def spaces_of(node: Any) -> dict[str, Any]:
     """The parts of a node that holds one for each latent space, by name and in order; one without a name else."""
     names = [f"space{number}" for number in range(len(node))] if isinstance(node, Mapping) else []
     return {name: node[name] for name in names} if names and set(names) == set(node) else {"": node}
-
-
-def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted names of all values in nested mappings, and the values; an empty mapping is one too."""
-    if not isinstance(node, Mapping) or not node:
-        yield key, node
-        return
-    for name, inner in node.items():
-        yield from leaves(inner, f"{key}.{name}" if key else str(name))
 
 
 def shortened(value: object) -> str:
