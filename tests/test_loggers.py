@@ -17,6 +17,7 @@ from vae_runner.callbacks.loggers.board import PACKAGES
 from vae_runner.engine import Engine
 from vae_runner.experiment.checking.check import check
 from vae_runner.foreign import leaves
+from vae_runner.runs.folder import RunFolder
 
 Experiment = Callable[..., Engine]
 SHORT = ("engine.log_every=4", "engine.validate_every=6", "engine.picture_every=6", "visualisation=[kl,samples]")
@@ -147,6 +148,15 @@ def test_a_logger_that_is_not_known_is_told_with_those_that_are(value: str, comp
     assert line.startswith("logger: expected one of tensorboard, wandb, mlflow")
     assert "\n" not in line
     assert all(" needs tensorboard (" in other for other in others)  # where that is not installed
+
+
+def test_a_run_that_begins_again_leaves_nothing_with_its_loggers(tmp_path: Path) -> None:
+    for name in ("wandb/offline-run-1", "tensorboard", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("loggers.json", "train.log"):
+        (tmp_path / name).touch()
+    RunFolder(tmp_path).clear()
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"mine", "train.log"}
 
 
 def test_no_logger_is_imported_unless_it_is_asked_for() -> None:
