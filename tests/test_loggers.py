@@ -142,7 +142,17 @@ def test_a_package_that_is_missing_is_told_in_one_line_with_its_extra(
     assert line.endswith(f"): pip install 'vae_runner[{name}]'")
 
 
-@pytest.mark.parametrize("value", ["comet", "[tensorboard,comet]", "3"])
+def test_a_run_is_opened_without_the_packages_of_its_loggers(
+    compose: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in PACKAGES.values():
+        monkeypatch.setitem(sys.modules, package, None)
+    saved = compose("logger=[tensorboard,wandb,mlflow]", "engine.tensorboard=true", "engine.device=cpu")
+    assert check(saved, to_train=False)[1] == []
+    assert len(check(saved)[1]) == 4
+
+
+@pytest.mark.parametrize("value", ["comet", "[tensorboard,comet]", "3", "[[wandb]]"])
 def test_a_logger_that_is_not_known_is_told_with_those_that_are(value: str, compose: Callable[..., Any]) -> None:
     line, *others = check(compose(f"logger={value}", "engine.device=cpu"))[1]
     assert line.startswith("logger: expected one of tensorboard, wandb, mlflow")

@@ -65,7 +65,8 @@ def read_settings(folder: Path) -> Settings:
 def marks_of(config: object) -> tuple[tuple[str, ...], str]:
     """Returns the tags and the note of a run, by which people find it again, as its config has them."""
     tags, note = dig(config, "tags"), dig(config, "note")
-    shown = (plain(str(tag), TAG) for tag in (tags if isinstance(tags, list) else ())[:MOST_TAGS])
+    listed = tags if isinstance(tags, list) else [tags] if isinstance(tags, str) else []
+    shown = (plain(str(tag), TAG) for tag in listed[:MOST_TAGS])
     return tuple(dict.fromkeys(filter(None, shown))), plain(note, LONG) if isinstance(note, str) else ""
 
 

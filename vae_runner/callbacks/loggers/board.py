@@ -38,9 +38,7 @@ def package_of(name: str) -> Any:
 
 def loggers_of(config: Mapping[str, Any]) -> list[str]:
     """The names of the loggers that a config asks for, each once; none that is not known."""
-    wanted = config.get("logger") or []
-    names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
-    return list(dict.fromkeys(name for name in names if name in PACKAGES))
+    return list(dict.fromkeys(name for name in config.get("logger") or () if name in [*PACKAGES]))
 
 
 class Board(Callback):
