@@ -4,7 +4,9 @@ import base64
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,11 +15,12 @@ from test_cli_report import Report, vae_report
 from test_report import EVIL, Page
 from test_sweep import make_picture, make_run
 
+from vae_runner.experiment.checking.check import check
 from vae_runner.report import write_report
 from vae_runner.report.index import write_index
 from vae_runner.report.sweep import write_sweep
 from vae_runner.runs.read import find_runs
-from vae_runner.runs.settings import read_settings
+from vae_runner.runs.settings import marks_of, read_settings
 
 __all__ = ["vae_report", "vae_train"]  # fixtures
 
@@ -128,10 +131,23 @@ def test_tags_and_a_note_are_settings_of_a_run_and_may_be_given_anew_on_resume(v
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
-    [("tags=paper", "tags: expected list of str or int, got 'paper'"), ("note=null", "")],
+    ("typed", "tags"),
+    [("tags=paper", ["paper"]), ("tags=2024", [2024]), ("tags=null", []), ("tags=[paper,2024]", ["paper", 2024])],
 )
-def test_tags_are_a_list_and_a_note_is_a_text_or_none(vae_train: Run, typed: str, told: str) -> None:
-    code, _, errors = vae_train("--cfg", "job", typed) if not told else vae_train(*toy(typed))
-    assert code == (2 if told else 0)
-    assert told in errors
+def test_one_tag_alone_is_a_list_of_one(compose: Callable[..., Any], typed: str, tags: list[object]) -> None:
+    config, problems = check(compose(typed, "logger=null", "note=null", "engine.device=cpu"))
+    assert problems == []
+    assert (config["tags"], config["note"], config["logger"]) == (tags, None, [])
+    assert marks_of({"tags": "paper"}) == (("paper",), "")  # as it is noted before the run begins
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("tags=[[1]]", "tags: expected str or int or list of str or int or null, got [[1]]"),
+        ("tags=true", "tags: expected str or int or list of str or int or null, got true"),
+        ("note=7", "note: expected str or null, got 7"),
+    ],
+)
+def test_tags_are_words_and_a_note_is_a_text_or_none(compose: Callable[..., Any], typed: str, told: str) -> None:
+    assert check(compose(typed, "engine.device=cpu"))[1] == [told]

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from test_tensorboard import records, run
 
-from vae_runner.callbacks.loggers.board import PACKAGES, flat
+from vae_runner.callbacks.loggers.board import PACKAGES
 from vae_runner.engine import Engine
 from vae_runner.experiment.checking.check import check
+from vae_runner.foreign import leaves
+from vae_runner.runs.folder import RunFolder
 
 Experiment = Callable[..., Engine]
 SHORT = ("engine.log_every=4", "engine.validate_every=6", "engine.picture_every=6", "visualisation=[kl,samples]")
@@ -140,12 +142,31 @@ def test_a_package_that_is_missing_is_told_in_one_line_with_its_extra(
     assert line.endswith(f"): pip install 'vae_runner[{name}]'")
 
 
-@pytest.mark.parametrize("value", ["comet", "[tensorboard,comet]", "3"])
+def test_a_run_is_opened_without_the_packages_of_its_loggers(
+    compose: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in PACKAGES.values():
+        monkeypatch.setitem(sys.modules, package, None)
+    saved = compose("logger=[tensorboard,wandb,mlflow]", "engine.tensorboard=true", "engine.device=cpu")
+    assert check(saved, to_train=False)[1] == []
+    assert len(check(saved)[1]) == 4
+
+
+@pytest.mark.parametrize("value", ["comet", "[tensorboard,comet]", "3", "[[wandb]]"])
 def test_a_logger_that_is_not_known_is_told_with_those_that_are(value: str, compose: Callable[..., Any]) -> None:
     line, *others = check(compose(f"logger={value}", "engine.device=cpu"))[1]
     assert line.startswith("logger: expected one of tensorboard, wandb, mlflow")
     assert "\n" not in line
     assert all(" needs tensorboard (" in other for other in others)  # where that is not installed
+
+
+def test_a_run_that_begins_again_leaves_nothing_with_its_loggers(tmp_path: Path) -> None:
+    for name in ("wandb/offline-run-1", "tensorboard", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("loggers.json", "train.log"):
+        (tmp_path / name).touch()
+    RunFolder(tmp_path).clear()
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"mine", "train.log"}
 
 
 def test_no_logger_is_imported_unless_it_is_asked_for() -> None:
@@ -157,5 +178,4 @@ def test_no_logger_is_imported_unless_it_is_asked_for() -> None:
 
 
 def test_settings_are_named_by_their_dotted_names() -> None:
-    assert flat({"a": {"b": 1, "c": {}}, "d": [1, 2]}) == {"a.b": 1, "a.c": {}, "d": [1, 2]}
-    assert flat({}) == {}
+    assert dict(leaves({"a": {"b": 1, "c": {}}, "d": [1, 2]})) == {"a.b": 1, "a.c": {}, "d": [1, 2]}

@@ -140,6 +140,24 @@ def test_what_stands_still_is_laid_out_for_print_and_a_line_says_what_moves(vae_
     assert details["rows"]
 
 
+def test_a_page_that_does_not_fit_the_model_is_told_and_the_other_pictures_are_drawn(
+    vae_redraw: Run, tmp_path: Path
+) -> None:
+    small, told = (
+        "visualisation.explore.megabytes=0.001",
+        "visualisation.explore.megabytes=0.001: the decoder alone takes ",
+    )
+    code, output, errors = vae_redraw("visualisation=[explore,samples]", small, "checkpoint=last", *OWN)
+    assert (code, output, len(errors)) == (0, [str(tmp_path / "samples.png")], 1)
+    assert errors[0].startswith(f"warning: no explore.html: {told}")
+    code, output, errors = vae_redraw("visualisation=[explore,samples]", "format=pdf", "checkpoint=last", *OWN)
+    assert (code, output) == (0, [str(tmp_path / "samples.pdf")])
+    assert errors == ["warning: visualisation.explore: it is a page of its own, and is not printed"]
+    code, output, errors = vae_redraw("visualisation=[explore]", small, "checkpoint=last", *OWN)
+    assert (code, output) == (2, [])
+    assert errors[0].startswith(f"vae-redraw: error: {told}")
+
+
 def test_a_run_of_another_machine_is_drawn_on_this_one(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     text = (copy / "config.yaml").read_text()

@@ -104,3 +104,5 @@ def test_locate_finds_nested_names() -> None:
 
 def test_describe_joins_alternatives() -> None:
     assert describe(Annotated[float, positive] | Schedule | None) == "float or Schedule or null"
+    choice = Literal["a", "b"]
+    assert describe(choice | Sequence[choice] | None) == "one of a, b or a list of them or null"

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "has_aliases",
     "is_plain",
     "json_object",
+    "leaves",
     "number",
     "parsed_yaml",
     "plain_yaml",
@@ -149,3 +150,12 @@ def dig(content: object, *keys: str) -> Any:
     for key in keys:
         content = content.get(key) if isinstance(content, Mapping) else None
     return content
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted names of all values in nested mappings, and the values; an empty mapping is one too."""
+    if not isinstance(node, Mapping) or not node:
+        yield key, node
+        return
+    for name, inner in node.items():
+        yield from leaves(inner, f"{key}.{name}" if key else str(name))

@@ -116,7 +116,9 @@ def coerced(value: Any, annotation: Any) -> Any:
 def describe(annotation: Any) -> str:
     """The annotation in a user's words: 'float or Schedule', 'list of int', 'one of fp32, bf16'."""
     words = dict.fromkeys(_describe_one(_split(alternative)[0]) for alternative in _alternatives(annotation))
-    return " or ".join([word for word in words if word != "Tensor"] or words)  # no user can write a tensor
+    shown = [word for word in words if word != "Tensor"] or list(words)  # no user can write a tensor
+    told = [word for word in shown if word.startswith("one of ")]
+    return " or ".join("a list of them" if word in [f"list of {one}" for one in told] else word for word in shown)
 
 
 def ranges(annotation: Any) -> list[str]:

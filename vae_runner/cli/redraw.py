@@ -39,7 +39,8 @@ checkpoint: by default the best; where there is none that is whole, last, or pre
 dataset.root=DIR: where the run's images are now; pictures that show none of them, such as samples, need none.
 format, width, text, dpi, title: any of them lays the pictures out for print: width=84mm (the default; mm, cm, in, pt,
 px), as wide as a column; text=8pt, of all texts at that width; title=true: with title and footnote; format=png (the
-default), at dpi=300, or pdf or svg, whose images keep their pixels, at most dpi=N to the inch. What moves is left out.
+default), at dpi=300, or pdf or svg, whose images keep their pixels, at most dpi=N to the inch. What moves and
+explore.html are left out.
 trust=true: build parts from outside vae_runner and torch that the saved config names.
 Exit codes: 0 done, 1 failed, 2 a mistake in the request, 141 nobody reads what is printed."""
 GROUP = "visualisation"

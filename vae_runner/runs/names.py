@@ -9,6 +9,7 @@ A run's folder:
     explore.html        a page to try the decoder on
     evaluation.json     its scores              .lock           of the process that writes there
     encoded/            codes that scores are of, made once; may be removed
+    loggers.json        what was sent elsewhere wandb/          of a logger of that name
     checkpoints/        last, previous, best    tensorboard/    where it is asked for
     grids/, animations/ pictures; of each the newest, and in grids/history/ those of every step
 """
@@ -16,20 +17,10 @@ A run's folder:
 from pathlib import Path
 
 __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "ENCODED", "ENVIRONMENT", "EPOCHS"]
-__all__ += ["LATEX_TABLE", "LOGGERS"]
-__all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "LAST", "LATEST_RUN", "LATEST_SWEEP", "LEDGER"]
-__all__ += ["LOCK", "LOG", "METRICS", "NOTED_CONFIG", "NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP"]
-__all__ += [
-    "INDEX_PAGE",
-    "PAGE",
-    "PREVIOUS",
-    "SEEDS_TABLE",
-    "STATUS",
-    "SWEEP_LOCK",
-    "SWEEP_PAGE",
-    "SWEEP_TABLE",
-    "TENSORBOARD",
-]
+__all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "INDEX_PAGE", "LAST", "LATEST_RUN"]
+__all__ += ["LATEST_SWEEP", "LATEX_TABLE", "LEDGER", "LOCK", "LOG", "LOGGERS", "METRICS", "NOTED_CONFIG"]
+__all__ += ["NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE", "PREVIOUS", "SEEDS_TABLE", "STATUS"]
+__all__ += ["SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
 __all__ += ["checkpoint_file", "contact_sheet_file", "of_step", "page_file"]
 
 CONFIG = "config.yaml"
@@ -58,8 +49,10 @@ TENSORBOARD = "tensorboard"
 LOGGERS = "loggers.json"  # what boards of other makers were sent, and under which names
 
 FOLDERS = (CHECKPOINTS, GRIDS, ANIMATIONS, TENSORBOARD, ENCODED)
+OF_LOGGERS = ("wandb",)  # folders that packages of others make there
+_REST = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, LOGGERS, PAGE, EXPLORER)
 # All that a run writes, besides its lock. What else is in its folder is the user's.
-CONTENT = (NOTES, LOG, CONFIG, STATUS, ENVIRONMENT, METRICS, EPOCHS, EVALUATION, LOGGERS, PAGE, EXPLORER, *FOLDERS)
+CONTENT = (*_REST, *FOLDERS, *OF_LOGGERS)
 
 # Of a sweep, beside the folders of its runs.
 LEDGER = "sweep.json"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_runner.foreign import dig, json_object, read_text, read_yaml
+from vae_runner.foreign import dig, json_object, leaves, read_text, read_yaml
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, NOTED_CONFIG, NOTED_HYDRA, NOTED_SETTINGS, NOTES
 from vae_runner.text import plain
 
@@ -50,7 +50,7 @@ class Settings:
 def read_settings(folder: Path) -> Settings:
     """Returns the settings of the run in the folder, as far as they are written there."""
     config = read_yaml(folder / CONFIG) or read_yaml(folder / NOTES / NOTED_CONFIG)
-    values = dict(_leaves(config)) if isinstance(config, Mapping) else {}
+    values = {plain(name): plain(_shown(value), LONG) for name, value in leaves(config) if name}
     if values.get("engine.seed") in (values.get("seed"), "${seed}"):
         values.pop("engine.seed", None)  # it repeats the root's
     choices = {
@@ -65,7 +65,8 @@ def read_settings(folder: Path) -> Settings:
 def marks_of(config: object) -> tuple[tuple[str, ...], str]:
     """Returns the tags and the note of a run, by which people find it again, as its config has them."""
     tags, note = dig(config, "tags"), dig(config, "note")
-    shown = (plain(str(tag), TAG) for tag in (tags if isinstance(tags, list) else ())[:MOST_TAGS])
+    listed = tags if isinstance(tags, list) else [tags] if isinstance(tags, str) else []
+    shown = (plain(str(tag), TAG) for tag in listed[:MOST_TAGS])
     return tuple(dict.fromkeys(filter(None, shown))), plain(note, LONG) if isinstance(note, str) else ""
 
 
@@ -130,14 +131,6 @@ def _typed(overrides: Any) -> Iterator[tuple[str, str]]:
         name, equals, value = str(text).partition("=")
         if equals:
             yield plain(name.lstrip("+~")), plain(value, LONG)
-
-
-def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield plain(f"{prefix}{key}"), plain(_shown(value), LONG)
 
 
 def _shown(value: Any) -> str:

@@ -17,11 +17,11 @@ from PIL import Image
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.errors import UserError
 from vae_runner.files import read_json, write_atomically
-from vae_runner.foreign import dig, json_object, number, plain_yaml, whole
+from vae_runner.foreign import dig, json_object, leaves, number, plain_yaml, whole
 from vae_runner.runs.names import CONFIG, EVALUATION, GRIDS, LOGGERS, METRICS
 from vae_runner.state import State
 
-__all__ = ["PACKAGES", "Board", "LoggerName", "flat", "loggers_of", "package_of", "scores_of"]
+__all__ = ["PACKAGES", "Board", "LoggerName", "loggers_of", "package_of", "scores_of"]
 
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 PACKAGES = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
@@ -38,9 +38,7 @@ def package_of(name: str) -> Any:
 
 def loggers_of(config: Mapping[str, Any]) -> list[str]:
     """The names of the loggers that a config asks for, each once; none that is not known."""
-    wanted = config.get("logger") or []
-    names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
-    return list(dict.fromkeys(name for name in names if name in PACKAGES))
+    return list(dict.fromkeys(name for name in config.get("logger") or () if name in [*PACKAGES]))
 
 
 class Board(Callback):
@@ -76,7 +74,8 @@ class Board(Callback):
         noted = dig(read_json(self.folder / LOGGERS), self.kind)
         noted = noted if isinstance(noted, dict) else {}
         self._sent = {name: step for name, step in (noted.get("sent") or {}).items() if whole(step) is not None}
-        settings = flat(plain_yaml((self.folder / CONFIG).read_text()) if (self.folder / CONFIG).is_file() else {})
+        config = plain_yaml((self.folder / CONFIG).read_text()) if (self.folder / CONFIG).is_file() else None
+        settings = dict(leaves(config)) if config else {}
         self._noted = self.open({key: value for key, value in noted.items() if key != "sent"}, settings)
         self._is_open = True
 
@@ -154,13 +153,3 @@ def scores_of(folder: Path) -> list[tuple[str, float, int]]:
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
     found = {name: number(value) for name, value in record.items()}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def flat(node: Any, key: str = "") -> dict[str, Any]:
-    """The values of nested settings by their dotted names."""
-    if not isinstance(node, Mapping) or not node:
-        return {key: node} if key else {}
-    found: dict[str, Any] = {}
-    for part, inner in node.items():
-        found |= flat(inner, f"{key}.{part}" if key else str(part))
-    return found

@@ -5,8 +5,9 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -27,10 +28,11 @@ from vae_runner.experiment.checking.scheduled import schedule_faults
 from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
 from vae_runner.experiment.scoring.wanted import EvaluationConfig, scores_fault, with_defaults
 from vae_runner.experiment.spelling import did_you_mean
+from vae_runner.foreign import dig, leaves
 from vae_runner.objective.facts import FACTS
 from vae_runner.signature import any_size, coerced, locate, mismatch, parameters
 
-__all__ = ["FILLED", "GIVEN", "check", "leaves", "shortened", "spaces_of"]
+__all__ = ["FILLED", "GIVEN", "check", "shortened", "spaces_of"]
 
 GROUPS = (
     *("dataset", "architecture.encoder", "architecture.decoder", "distribution", "divergence", "likelihood"),
@@ -51,7 +53,9 @@ FILLED: dict[str, frozenset[str]] = {"lr_schedule": frozenset({"steps"})}
 LONG = 200  # characters of a value that is shown whole
 
 ROOT: dict[str, Any] = {"seed": Annotated[int, any_size], "init_from": str | None, "resume": str | None, "trust": bool}
-ROOT |= {"tags": list[str | int], "note": str | None, "logger": LoggerName | Sequence[LoggerName] | None}
+ROOT |= {"tags": str | int | Sequence[str | int] | None, "note": str | None}
+ROOT |= {"logger": LoggerName | Sequence[LoggerName] | None}
+LISTS = ("tags", "logger")  # of which one alone, or null, may be typed
 LATER = frozenset({"init_from", "tags", "note", "logger"})  # which older runs have not
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
@@ -80,8 +84,9 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     extra = [key for key in config.get("architecture") or {} if key not in parts]
     problems += [_unknown(f"architecture.{key}", (f"architecture.{part}" for part in parts)) for key in extra]
     problems += _check_values(config, "", ROOT)
+    config |= {name: _listed(config[name]) for name in LISTS if name in config}
     problems += _check_engine(config)
-    problems += _check_loggers(config)
+    problems += _check_loggers(config) if to_train else []
     problems += _check_evaluation(config)
     for group in GROUPS:
         problems += _check_group(config, group)
@@ -101,15 +106,6 @@ def spaces_of(node: Any) -> dict[str, Any]:
     return {name: node[name] for name in names} if names and set(names) == set(node) else {"": node}
 
 
-def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted names of all values in nested mappings, and the values; an empty mapping is one too."""
-    if not isinstance(node, Mapping) or not node:
-        yield key, node
-        return
-    for name, inner in node.items():
-        yield from leaves(inner, f"{key}.{name}" if key else str(name))
-
-
 def shortened(value: object) -> str:
     """The value as Python writes it, of a very long one the beginning."""
     text = repr(value)
@@ -118,6 +114,10 @@ def shortened(value: object) -> str:
 
 def _unknown(key: str, known: Iterable[str]) -> str:
     return f"no setting called {shortened(key)}.{did_you_mean(key, known)}"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _check_engine(config: dict[str, Any]) -> list[str]:
@@ -138,19 +138,17 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
     try:
         EngineConfig(**node)
         choose_device(node["device"])
-        if node["tensorboard"]:
-            summary_writer()
     except (ValueError, UserError) as error:
         return [str(error)]
     return []
 
 
 def _check_loggers(config: dict[str, Any]) -> list[str]:
-    """Their packages have to be there before the run begins."""
-    problems = []
-    for name in loggers_of(config):
+    """Their packages have to be there before the run begins; what it has left is opened without them."""
+    problems, is_wanted = [], dig(config, "engine", "tensorboard") is True
+    for find in [*(partial(package_of, name) for name in loggers_of(config)), *([summary_writer] if is_wanted else [])]:
         try:
-            package_of(name)
+            find()
         except UserError as error:
             problems.append(str(error))
     return problems

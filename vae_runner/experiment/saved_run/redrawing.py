@@ -26,7 +26,7 @@ from vae_runner.files import remove_leftovers
 from vae_runner.foreign import dig, read_json, whole
 from vae_runner.objective import Objective
 from vae_runner.randomness import isolated
-from vae_runner.runs.names import ANIMATIONS, CONFIG, ENVIRONMENT, STATUS
+from vae_runner.runs.names import ANIMATIONS, CONFIG, ENVIRONMENT, STATUS, page_file
 from vae_runner.state import DEVICE, MODEL, STEP, State
 from vae_runner.visualisation import Scene
 from vae_runner.visualisation.picture import Phase
@@ -69,15 +69,25 @@ def redraw(
 ) -> Iterator[Path]:
     """Draw the pictures that the nodes describe into `out`, those that are pages into `pages`, or lay them out for
     `paper`; yields each file when it is written. The images of the run are read, from `root` where it is given, if a
-    picture shows them or what is made of them. Of what moves, and of pages, nothing is printed, and a warning says so.
+    picture shows them or what is made of them. Of what moves, and of pages, nothing is printed, and a warning says so;
+    one also tells of a page among other pictures that does not fit the model.
     """
     run = load(folder, checkpoint, device, trust, root)
     remove_leftovers(out, (ANIMATIONS,))
     pictures = build_pictures(nodes, run.model, run.about_data)
     scene = _scene(run)
     for name, picture in pictures.items():
-        with torch.no_grad(), isolated(0, run.device), picture_errors(name):
-            drawings = picture.drawings(scene)
+        if paper is not None and picture.at_end:
+            log.warning("visualisation.%s: it is a page of its own, and is not printed", name)
+            continue
+        try:
+            with torch.no_grad(), isolated(0, run.device), picture_errors(name):
+                drawings = picture.drawings(scene)
+        except UserError as error:
+            if not picture.at_end or len(pictures) == 1:
+                raise
+            log.warning("no %s: %s", page_file(name), error)
+            continue
         for drawing in _on_paper(drawings, name, paper):
             if picture.at_end:
                 yield write_page(drawing, name, pages or out)
@@ -113,7 +123,7 @@ def _on_paper(drawings: Iterable[Drawing], name: str, paper: Paper | None) -> It
         elif hasattr(drawing, "printed"):
             yield Printed(drawing, paper)
         else:
-            why = "moves" if drawing.is_moving else "stands on a page of its own or has no `printed`"
+            why = "moves" if drawing.is_moving else "has no `printed`"
             log.warning("visualisation.%s: %s %s, and is not printed", name, drawing.name or "it", why)
 
 

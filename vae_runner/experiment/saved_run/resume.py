@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.engine import EngineConfig
 from vae_runner.errors import UserError
-from vae_runner.experiment.checking.check import leaves
 from vae_runner.files import has_aliases, read_json
+from vae_runner.foreign import leaves
 from vae_runner.paths import make_importable
 from vae_runner.runs.names import CONFIG, ENVIRONMENT
 from vae_runner.runs.words import images, shown

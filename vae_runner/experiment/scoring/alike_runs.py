@@ -76,7 +76,7 @@ def compared(portraits: Sequence[Portrait], name: str) -> list[Record]:
 def _setting(subject: Subject) -> str:
     """The run's config without its seed, and its data: equal where runs differ in nothing else."""
     config: dict[str, Any] = copy.deepcopy(dict(subject.run.config))
-    for name in ("seed", "visualisation", "evaluation", "tags", "note"):
+    for name in ("seed", "visualisation", "evaluation", "tags", "note", "logger"):
         config.pop(name, None)
     for node, names in APART.items():
         if isinstance(config.get(node), Mapping):
