@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy_decoder import decode
+from odd_decoders import Every, Own
 from torch import nn
 
 import vae_runner
@@ -22,6 +23,7 @@ from vae_runner.errors import UserError
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.layers import accelerate
 from vae_runner.report.explorers import renew_explorer, write_explorers
+from vae_runner.visualisation.exploring.number_words import MAPS, PAIRS
 from vae_runner.visualisation.exploring.page_content import decoder_of
 
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
@@ -33,39 +35,6 @@ DECODERS = {
     "linear": lambda shape: architectures.LinearDecoder(6, shape),
     "resnet": lambda shape: architectures.ResNetDecoder(6, shape, width=8),
 }
-
-
-class Own(nn.Module):
-    """Layers that the package's own decoders do not have."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(6, 64),
-            nn.LayerNorm(64),
-            nn.LeakyReLU(0.1, inplace=True),
-            nn.Unflatten(1, (16, 2, 2)),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            nn.Conv2d(16, 16, 3, padding=1, groups=4),
-            nn.BatchNorm2d(16),
-            nn.Upsample(scale_factor=2),
-            nn.Softplus(),
-            nn.ConvTranspose2d(16, 8, 3, stride=2, padding=1, output_padding=1, groups=2),
-            nn.Mish(),
-            nn.ZeroPad2d((1, 0, 2, 0)),
-            nn.Conv2d(8, 12, 5, padding=4, dilation=2),
-            nn.Hardswish(),
-            nn.Dropout(0.5),
-            nn.PixelShuffle(2),
-            nn.GELU(approximate="tanh"),
-        )
-        self.layers[6].running_mean.normal_()
-        self.layers[6].running_var.uniform_(0.5, 2)
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        y = self.layers(z)
-        y = y + 0.3 * z[:, None, :1, None].expand(-1, 3, 1, 1) + z[:, :1, None, None].repeat(1, 1, *y.shape[2:]) ** 2
-        return torch.cat([y[:, 1:], y[:, :1].clamp(max=0.5)], 1)
 
 
 def vae(decoder: nn.Module, shape=GRAY, noise=None, spaces=None) -> VAE:
@@ -99,11 +68,13 @@ def test_the_steps_of_every_decoder_make_its_images(name: str, shape: tuple[int,
     assert largest_error(model, decoder_of(model)) < 0.01
 
 
-def test_layers_that_only_a_decoder_of_ones_own_has_are_known_too() -> None:
-    decoder = Own().eval()
-    shape = tuple(decoder(torch.zeros(1, 6)).shape[1:])
-    model = vae(decoder, shape, likelihood.Gaussian())
-    assert largest_error(model, decoder_of(model)) < 0.01
+@pytest.mark.parametrize("kind", [Own, Every])
+def test_layers_that_only_a_decoder_of_ones_own_has_are_known_too(kind: type[nn.Module]) -> None:
+    decoder = kind().eval()
+    model = vae(decoder, tuple(decoder(torch.zeros(1, 6)).shape[1:]), likelihood.Gaussian())
+    program = decoder_of(model)
+    assert kind is Own or {*MAPS, *PAIRS} <= {step.get("name") for step in program["steps"]}
+    assert largest_error(model, program) < 0.01
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])

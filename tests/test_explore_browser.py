@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from browsers import started
+from odd_decoders import Every, Own
 from torch import nn
 from toy import Bars, Blobs
 
@@ -127,6 +128,17 @@ def test_the_page_decodes_as_torch_does(opened: Any, name: str, shape: tuple[int
     model = vae(DECODERS[name](shape), shape, likelihood.Gaussian() if name == "linear" else None)
     codes = (8 * torch.randn(3, DIMS)).round() / 8 + 0.0  # no -0, which is written 0
     assert_alike(opened(known(model, data)), model, codes)
+
+
+@pytest.mark.parametrize("kind", [Own, Every])
+def test_the_page_runs_layers_that_only_a_decoder_of_ones_own_has(opened: Any, kind: type[nn.Module]) -> None:
+    torch.manual_seed(3)
+    decoder = kind().eval()
+    shape = tuple(decoder(torch.zeros(1, DIMS)).shape[1:])
+    data = Blobs(40, max(shape[1:]), shape[0])
+    data.images = data.images[:, :, : shape[1], : shape[2]].contiguous()
+    model = vae(decoder, shape, likelihood.Gaussian())
+    assert_alike(opened(known(model, data)), model, (8 * torch.randn(3, DIMS)).round() / 8 + 0.0)
 
 
 def test_turned_frames_other_families_and_classes_are_moved_and_decoded(opened: Any) -> None:
