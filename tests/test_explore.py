@@ -157,6 +157,27 @@ def test_a_layer_deep_inside_is_named() -> None:
         decoder_of(vae(decoder))
 
 
+class Counting(nn.Module):
+    """Changes a number of its own when it has used it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 256)
+        self.register_buffer("factor", torch.ones(1))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        y = self.layer(z) * self.factor
+        self.factor.add_(1)
+        y = y + self.factor
+        self.factor.sub_(1)
+        return y.view(-1, *GRAY)
+
+
+def test_a_constant_has_the_value_that_it_had_where_it_was_used() -> None:
+    model = vae(Counting())
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
 NAMES = ("</script><script>alert(1)</script>", "<!-- <b>&amp;", '"\\ \u2028 \ud800')
 
 
