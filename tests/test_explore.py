@@ -1,5 +1,6 @@
 """explore.html: the decoder that runs in it is the trained one, whatever its layers; and what it knows."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -10,10 +11,11 @@ import torch
 from numpy_decoder import decode
 from odd_decoders import Every, Own
 from torch import nn
+from toy import Bars
 
 import vae_runner
 from vae_runner import architectures, latent_space, likelihood
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.cli import run as vae_train
 from vae_runner.cli.redraw import run as vae_redraw
 from vae_runner.cli.report import run as vae_report
@@ -23,8 +25,9 @@ from vae_runner.errors import UserError
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.layers import accelerate
 from vae_runner.report.explorers import renew_explorer, write_explorers
+from vae_runner.visualisation.exploring.code_mixture import mixture_of
 from vae_runner.visualisation.exploring.number_words import MAPS, PAIRS
-from vae_runner.visualisation.exploring.page_content import decoder_of
+from vae_runner.visualisation.exploring.page_content import Shown, content, decoder_of
 
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 GRAY, COLOUR = (1, 16, 16), (3, 17, 12)
@@ -176,6 +179,47 @@ class Counting(nn.Module):
 def test_a_constant_has_the_value_that_it_had_where_it_was_used() -> None:
     model = vae(Counting())
     assert largest_error(model, decoder_of(model)) < 0.01
+
+
+def unpacked(text: str, kind: str = "<f2") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), kind).astype(float)
+
+
+def test_the_mixture_has_the_mean_and_the_covariance_of_the_codes() -> None:
+    codes = torch.randn(400, 3) @ torch.randn(3, 3) + torch.tensor([1.0, -2.0, 0.5])
+    found = mixture_of(
+        vae(architectures.LinearDecoder(3, GRAY), spaces=[latent_space.NormalSpace(dims=3)]).priors(), codes
+    )
+    weights, means = np.array(found["weights"]), unpacked(found["means"]).reshape(-1, 3)
+    lower = unpacked(found["lower"]).reshape(-1, 3, 3)
+    assert np.allclose(weights @ means, codes.mean(0), atol=0.01)
+    apart = means - weights @ means  # the covariance is that within the components, and that of their means
+    covariance = np.einsum("k,kij,klj->il", weights, lower, lower) + np.einsum("k,ki,kl->il", weights, apart, apart)
+    assert np.allclose(covariance, np.cov(codes.T.numpy(), bias=True), atol=0.02)
+    assert mixture_of([torch.distributions.Gamma(1.0, 1.0)], codes) is None
+    assert mixture_of([torch.distributions.Normal(0.0, 1.0)], codes[:199]) is None
+
+
+class Factors(Bars):
+    """A number, an angle and a class of five images."""
+
+    def factors(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        turns = 2 * torch.pi * torch.tensor([0.5, 64.5, 128.5, 192.5, 255.5]) / 256
+        known = {"size": torch.tensor([3.0, 5.0, 4.0, 3.5, 3.0]), "angle": torch.stack([turns.cos(), turns.sin()], 1)}
+        return {**known, "shape": torch.tensor([2, 0, 1, 2, 2])}
+
+
+def test_a_factor_is_a_byte_for_each_image_on_the_map() -> None:
+    model = vae(architectures.LinearDecoder(6, GRAY))
+    with evaluating(model):
+        made = content(model, decoder_of(model), Shown(Factors(), torch.arange(5), 2))
+    found = {one["name"]: (one["kind"], unpacked(one["levels"], "u1").tolist()) for one in made["map"]["factors"]}
+    assert found == {
+        "size": ("values", [0, 255, 128, 64, 0]),
+        "angle": ("circle", [0, 64, 128, 192, 255]),
+        "shape": ("classes", [2, 0, 1, 2, 2]),
+    }
+    assert made["map"]["factors"][0]["ends"] == [3, 5]
 
 
 NAMES = ("</script><script>alert(1)</script>", "<!-- <b>&amp;", '"\\ \u2028 \ud800')
