@@ -1,5 +1,6 @@
 """explore.html: the decoder that runs in it is the trained one, whatever its layers; and what it knows."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from numpy_decoder import decode
+from odd_decoders import Every, Own
 from torch import nn
+from toy import Bars
 
 import vae_runner
 from vae_runner import architectures, latent_space, likelihood
-from vae_runner.auto_encoder import VAE
+from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.cli import run as vae_train
 from vae_runner.cli.redraw import run as vae_redraw
 from vae_runner.cli.report import run as vae_report
@@ -22,7 +25,9 @@ from vae_runner.errors import UserError
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.layers import accelerate
 from vae_runner.report.explorers import renew_explorer, write_explorers
-from vae_runner.visualisation.exploring.page_content import decoder_of
+from vae_runner.visualisation.exploring.code_mixture import mixture_of
+from vae_runner.visualisation.exploring.number_words import MAPS, PAIRS
+from vae_runner.visualisation.exploring.page_content import Shown, content, decoder_of
 
 PACKAGE = Path(__file__).parent.parent / "vae_runner"
 GRAY, COLOUR = (1, 16, 16), (3, 17, 12)
@@ -33,39 +38,6 @@ DECODERS = {
     "linear": lambda shape: architectures.LinearDecoder(6, shape),
     "resnet": lambda shape: architectures.ResNetDecoder(6, shape, width=8),
 }
-
-
-class Own(nn.Module):
-    """Layers that the package's own decoders do not have."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(6, 64),
-            nn.LayerNorm(64),
-            nn.LeakyReLU(0.1, inplace=True),
-            nn.Unflatten(1, (16, 2, 2)),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            nn.Conv2d(16, 16, 3, padding=1, groups=4),
-            nn.BatchNorm2d(16),
-            nn.Upsample(scale_factor=2),
-            nn.Softplus(),
-            nn.ConvTranspose2d(16, 8, 3, stride=2, padding=1, output_padding=1, groups=2),
-            nn.Mish(),
-            nn.ZeroPad2d((1, 0, 2, 0)),
-            nn.Conv2d(8, 12, 5, padding=4, dilation=2),
-            nn.Hardswish(),
-            nn.Dropout(0.5),
-            nn.PixelShuffle(2),
-            nn.GELU(approximate="tanh"),
-        )
-        self.layers[6].running_mean.normal_()
-        self.layers[6].running_var.uniform_(0.5, 2)
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        y = self.layers(z)
-        y = y + 0.3 * z[:, None, :1, None].expand(-1, 3, 1, 1) + z[:, :1, None, None].repeat(1, 1, *y.shape[2:]) ** 2
-        return torch.cat([y[:, 1:], y[:, :1].clamp(max=0.5)], 1)
 
 
 def vae(decoder: nn.Module, shape=GRAY, noise=None, spaces=None) -> VAE:
@@ -99,11 +71,13 @@ def test_the_steps_of_every_decoder_make_its_images(name: str, shape: tuple[int,
     assert largest_error(model, decoder_of(model)) < 0.01
 
 
-def test_layers_that_only_a_decoder_of_ones_own_has_are_known_too() -> None:
-    decoder = Own().eval()
-    shape = tuple(decoder(torch.zeros(1, 6)).shape[1:])
-    model = vae(decoder, shape, likelihood.Gaussian())
-    assert largest_error(model, decoder_of(model)) < 0.01
+@pytest.mark.parametrize("kind", [Own, Every])
+def test_layers_that_only_a_decoder_of_ones_own_has_are_known_too(kind: type[nn.Module]) -> None:
+    decoder = kind().eval()
+    model = vae(decoder, tuple(decoder(torch.zeros(1, 6)).shape[1:]), likelihood.Gaussian())
+    program = decoder_of(model)
+    assert kind is Own or {*MAPS, *PAIRS} <= {step.get("name") for step in program["steps"]}
+    assert largest_error(model, program) < 0.01
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
@@ -184,6 +158,68 @@ def test_a_layer_deep_inside_is_named() -> None:
     decoder = nn.Sequential(nn.Linear(6, 256), Sorted(), nn.Unflatten(1, GRAY))
     with pytest.raises(UserError, match=r"^decoder\.1 \(Sorted\): sort is not known$"):
         decoder_of(vae(decoder))
+
+
+class Counting(nn.Module):
+    """Changes a number of its own when it has used it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 256)
+        self.register_buffer("factor", torch.ones(1))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        y = self.layer(z) * self.factor
+        self.factor.add_(1)
+        y = y + self.factor
+        self.factor.sub_(1)
+        return y.view(-1, *GRAY)
+
+
+def test_a_constant_has_the_value_that_it_had_where_it_was_used() -> None:
+    model = vae(Counting())
+    assert largest_error(model, decoder_of(model)) < 0.01
+
+
+def unpacked(text: str, kind: str = "<f2") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), kind).astype(float)
+
+
+def test_the_mixture_has_the_mean_and_the_covariance_of_the_codes() -> None:
+    codes = torch.randn(400, 3) @ torch.randn(3, 3) + torch.tensor([1.0, -2.0, 0.5])
+    found = mixture_of(
+        vae(architectures.LinearDecoder(3, GRAY), spaces=[latent_space.NormalSpace(dims=3)]).priors(), codes
+    )
+    weights, means = np.array(found["weights"]), unpacked(found["means"]).reshape(-1, 3)
+    lower = unpacked(found["lower"]).reshape(-1, 3, 3)
+    assert np.allclose(weights @ means, codes.mean(0), atol=0.01)
+    apart = means - weights @ means  # the covariance is that within the components, and that of their means
+    covariance = np.einsum("k,kij,klj->il", weights, lower, lower) + np.einsum("k,ki,kl->il", weights, apart, apart)
+    assert np.allclose(covariance, np.cov(codes.T.numpy(), bias=True), atol=0.02)
+    assert mixture_of([torch.distributions.Gamma(1.0, 1.0)], codes) is None
+    assert mixture_of([torch.distributions.Normal(0.0, 1.0)], codes[:199]) is None
+
+
+class Factors(Bars):
+    """A number, an angle and a class of five images."""
+
+    def factors(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        turns = 2 * torch.pi * torch.tensor([0.5, 64.5, 128.5, 192.5, 255.5]) / 256
+        known = {"size": torch.tensor([3.0, 5.0, 4.0, 3.5, 3.0]), "angle": torch.stack([turns.cos(), turns.sin()], 1)}
+        return {**known, "shape": torch.tensor([2, 0, 1, 2, 2])}
+
+
+def test_a_factor_is_a_byte_for_each_image_on_the_map() -> None:
+    model = vae(architectures.LinearDecoder(6, GRAY))
+    with evaluating(model):
+        made = content(model, decoder_of(model), Shown(Factors(), torch.arange(5), 2))
+    found = {one["name"]: (one["kind"], unpacked(one["levels"], "u1").tolist()) for one in made["map"]["factors"]}
+    assert found == {
+        "size": ("values", [0, 255, 128, 64, 0]),
+        "angle": ("circle", [0, 64, 128, 192, 255]),
+        "shape": ("classes", [2, 0, 1, 2, 2]),
+    }
+    assert made["map"]["factors"][0]["ends"] == [3, 5]
 
 
 NAMES = ("</script><script>alert(1)</script>", "<!-- <b>&amp;", '"\\ \u2028 \ud800')
@@ -270,7 +306,8 @@ SMALL += ["engine.precision=fp32", "engine.device=cpu", "engine.progress=false",
 
 @pytest.mark.slow
 def test_a_run_ends_with_a_page_of_its_best_weights_which_its_report_leads_to(inside: Path, capfd) -> None:
-    assert vae_train([*SMALL, "evaluation=none", "hydra.run.dir=run"]) == 0
+    too_fast = ["optimizer.lr=0.1", "lr_schedule=constant", "engine.validate_every=1"]  # so that the last are not best
+    assert vae_train([*SMALL, *too_fast, "evaluation=none", "hydra.run.dir=run"]) == 0
     assert "try it " in capfd.readouterr().out
     page = Path("run/explore.html").read_bytes()
     (known,) = known_of(page)
@@ -278,6 +315,7 @@ def test_a_run_ends_with_a_page_of_its_best_weights_which_its_report_leads_to(in
     code = torch.linspace(-1, 1, sum(run.model.latent_dims))
     assert np.abs(decode(known["program"], code.numpy()) - run.decode(code[None])[0].numpy()).max() < 1 / 255
     assert (known["name"], known["step"]) == ("run", run.step)
+    assert run.step < 8
     starts = torch.tensor(known["start"]["codes"])
     images = run.data[1].data.gather(torch.tensor(known["start"]["indices"]))
     assert torch.allclose(starts, run.encode(images), atol=1e-4)

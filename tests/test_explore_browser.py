@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from browsers import started
+from odd_decoders import Every, Own
 from torch import nn
 from toy import Bars, Blobs
 
@@ -17,6 +18,7 @@ from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.drawing.explorer.explorer_page import explorer
 from vae_runner.latent_frame import AlignedNormalSpace
 from vae_runner.visualisation.exploring.page_content import Shown, content, decoder_of
+from vae_runner.visualisation.exploring.program import packed
 
 pytestmark = pytest.mark.slow  # a browser is started
 
@@ -129,6 +131,17 @@ def test_the_page_decodes_as_torch_does(opened: Any, name: str, shape: tuple[int
     assert_alike(opened(known(model, data)), model, codes)
 
 
+@pytest.mark.parametrize("kind", [Own, Every])
+def test_the_page_runs_layers_that_only_a_decoder_of_ones_own_has(opened: Any, kind: type[nn.Module]) -> None:
+    torch.manual_seed(3)
+    decoder = kind().eval()
+    shape = tuple(decoder(torch.zeros(1, DIMS)).shape[1:])
+    data = Blobs(40, max(shape[1:]), shape[0])
+    data.images = data.images[:, :, : shape[1], : shape[2]].contiguous()
+    model = vae(decoder, shape, likelihood.Gaussian())
+    assert_alike(opened(known(model, data)), model, (8 * torch.randn(3, DIMS)).round() / 8 + 0.0)
+
+
 def test_turned_frames_other_families_and_classes_are_moved_and_decoded(opened: Any) -> None:
     torch.manual_seed(2)
     turned = AlignedNormalSpace(dims=3)
@@ -192,6 +205,27 @@ def test_keys_the_wheel_and_clicks_move_the_code(opened: Any, plain: dict[str, A
     near = "want => document.querySelector('canvas.stage').dataset.shown.split(',')"
     near += ".every((one, at) => Math.abs(one - want[at]) < 1e-3)"
     page.wait_for_function(near, arg=middle.tolist())
+
+
+def test_draws_are_of_the_prior_of_what_was_kept_of_it_and_of_the_mixture(opened: Any, plain: dict[str, Any]) -> None:
+    generator = np.random.default_rng(0)
+    means, lower = generator.normal(size=(2, DIMS)), np.tril(generator.normal(size=(2, DIMS, DIMS)))
+    rows = generator.normal(size=(4, DIMS))
+    pack = lambda values: packed(torch.from_numpy(values))  # noqa: E731
+    run, learned = copy.deepcopy(plain), copy.deepcopy(plain)
+    run["mixture"] = learned["mixture"] = {"weights": [0.25, 0.75], "means": pack(means), "lower": pack(lower)}
+    learned["draws"] = [pack(rows)]
+    page = opened(run, learned)
+    page.evaluate("Math.random = () => 0.5")
+    noise = np.full(DIMS, -np.sqrt(2 * np.log(2)))  # Box & Muller's of two halves
+    for text, wanted in (
+        ("Sample the prior", (noise, rows[2])),
+        ("Sample the codes", [means[1] + lower[1] @ noise] * 2),
+    ):
+        page.click(f"text={text}")
+        near = "want => [...document.querySelectorAll('canvas.stage')].every((one, run) => one.dataset.shown.split(',')"
+        near += ".every((part, at) => Math.abs(part - want[run][at]) < 0.01))"
+        page.wait_for_function(near, arg=[code.tolist() for code in wanted])
 
 
 def test_a_film_strip_is_saved_as_a_picture(opened: Any, plain: dict[str, Any]) -> None:

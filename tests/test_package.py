@@ -1,8 +1,10 @@
 """The wheel: installed elsewhere, it runs with its own configs, and with a user's."""
 
 import os
+import runpy
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -50,6 +52,22 @@ def test_the_installed_vae_report_makes_a_page(installed: Path, tmp_path: Path) 
     command = [sys.executable, installed / "bin" / "vae-report", tmp_path]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == f"report {tmp_path / 'report.html'}\n"
+
+
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+@pytest.mark.parametrize("program", SCRIPTS)
+def test_the_module_of_a_program_runs_as_the_program(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = SCRIPTS[program].removesuffix(":main")
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("vae_runner" if module == "vae_runner.cli" else module, run_name="__main__")
+    assert end.value.code == 0
+    assert program in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -208,3 +208,7 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
     if problems:
         raise UserError("\n".join(problems))
     return OmegaConf.to_container(base)  # type: ignore[return-value]
+
+
+if __name__ == "__main__":
+    main()

@@ -218,3 +218,7 @@ def _runs(folders: Sequence[Path]) -> list[Path]:
             raise UserError(f"no runs in {plain(folder)}: none of its folders has a {STATUS}, {CONFIG} or {METRICS}")
         found.update({run.resolve(): run for run in runs if run.resolve() not in found})
     return list(found.values())
+
+
+if __name__ == "__main__":
+    main()

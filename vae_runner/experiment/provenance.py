@@ -20,13 +20,14 @@ import PIL
 import torch
 
 import vae_runner
+from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import Parts
 from vae_runner.engine import Engine
 from vae_runner.experiment.scoring.curve import parts_of
 from vae_runner.foreign import dig
 from vae_runner.runs.words import images
 
-__all__ = ["describe_data", "describe_latents", "describe_run", "environment", "warn_of_another_place"]
+__all__ = ["describe_data", "describe_model", "describe_run", "environment", "warn_of_another_place"]
 
 # What a session keeps for itself, and, of that, what is told where it is not the same: a resumed run may then differ.
 KEPT = ("versions", "host", "processor", "device", "precision", "threads", "git")
@@ -77,10 +78,7 @@ def _here(engine: Engine) -> dict[str, Any]:
     """What is trained, and with what."""
     return {
         "data": describe_data(parts_of(engine)),
-        "model": {
-            "parameters": sum(parameter.numel() for parameter in engine.objective.model.parameters()),
-            "latents": describe_latents(engine),
-        },
+        "model": describe_model(engine.objective.model),
         "versions": {
             "vae_runner": vae_runner.__version__,
             "torch": torch.__version__,
@@ -103,9 +101,12 @@ def _here(engine: Engine) -> dict[str, Any]:
     }
 
 
-def describe_latents(engine: Engine) -> str:
-    """'10 normal', or '6 normal + 4 exponential'."""
-    return " + ".join(f"{space.dims} {space.family}" for space in engine.objective.model.spaces)
+def describe_model(model: VAE) -> dict[str, Any]:
+    """How many parameters it has, and what latents: '10 normal', or '6 normal + 4 exponential'."""
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "latents": " + ".join(f"{space.dims} {space.family}" for space in model.spaces),
+    }
 
 
 def describe_run(environment: Mapping[str, Any]) -> str:

@@ -39,8 +39,10 @@ def write_explorers(out: Path, runs: Iterable[tuple[Path, str]], title: str) -> 
     found: list[dict[str, Any]] = []
     size = 0
     for folder, name in runs:
+        if len(found) == MOST or size >= LARGEST:
+            break
         known = _known(folder)
-        if len(known) == 1 and len(found) < MOST and size < LARGEST:
+        if len(known) == 1:
             found.append(known[0] | {"name": name})
             size += len(str(known[0]["program"].get("weights", "")))
     if len(found) < 2:

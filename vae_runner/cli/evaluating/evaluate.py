@@ -236,3 +236,7 @@ def _set_side_by_side(folders: Sequence[Path], rank: str | None) -> None:
     for folder in folders:
         if not is_run(folder):
             write_sweep(folder, rank=rank)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,17 +1,12 @@
 /* Codes: arrays of numbers, one for each latent, those of all spaces one behind the other. */
 
+const { bytesOf, halves: halvesOf } = engine();
+
 /* Half floats in base64, as an array of numbers. */
 function halves(text) {
-  const raw = atob(text), made = new Float32Array(raw.length / 2);
-  for (let index = 0; index < made.length; index++) {
-    const half = raw.charCodeAt(2 * index) | (raw.charCodeAt(2 * index + 1) << 8);
-    const exponent = (half >> 10) & 31, mantissa = half & 1023;
-    made[index] = (half & 32768 ? -1 : 1) * (exponent ? (1 + mantissa / 1024) * 2 ** (exponent - 15) : mantissa * 2 ** -24);
-  }
-  return made;
+  const bytes = bytesOf(text);
+  return halvesOf(bytes, 0, bytes.length / 2);
 }
-
-const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 /* A latent's value at a standard score, and back: by the table of its quantiles at -4, -3.9, ..., 4. */
 function valueAt(table, score) {

@@ -13,7 +13,7 @@
    A product is C = A B' of rows that lie one behind the other: of a convolution A are its weights and a row of B is what
    a pixel sees; of its adjoint a row of B is a pixel of the smaller image, and C is summed up where it falls. */
 function decoder(program) {
-  const bytes = unpacked(program.weights);
+  const bytes = bytesOf(program.weights);
   const constants = program.constants.map((one) => numbers(bytes, one));
   const sizes = program.sizes;
   const registers = sizes.map((size) => new Float32Array(size));
@@ -27,19 +27,23 @@ function decoder(program) {
       return registers[program.result];
     },
   };
-
-  function unpacked(text) {
-    const raw = atob(text), made = new Uint8Array(raw.length);
-    for (let index = 0; index < raw.length; index++) made[index] = raw.charCodeAt(index);
-    return made;
-  }
 }
 
 function numbers(bytes, { kind, start, size }) {
-  if (kind === "f4") return new Float32Array(bytes.buffer.slice(start, start + 4 * size));
-  const halves = new Uint16Array(bytes.buffer.slice(start, start + 2 * size)), made = new Float32Array(size);
-  for (let index = 0; index < size; index++) {
-    const half = halves[index], exponent = (half >> 10) & 31, mantissa = half & 1023;
+  return kind === "f4" ? new Float32Array(bytes.buffer.slice(start, start + 4 * size)) : halves(bytes, start, size);
+}
+
+function bytesOf(text) {
+  const raw = atob(text), made = new Uint8Array(raw.length);
+  for (let index = 0; index < raw.length; index++) made[index] = raw.charCodeAt(index);
+  return made;
+}
+
+/* Half floats, as an array of numbers. */
+function halves(bytes, start, size) {
+  const made = new Float32Array(size);
+  for (let index = 0, at = start; index < size; index++, at += 2) {
+    const half = bytes[at] | (bytes[at + 1] << 8), exponent = (half >> 10) & 31, mantissa = half & 1023;
     const value = exponent ? (1 + mantissa / 1024) * 2 ** (exponent - 15) : mantissa * 2 ** -24;
     made[index] = half & 32768 ? -value : value;
   }
@@ -65,6 +69,22 @@ function product(a, b, c, m, n, k, aStart) {
       if (i + 3 < m) { c[at + 3 * n] = s30; if (pair) c[at + 3 * n + 1] = s31; }
     }
   }
+}
+
+/* What a convolution and its adjoint do alike: for each image, and each group of its channels, the weights (m, k) times
+   the rows (pixels, k) that `gather` writes; `put` takes what has been made. */
+function grouped({ batch, groups, m, k, pixels }, weight, scratch, gather, put) {
+  const a = Float64Array.from(weight);
+  room(scratch, "rows", pixels * k);
+  room(scratch, "product", m * pixels);
+  return () => {
+    for (let one = 0; one < batch * groups; one++) {
+      const group = one % groups;
+      gather(scratch.rows, one);
+      product(a, scratch.rows, scratch.product, m, pixels, k, group * m * k);
+      put(scratch.product, one, group);
+    }
+  };
 }
 
 function room(scratch, name, size) {
@@ -144,23 +164,10 @@ const makers = {
   },
 
   conv({ x: [batch, channels, high, wide], kernel: [kh, kw], shape, stride, padding, dilation, groups }, [x, weight, bias], y, scratch) {
-    const [, outputs, rows, columns] = shape, pixels = rows * columns;
-    const inner = channels / groups, outer = outputs / groups, k = inner * kh * kw;
-    const a = Float64Array.from(weight);
-    room(scratch, "rows", pixels * k);
-    room(scratch, "product", outer * pixels);
-    return () => {
-      for (let one = 0, into = 0; one < batch * groups; one++) {
-        const seen = scratch.rows, made = scratch.product, group = one % groups;
-        gather(x, one * inner * high * wide, seen);
-        product(a, seen, made, outer, pixels, k, group * outer * k);
-        for (let o = 0, at = 0; o < outer; o++) {
-          const more = bias ? bias[group * outer + o] : 0;
-          for (let p = 0; p < pixels; p++) y[into++] = made[at++] + more;
-        }
-      }
-    };
-    function gather(x, start, seen) {
+    const [, outputs, rows, columns] = shape, pixels = rows * columns, inner = channels / groups, outer = outputs / groups;
+    return grouped({ batch, groups, m: outer, k: inner * kh * kw, pixels }, weight, scratch, gather, put);
+    function gather(seen, one) {
+      const start = one * inner * high * wide;
       let at = 0;
       for (let i = 0; i < rows; i++)
         for (let j = 0; j < columns; j++)
@@ -174,36 +181,36 @@ const makers = {
               }
             }
     }
+    function put(made, one, group) {
+      for (let o = 0, at = 0, into = one * outer * pixels; o < outer; o++) {
+        const more = bias ? bias[group * outer + o] : 0;
+        for (let p = 0; p < pixels; p++) y[into++] = made[at++] + more;
+      }
+    }
   },
 
   deconv({ x: [batch, channels, high, wide], kernel: [kh, kw], shape, stride, padding, dilation, groups }, [x, weight, bias], y, scratch) {
-    const [, outputs, rows, columns] = shape, pixels = high * wide;
-    const inner = channels / groups, outer = outputs / groups, m = outer * kh * kw;
-    const a = Float64Array.from(weight);
-    room(scratch, "rows", pixels * inner);
-    room(scratch, "product", m * pixels);
-    return () => {
-      const size = outer * rows * columns;
-      for (let one = 0; one < batch * groups; one++) {
-        const seen = scratch.rows, made = scratch.product, group = one % groups, start = one * inner * pixels;
-        for (let c = 0; c < inner; c++) for (let p = 0; p < pixels; p++) seen[p * inner + c] = x[start + c * pixels + p];
-        product(a, seen, made, m, pixels, inner, group * m * inner);
-        for (let o = 0; o < outer; o++) y.fill(bias ? bias[group * outer + o] : 0, one * size + o * rows * columns, one * size + (o + 1) * rows * columns);
-        scatter(made, y, one * size);
-      }
-    };
-    function scatter(made, y, into) {
+    const [, outputs, rows, columns] = shape, pixels = high * wide, inner = channels / groups, outer = outputs / groups;
+    return grouped({ batch, groups, m: outer * kh * kw, k: inner, pixels }, weight, scratch, gather, put);
+    function gather(seen, one) {
+      const start = one * inner * pixels;
+      for (let c = 0; c < inner; c++) for (let p = 0; p < pixels; p++) seen[p * inner + c] = x[start + c * pixels + p];
+    }
+    function put(made, one, group) {
       let at = 0;
-      for (let o = 0; o < outer; o++)
+      for (let o = 0; o < outer; o++) {
+        const start = (one * outer + o) * rows * columns;
+        y.fill(bias ? bias[group * outer + o] : 0, start, start + rows * columns);
         for (let p = 0; p < kh; p++)
           for (let q = 0; q < kw; q++)
             for (let i = 0; i < high; i++) {
               const row = i * stride[0] - padding[0] + p * dilation[0];
               if (row < 0 || row >= rows) { at += wide; continue; }
-              let to = into + (o * rows + row) * columns - padding[1] + q * dilation[1];
-              const first = into + (o * rows + row) * columns, last = first + columns;
+              const first = start + row * columns, last = first + columns;
+              let to = first - padding[1] + q * dilation[1];
               for (let j = 0; j < wide; j++, at++, to += stride[1]) if (to >= first && to < last) y[to] += made[at];
             }
+      }
     }
   },
 
@@ -216,8 +223,8 @@ const makers = {
         for (let i = start; i < start + size; i++) squares += (x[i] - mean) ** 2;
         const scale = 1 / Math.sqrt(squares / size + eps);
         for (let i = start; i < start + size; i++) {
-          const of = weight ? Math.floor(i / inner) % weight.length : 0;
-          y[i] = weight ? (x[i] - mean) * scale * weight[of] + bias[of] : (x[i] - mean) * scale;
+          const of = Math.floor(i / inner) % weight.length;
+          y[i] = (x[i] - mean) * scale * weight[of] + bias[of];
         }
       }
     };

@@ -4,7 +4,7 @@ function makeDecoder(program, odd) {
   const waiting = [];
   const answer = (pixels) => waiting.shift()(new ImageData(pixels, width, height));
   const worker = workerOf(program, odd, answer);
-  const own = worker ? null : engine()(program);
+  const own = worker ? null : engine().decoder(program);
   return {
     width,
     height,
@@ -21,7 +21,7 @@ function makeDecoder(program, odd) {
 
 function workerOf(program, odd, answer) {
   const text = `"use strict";
-    const make = (${engine})(), painted = ${painted};
+    const make = (${engine})().decoder, painted = ${painted};
     let run, channels, pixels;
     onmessage = ({ data }) => {
       if (!run) { run = make(data).run; channels = data.shape[0]; pixels = data.shape[1] * data.shape[2]; return; }

@@ -73,8 +73,8 @@ def _palette() -> dict[str, Any]:
 
 
 def _script() -> str:
-    """All scripts as one; the decoder is a function, of whose text a worker can be made."""
-    engine = f"function engine() {{\n{_own_file('decode.js')}\nreturn decoder;\n}}\n"
+    """All scripts as one; what decodes is a function, of whose text a worker can be made."""
+    engine = f"function engine() {{\n{_own_file('decode.js')}\nreturn {{ decoder, bytesOf, halves }};\n}}\n"
     return '"use strict";\n(() => {\n' + engine + "".join(map(_own_file, SCRIPTS)) + "})();\n"
 
 

@@ -21,7 +21,7 @@ from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build_data, build_model
 from vae_runner.experiment.checking.probe import check_images, check_model
 from vae_runner.experiment.importing.disentangling_vae import Peer, own_weights, steps_of
-from vae_runner.experiment.provenance import describe_data
+from vae_runner.experiment.provenance import describe_data, describe_model
 from vae_runner.experiment.saved_run.resume import IMPORTED
 from vae_runner.experiment.saved_run.roots import absolute_root
 from vae_runner.files import write_json
@@ -100,10 +100,7 @@ def _environment(
         "name": folder.absolute().name,
         **about,
         **({} if parts is None else {"data": describe_data(parts)}),
-        "model": {
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "latents": " + ".join(f"{space.dims} {space.family}" for space in model.spaces),
-        },
+        "model": describe_model(model),
         "versions": {"vae_runner": vae_runner.__version__, "torch": torch.__version__},
         IMPORTED: {
             "from": "disentangling-vae",

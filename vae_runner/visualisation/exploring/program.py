@@ -41,8 +41,8 @@ class Program:
     shape: tuple[int, ...] = ()
 
     def constant(self, values: Tensor) -> int:
-        """Keep a constant; returns how a step names it."""
-        self.constants.append(values.detach().float().cpu().contiguous())
+        """Keep a constant as it is now; returns how a step names it."""
+        self.constants.append(values.detach().to("cpu", torch.float32, copy=True).contiguous())
         return -len(self.constants)
 
     def emit(self, op: str, inputs: Sequence[int | None], shape: Sequence[int], **given: Any) -> int:

@@ -89,6 +89,8 @@ class _Recorder(TorchDispatchMode):
             raise self._refusal(f"{name} draws at random")
         if any(id(tensor) in self._registers for tensor in inputs):
             self._write(name, func, args, kwargs, result)
+        elif func._schema.is_mutable:
+            self._forget(inputs)
         return result
 
     def finished(self, images: Tensor) -> Program:
@@ -126,6 +128,13 @@ class _Recorder(TorchDispatchMode):
         for other in self._seen:
             if other is not tensor and other.untyped_storage().data_ptr() == place:
                 self._registers[id(other)] = None
+
+    def _forget(self, tensors: list[Tensor]) -> None:
+        """Constants in memory that may have been overwritten are kept anew where they are used again."""
+        places = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+        for other in self._seen:
+            if other.untyped_storage().data_ptr() in places:
+                self._constants.pop(id(other), None)
 
     def _place(self, tensor: Tensor | None) -> int | None:
         """How a step names a tensor."""

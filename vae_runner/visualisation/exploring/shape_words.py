@@ -62,11 +62,11 @@ def _pixel_shuffle(says: Says, x: Tensor, by: int) -> int | None:
     return _seen(says, x, numbered.permute(0, 1, 4, 2, 5, 3))
 
 
-@word("cat")
+@word("cat", "stack")
 def _cat(says: Says, parts: Sequence[Tensor], dim: int = 0) -> int | None:
     if len(parts) == 1:
         return says.place(parts[0])
-    axis = dim % parts[0].dim()
+    axis = dim % says.made.dim()
     lengths = [math.prod(part.shape[axis:]) for part in parts]
     return says.step("cat", [says.place(part) for part in parts], says.made.shape, lengths=lengths)
 
