@@ -24,7 +24,7 @@ PHOTOGRAPHS = (
     *(f"sklearn/datasets/images/{name}" for name in ("flower.jpg", "china.jpg")),
 )
 SIDE = 96  # pixels of a window, once resized
-SMALLEST = 0.25  # of the shorter side of the photograph
+SMALLEST = 0.7  # of the shorter side of the photograph
 
 
 def windows(folder: Path, count: int = 2000, seed: int = 0) -> list[Path]:

@@ -5,7 +5,7 @@ and targets that cannot be imported. Arguments that follow from the data, or fro
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from inspect import Parameter
@@ -145,8 +145,11 @@ def _check_engine(config: dict[str, Any]) -> list[str]:
 
 def _check_loggers(config: dict[str, Any]) -> list[str]:
     """Their packages have to be there before the run begins; what it has left is opened without them."""
-    problems, is_wanted = [], dig(config, "engine", "tensorboard") is True
-    for find in [*(partial(package_of, name) for name in loggers_of(config)), *([summary_writer] if is_wanted else [])]:
+    problems: list[str] = []
+    wanted: list[Callable[[], Any]] = [partial(package_of, name) for name in loggers_of(config)]
+    if dig(config, "engine", "tensorboard") is True:
+        wanted.append(summary_writer)
+    for find in wanted:
         try:
             find()
         except UserError as error:
