@@ -278,6 +278,7 @@ def test_terms_on_pairs_of_several_kinds_are_refused(experiment: Make) -> None:
 @pytest.mark.slow
 def test_a_run_on_pairs_goes_on_and_is_drawn(tmp_path: Path, cache: Path) -> None:
     data = ["dataset=dsprites", "dataset.source=render", "dataset.validation=32", f"dataset.cache_dir={cache}"]
+    data += ["dataset.test=32", "dataset.limit=400"]
     engine = ["engine.steps=3", "engine.batch_size=16", "engine.device=cpu", "engine.threads=1"]
     pair = ["divergence=ada_ml_vae", "divergence.differ=null", "visualisation=[traversal,schedule,curves]"]
     assert run([*data, *engine, *pair, f"hydra.run.dir={tmp_path / 'run'}"]) == 0

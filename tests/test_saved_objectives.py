@@ -26,6 +26,7 @@ RUNS = {
 def test_a_saved_run_draws_from_its_prior_and_goes_on(name: str, tmp_path: Path, cache: Path) -> None:
     folder = tmp_path / "run"
     data = ["dataset=dsprites", "dataset.source=render", "dataset.validation=32", f"dataset.cache_dir={cache}"]
+    data += ["dataset.test=32", "dataset.limit=400"]
     engine = ["engine.steps=2", "engine.batch_size=16", "engine.device=cpu", "engine.threads=1", "architecture=conv"]
     pictures = "visualisation=[samples,traversal,kl,scatter,schedule]"
     assert run([*RUNS[name], *data, *engine, pictures, f"hydra.run.dir={folder}"]) == 0
