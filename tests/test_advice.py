@@ -92,7 +92,7 @@ def test_of_colour_photos_a_new_run_without_a_preset_is_told_what_suits_them(
     chosen = ["dataset=folder", "experiment=null", f"dataset.root={photos}", "dataset.image_size=16"]
     ((level, line),) = advice(experiment(*chosen), {})
     assert level == logging.INFO
-    assert line.endswith("; try experiment=photos, or likelihood=gaussian_optimal")
+    assert line.endswith("; try experiment=photos64, or likelihood=gaussian_optimal")
     assert list(advice(experiment(*chosen), {"experiment": "photos"})) == []
     assert list(advice(experiment(*chosen, "likelihood=gaussian_optimal"), {})) == []
     assert list(advice(experiment(*chosen, "dataset.channels=1"), {})) == []

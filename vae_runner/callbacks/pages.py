@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.callbacks.base import Callback, Training
-from vae_runner.callbacks.pictures import LazyState, Pictures, picture_errors, picture_indices, picture_state
+from vae_runner.callbacks.pictures import LazyState, Pictures, chosen_images, picture_errors, picture_state
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.split import Subset
 from vae_runner.drawing.encoded import Drawing
@@ -51,11 +51,6 @@ def write_page(drawing: Drawing, name: str, folder: Path) -> Path:
     file = folder / page_file(name)
     write_atomically(file, drawing.detached().encode().files[file.suffix])
     return file
-
-
-def chosen_images(subset: Subset, count: int) -> tuple[ImageData, Tensor]:
-    """The data set, and the indices of so many of the images that pictures are made of, or of all that there are."""
-    return subset.data, picture_indices(subset, count)
 
 
 def _pages(callbacks: Iterable[Callback]) -> Iterator[tuple[str, Picture]]:

@@ -14,6 +14,7 @@ from vae_runner.auto_encoder import VAE, Sample, evaluating
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.callbacks.writer import Writer
 from vae_runner.corruption import Corruption
+from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.split import Subset
 from vae_runner.errors import ImagesError, UserError
 from vae_runner.files import write_atomically
@@ -246,10 +247,20 @@ def picture_indices(subset: Subset, count: int) -> Tensor:
     return torch.cat([showcase, others[~torch.isin(others, showcase)]])[:count]
 
 
+def chosen_images(subset: Subset, count: int) -> tuple[ImageData, Tensor]:
+    """The data set, and the indices of so many of the images that pictures are made of, or of all that there are."""
+    return subset.data, picture_indices(subset, count)
+
+
 def _scene(engine: Training, folder: Path, step: int) -> Scene:
+    def subset(phase: Phase) -> Subset:
+        return engine.train if phase == "train" else engine.validation
+
     @cache
     def state(phase: Phase) -> State:
-        subset = engine.train if phase == "train" else engine.validation
-        return picture_state(engine.objective.model, subset, engine.step, engine.device, engine.corruption)
+        return picture_state(engine.objective.model, subset(phase), engine.step, engine.device, engine.corruption)
 
-    return Scene(step, engine.total_steps, folder, state, engine.schedules)
+    def chosen(phase: Phase, count: int) -> tuple[ImageData, Tensor]:
+        return chosen_images(subset(phase), count)
+
+    return Scene(step, engine.total_steps, folder, state, engine.schedules, chosen)

@@ -1,7 +1,7 @@
 """The preset that suits a data set, taken where the command line chooses that set and, of presets, nothing.
 
 The defaults of train.yaml suit shapes in black and white. Under the Bernoulli likelihood the shades of a photo weigh so
-little that latents soon carry little, and the factors of Shapes3D want another beta. So
+little that latents soon carry little, and the factors of Shapes3D want another beta (docs/default_run.md). So
 
     vae-train dataset=shapes3d                     is vae-train dataset=shapes3d experiment=shapes3d
     vae-train dataset=shapes3d experiment=null     takes the settings of any data
@@ -14,7 +14,12 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["SUITED", "suited"]
 
-SUITED: Mapping[str, str] = {"shapes3d": "shapes3d"}
+SUITED: Mapping[str, str] = {
+    "shapes3d": "shapes3d",
+    "folder": "photos64",
+    "celeba": "photos64",
+    "celeba_hq": "photos64",
+}
 
 
 def suited(settings: Sequence[str]) -> str | None:

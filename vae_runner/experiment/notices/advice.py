@@ -38,5 +38,5 @@ def advice(engine: Engine, choices: Mapping[str, str]) -> Iterator[tuple[int, st
         yield (
             logging.INFO,
             "likelihood=bernoulli weighs the shades of colour photos so little that latents soon carry little; try "
-            "experiment=photos, or likelihood=gaussian_optimal",
+            "experiment=photos64, or likelihood=gaussian_optimal",
         )

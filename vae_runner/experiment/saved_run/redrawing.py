@@ -11,8 +11,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_runner.callbacks.pages import chosen_images, write_page
-from vae_runner.callbacks.pictures import LazyState, picture_errors, picture_state, write_drawing
+from vae_runner.callbacks.pages import write_page
+from vae_runner.callbacks.pictures import LazyState, chosen_images, picture_errors, picture_state, write_drawing
 from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.drawing.printing.paper import Paper

@@ -12,7 +12,7 @@ from vae_runner.report.sweep.contact import Tiles, read_tiles, spread
 
 __all__ = ["thumbnail"]
 
-PICTURES = ("traversal", "reconstruction", "samples", "random", "data")  # the first that there is
+PICTURES = ("traversal", "reconstruction", "samples", "mixture", "random", "data")  # the first that there is
 ROWS, COLUMNS, SIDE, GAP = 2, 5, 32, 1  # pixels, of which a screen has two for one
 LARGEST = (2 * COLUMNS * SIDE, 2 * ROWS * SIDE)
 

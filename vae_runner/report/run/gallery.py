@@ -22,6 +22,7 @@ ABOUT = {
     "traversal": "each row moves one latent, all others stay",
     "reconstruction": "input images, and below each its reconstruction",
     "samples": "decoded samples of the prior",
+    "mixture": "decoded samples of Gaussians that are fitted to the codes of images",
     "random": "decoded random codes",
     "linspace": "each row moves one latent, all others stay",
     "path": "decoded codes along a path through latent space",

@@ -31,7 +31,7 @@ LONGEST = 100  # characters of a picture's name
 MOST_PIXELS = 30_000_000  # of a picture that is read
 TRAVERSED = 3  # latents shown of each run
 WANTED = 16  # images of each run, where they are all of a kind
-ALL_OF_A_KIND = frozenset({"samples", "random", "data"})  # pictures whose rows mean nothing
+ALL_OF_A_KIND = frozenset({"samples", "mixture", "random", "data"})  # pictures whose rows mean nothing
 CHARTS = frozenset({"curves", "kl", "schedule", "scatter"})  # whose scales are each run's own
 NAMES = ("left", "top", "tile_width", "tile_height", "gap", "columns", "rows", "scale")
 

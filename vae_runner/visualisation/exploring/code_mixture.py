@@ -1,18 +1,14 @@
-"""A mixture of Gaussians with full covariances, fitted to codes: where the images' codes do not fill the prior, draws
-of it decode to better images (Ghosh et al. 2020, arXiv 1903.12436). It needs scikit-learn, extra `evaluate`.
-"""
+"""The mixture of Gaussians that a page can draw codes of: `gaussian_mixture`, of few enough numbers for a page."""
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
 
-from vae_runner.evaluation.learners import fitted, learner
 from vae_runner.visualisation.exploring.program import packed
+from vae_runner.visualisation.gaussian_mixture import fit_mixture, why_no_mixture
 
 __all__ = ["mixture_of"]
 
@@ -27,15 +23,8 @@ def mixture_of(priors: Sequence[Distribution], codes: Tensor) -> dict[str, Any] 
     """
     count, dims = codes.shape
     components = min(COMPONENTS, count // max(20, 2 * dims)) if count >= FEWEST else 0
-    on_line = all(prior.support is constraints.real for prior in priors)
-    if not (on_line and components and dims <= LARGEST and codes.isfinite().all()) or not _is_there():
+    if not (components and dims <= LARGEST and codes.isfinite().all()) or why_no_mixture(priors):
         return None
-    model = learner("mixture").GaussianMixture(components, covariance_type="full", random_state=0)
-    mixture, _ = fitted(model, codes.double().cpu().numpy(), None)  # type: ignore[arg-type]
-    lower = np.linalg.cholesky(mixture.covariances_)
-    known = {"means": packed(torch.from_numpy(mixture.means_)), "lower": packed(torch.from_numpy(lower))}
-    return {"weights": [float(f"{weight:.5g}") for weight in mixture.weights_], **known}
-
-
-def _is_there() -> bool:
-    return importlib.util.find_spec("sklearn") is not None
+    mixture = fit_mixture(codes, components)
+    known = {"means": packed(torch.from_numpy(mixture.means)), "lower": packed(torch.from_numpy(mixture.lower))}
+    return {"weights": [float(f"{weight:.5g}") for weight in mixture.weights], **known}
