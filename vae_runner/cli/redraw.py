@@ -110,7 +110,7 @@ def _wish(arguments: list[str]) -> Wish:
 
 def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str]) -> tuple[dict[str, str], list[str]]:
     """The settings of the program itself by their names, and those of pictures; a problem for any other."""
-    from vae_runner.drawing.printing.paper import SETTINGS
+    from vae_runner.drawing.paper import SETTINGS
 
     given, of_pictures = {}, []
     for argument in overrides:
@@ -127,7 +127,7 @@ def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str
 
 def _paper(given: Mapping[str, str], problems: list[str]) -> Any:
     """What the pictures are to be printed on, None where that is not asked for."""
-    from vae_runner.drawing.printing.paper import SETTINGS, read_paper
+    from vae_runner.drawing.paper import SETTINGS, read_paper
 
     try:
         return read_paper({name: value for name, value in given.items() if name in SETTINGS})
