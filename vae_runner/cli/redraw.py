@@ -201,7 +201,7 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
         for override in parsed:
             if override in choices:
                 continue
-            if problem := judge_setting(override, known, set(known), compose.groups):
+            if problem := judge_setting(override, known, set(known), compose):
                 problems.append(problem)
             else:
                 OmegaConf.update(base, override.key_or_group.removeprefix(f"{GROUP}."), override.value())
