@@ -70,7 +70,7 @@ def _make_photos(folder: Path) -> None:
 
 def _draw(table: Sequence[tuple[str, str, float, float]], file: Path) -> None:
     """Bars of images per second, one panel for each axis."""
-    from vae_runner.drawing.chart.canvas import Canvas
+    from vae_runner.drawing.marks.canvas import Canvas
     from vae_runner.drawing.palette import COLOURS, INK, QUIET
 
     axes = list(dict.fromkeys(row[0] for row in table))

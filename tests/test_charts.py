@@ -18,10 +18,10 @@ from torch.distributions import Normal
 from vae_runner.callbacks.pictures import picture_images
 from vae_runner.drawing import layout
 from vae_runner.drawing.chart.axes import ticks
-from vae_runner.drawing.chart.canvas import Canvas
-from vae_runner.drawing.chart.kinds import heat_map, strips
 from vae_runner.drawing.lettering import tick_labels
+from vae_runner.drawing.marks.canvas import Canvas
 from vae_runner.drawing.movie import Movie, encoded
+from vae_runner.drawing.on_screen import heat_map, strips
 from vae_runner.drawing.palette import COLOURS, DEAD, INK, VIRIDIS, rgb
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError

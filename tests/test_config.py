@@ -449,7 +449,7 @@ def test_a_term_without_a_kl_asks_for_none(option: str, experiment: Callable[...
         (["divergence=factor", "engine.batch_size=2"], "permuted=second_half needs engine.batch_size to be at least 4"),
         (
             ["divergence=wae", "engine.batch_size=1"],
-            "the discrepancy is a mean over pairs of images; make engine.batch",
+            "^divergence: the discrepancy is a mean over pairs of images; make engine.batch",
         ),
         (["divergence=dip_i", "engine.batch_size=1"], "one image has no covariance; make engine.batch_size at least 2"),
         (["divergence=info", "divergence.alpha=2"], "alpha must be at most 1, where the KL has no weight, got 2"),

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from vae_runner.datasets import SplitConfig, split
 from vae_runner.datasets.factors import Factor, FactoredImages, FactorGrid
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
+from vae_runner.experiment.scoring.curve import parts_of
+from vae_runner.experiment.scoring.subject import Settings, Subject
 
 
 class Grid(FactoredImages):
@@ -128,3 +132,31 @@ def test_with_a_test_part_the_corner_is_its_and_no_others() -> None:
     assert [bool(corner.any()) for corner in corners] == [False, False, True]
     assert corners[2].all()
     assert len(found.test) == 50
+
+
+def test_constraints_are_part_of_the_mark_and_those_on_training_alone_change_nothing_that_is_measured() -> None:
+    def marks(**settings: Any) -> tuple[str, str]:
+        found = split(Grid(), SplitConfig(validation=60, test=50, **settings))
+        return found.mark(), found.measured()
+
+    free, again, along = marks(), marks(), marks(correlated=["x", "y", 0.2])
+    corner, spelled = marks(held_out={"x": "30-32", "shape": "b"}), marks(held_out={"x": [30, 31, 32], "shape": 1})
+    assert free == again
+    assert corner == spelled
+    assert len({free[0], along[0], corner[0]}) == 3
+    assert free[1] == along[1] != corner[1]
+
+
+def test_codes_of_other_combinations_are_kept_apart(experiment: Callable[..., Engine], tmp_path: Path) -> None:
+    def subject(*overrides: str) -> Subject:
+        engine = experiment("dataset=bars", *overrides)
+        run = SimpleNamespace(
+            folder=tmp_path, config={}, model=engine.objective.model, step=0, checkpoint="best",
+            device=torch.device("cpu"), data=parts_of(engine),
+        )  # fmt: skip
+        return Subject(cast(Any, run), Settings(part="validation"))
+
+    free, corner = subject(), subject("dataset.held_out={height: 3}")
+    assert free.about_data()["fingerprint"] == corner.about_data()["fingerprint"]
+    assert free.about_data()["of_part"] != corner.about_data()["of_part"]
+    assert free._file != corner._file

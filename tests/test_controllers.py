@@ -166,9 +166,13 @@ def test_their_state_is_saved() -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="start must lie from beta_min to beta_max, 1 to 100, got 0"):
         ControlledKL(*SPACE, start=0.0)
-    with pytest.raises(ValueError, match="start must lie from beta_min to beta_max, 5 to 2, got 5"):
+    with pytest.raises(ValueError, match="beta_min must be at most beta_max, got 5 and 2"):
         ControlledKL(*SPACE, beta_min=5.0, beta_max=2.0)
     with pytest.raises(ValueError, match=r"start must lie from smallest to largest, 2 to 1e\+10, got 1"):
         ReconstructionConstraint(*ALL, kappa=1.0, smallest=2.0)
+    with pytest.raises(ValueError, match="smallest must be at most largest, got 5 and 2"):
+        ReconstructionConstraint(*ALL, kappa=1.0, start=3.0, smallest=5.0, largest=2.0)
+    with pytest.raises(ValueError, match="decay must be at least 0 and below 1, for the average to move, got 1"):
+        ReconstructionConstraint(*ALL, kappa=1.0, decay=1.0)
     with pytest.raises(ValueError, match="ControlledKL takes no capacity"):
         ControlledKL(*SPACE).with_capacity(2)

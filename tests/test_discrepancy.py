@@ -105,6 +105,7 @@ def test_the_gradient_is_right(kernel: str) -> None:
         ({"alpha": 1.5}, "alpha must be at most 1, where the KL has no weight, got 1.5"),
         ({"alpha": -3.0, "lambda_mmd": 2.0}, "alpha . lambda_mmd must be at least 1, .* got -1"),
         ({"scales": [0.0]}, r"scales must be positive, got \[0.0\]"),
+        ({"scales": []}, r"scales must name one scale or more; null stands for the kernel's own, got \[\]"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, line: str) -> None:

@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 
 from vae_runner.drawing.chart.axes import Series
-from vae_runner.drawing.chart.canvas import Canvas
-from vae_runner.drawing.chart.kinds import Bar, bars, heat_map, panels, scatter, strips
 from vae_runner.drawing.lettering import units_wide
+from vae_runner.drawing.marks.canvas import Canvas
 from vae_runner.drawing.marks.marks import Pixels, Words
+from vae_runner.drawing.on_screen import Bar, bars, heat_map, panels, scatter, strips
 from vae_runner.drawing.palette import FRAME, rgb
-from vae_runner.drawing.printing.paper import Paper, read_paper
+from vae_runner.drawing.paper import Paper, read_paper
+from vae_runner.drawing.printing.on_paper import printed
 from vae_runner.drawing.printing.printed_grid import printed_grid
 from vae_runner.errors import UserError
 from vae_runner.visualisation import Grid, draw
@@ -91,7 +92,7 @@ CHARTS = {
 }
 GRIDS = {"traversal": traversal(), "captions": traversal(6, captions=True), "plain": traversal(8, labelled=False)}
 PICTURES: dict[str, Make] = {
-    **{name: lambda paper, canvas=canvas: canvas.again(paper) for name, canvas in CHARTS.items()},
+    **{name: lambda paper, canvas=canvas: printed(canvas, paper) for name, canvas in CHARTS.items()},
     **{name: lambda paper, grid=grid: printed_grid(grid, paper) for name, grid in GRIDS.items()},
 }
 each = pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
@@ -218,7 +219,7 @@ def test_light_images_have_an_edge_on_the_paper_and_dark_ones_have_none(value: f
 
 
 def test_the_upright_axis_of_the_scatter_has_its_title_beside_it() -> None:
-    for canvas in (codes(), codes().again(Paper())):
+    for canvas in (codes(), printed(codes(), Paper())):
         upright = [mark for mark in canvas.marks if isinstance(mark, Words) and mark.is_upright]
         assert [mark.text for mark in upright] == ["z11  (1.90 nats, posY 0.91)"]
         numbers = [mark for mark in canvas.marks if isinstance(mark, Words) and mark.anchor == "end"]

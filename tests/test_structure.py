@@ -141,6 +141,14 @@ def dotted(file: Path) -> str:
     return ".".join(["vae_runner", *file.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
 
 
+def test_the_chart_engine_is_small_and_knows_no_layout() -> None:
+    engine = sorted((PACKAGE / "drawing/chart").glob("*.py"))
+    assert 0 < sum(len(file.read_text().splitlines()) for file in engine) <= 450
+    layouts = ("on_screen", "printing", "paper")
+    for file in engine:
+        assert not [name for name in imports(file) if set(name.split(".")) & set(layouts)], file.name
+
+
 def test_drawing_knows_nothing_but_numpy_pillow_and_files() -> None:
     known = {"vae_runner.drawing", "vae_runner.errors", "vae_runner.files", "numpy", "PIL"}
     for file in DRAWING:

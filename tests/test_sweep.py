@@ -190,6 +190,17 @@ def test_no_run_is_the_best_where_elbos_cannot_be_compared(tmp_path: Path, other
     assert [row["best"] for row in rows(tmp_path)] == ["", "", ""]
 
 
+def test_no_run_is_the_best_where_one_is_measured_on_other_images_of_the_set(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", data={"measured": "a"})
+    make_run(tmp_path / "1", 60.0, data={"measured": "a"})
+    assert [row["best"] for row in rows(tmp_path)] == ["", "best"]
+    make_run(tmp_path / "2", 50.0, data={"measured": "b"})
+    assert [row["best"] for row in rows(tmp_path)] == ["", "", ""]
+    shutil.rmtree(tmp_path / "2")
+    make_run(tmp_path / "2", 50.0)  # of a program that did not note it
+    assert [row["best"] for row in rows(tmp_path)] == ["", "", "best"]
+
+
 @pytest.mark.parametrize("elbo", [NAN, math.inf, -math.inf, None, "text"])
 def test_a_run_without_a_figure_is_never_the_best(tmp_path: Path, elbo: Any) -> None:
     make_run(tmp_path / "0", 90.0)

@@ -11,9 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from test_cli import Run, vae_train
 
 from vae_runner import cli
-from vae_runner.cli.judging.other_names import OPTIONS, SETTINGS, option_here, setting_here
+from vae_runner.cli.arguments import read_arguments
+from vae_runner.cli.composing.composer import Composer, without_hydra
+from vae_runner.cli.judging.hints import hint, option_hint
+from vae_runner.cli.judging.judge import nodes
+from vae_runner.cli.judging.other_names import CHOICES, OPTIONS, SETTINGS, SWITCHES, option_here, typed_here
+from vae_runner.cli.precheck import precheck
 from vae_runner.cli.screens.topics import topic_text
 from vae_runner.errors import UserError
+from vae_runner.experiment.checking.check import check
 from vae_runner.paths import config_dir
 
 __all__ = ["vae_train"]  # a fixture
@@ -115,20 +121,100 @@ def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(map(len, rows)) <= 100
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS.values())))
-def test_each_setting_that_is_proposed_is_there(name: str) -> None:
-    if name.replace(".", "/") in GROUPS or name == "hydra.run.dir":
-        return
-    assert topic_text([name])
+VALUES_THERE = {  # of settings that take no 3
+    **{"dataset.validation": "0.2", "dataset.image_size": "64", "engine.device": "cuda:0", "engine.threads": "1"},
+    **{"engine.precision": "16-mixed", "dataset.root": "/data/x", "hydra.run.dir": "/tmp/x", "logger": "tensorboard"},
+    **{"resume": "outputs/latest", "architecture.encoder.hidden": "512", "optimizer.lr": "1e-3"},
+}
+THERE = {
+    *((name, VALUES_THERE.get(setting.split(" ")[0], "3")) for name, setting in SETTINGS.items() if setting != "jobs"),
+    *((name, value) for name in SWITCHES for value in ("true", "0")),
+}
+
+
+def hints_of(configs: Composer) -> set[tuple[str, ...]]:
+    """What is proposed for the settings of other programs, argument by argument, with the option that it is of."""
+    known = set(nodes(OmegaConf.to_container(configs.compose([]), resolve=False)))
+    found = set()
+    for name, value in THERE:
+        said = hint(name, value, known, configs.groups, configs.options)
+        proposed = re.fullmatch(r" Did you mean ([^,]*?)(?:, a setting of (\S+?)(?:\|.*)?)?\?", said)
+        assert proposed, (name, value, said)
+        found.add((*proposed[1].split(" "), *filter(None, [proposed[2]])))
+    return found
+
+
+def packed(hints: set[tuple[str, ...]]) -> list[dict[str, str]]:
+    """The hints in few command lines, of which none sets anything twice, or chooses one option and sets another."""
+    lines: list[dict[str, str]] = []
+    for arguments in sorted(hints):
+        given = dict(argument.split("=", 1) for argument in arguments)
+        parts = {name.split(".")[0] for name in given} - {"engine"}
+        if not (line := next((one for one in lines if not (parts | set(given)) & _taken(one)), None)):
+            lines.append(line := {})
+        line |= given
+    return lines
+
+
+def _taken(line: dict[str, str]) -> set[str]:
+    return {*line, *(name.split(".")[0] for name in line)} - {"engine"}
+
+
+def test_each_setting_that_is_proposed_to_whoever_comes_from_another_program_is_accepted(configs: Composer) -> None:
+    missing = ("pip install", "sees no GPU", "dataset.root is not set")  # on this machine, or besides
+    hints = hints_of(configs)
+    for line in packed(hints):
+        request = read_arguments([f"{name}={value}" for name, value in line.items()])
+        _, problems = check(without_hydra(configs.compose(request.overrides)))
+        assert [problem for problem in problems if not any(one in problem for one in missing)] == [], line
+    assert len(hints) > 30
 
 
 @pytest.mark.parametrize("group", OPTIONS)
-def test_each_option_that_is_proposed_is_there(group: str) -> None:
-    for option in set(OPTIONS[group].values()):
-        name, _, more = option.partition(" ")
-        assert (CONF / group / f"{name}.yaml").is_file()
+def test_each_option_that_is_proposed_is_there(group: str, configs: Composer) -> None:
+    for name, here in OPTIONS[group].items():
+        option, _, more = here.partition(" ")
+        assert option in configs.options(group)
+        assert f"{group}={here}" in option_hint(group, group, name, configs.options(group))
         if more:
             assert topic_text([more.partition("=")[0]])
+
+
+def test_each_group_that_a_choice_may_be_of_is_there(configs: Composer) -> None:
+    for groups in CHOICES.values():
+        assert set(groups) <= configs.groups
+
+
+MEANT = {
+    "betavae": "divergence=beta",
+    "max_steps": "engine.steps=VALUE",
+    "model=betavae": "divergence=beta",
+    "model=resnet18": "architecture=resnet",
+    "loss=bce": "likelihood=bernoulli",
+    "model=unheard_of": "divergence=OPTION",
+    "model.Latent-Dim=4,8": "distribution.dims=4,8",
+    "num_epochs=10": "engine.epochs=10 engine.steps=null",
+    "gpus=0": "engine.device=cpu",
+    "gpus=2": "engine.device=cuda",
+    "hidden_dim=256": "architecture.encoder.hidden=[256]",
+    "beta=4": "divergence.beta=4",
+    "gamma=10": "divergence.gamma=10, a setting of divergence=beta_tc|capacity|factor",
+    "image_size=64": "dataset.image_size=64, a setting of dataset=celeba|celeba_hq|folder",
+    "data_dir=/x/~y": "dataset.root=/x/~y",
+    "--batch-size 32": "engine.batch_size=32",
+    "--model betavae": "divergence=beta",
+    "--cuda": "engine.device=cuda",
+}
+
+
+def test_the_value_stands_in_the_hint(configs: Composer) -> None:
+    with pytest.raises(UserError) as told:
+        precheck(read_arguments([part for typed in MEANT for part in typed.split(" ")]), configs)
+    lines = str(told.value).splitlines()
+    for typed, meant in MEANT.items():
+        ends = (f"settings are written without dashes: {meant}", f" Did you mean {meant}?")
+        name = typed.partition("=")[0] if "--" not in typed else "dashes"
+        assert any(f"{name}" in line and line.endswith(ends) for line in lines), (typed, lines)
 
 
 def test_no_name_of_other_programs_hides_one_of_ours() -> None:
@@ -138,9 +224,9 @@ def test_no_name_of_other_programs_hides_one_of_ours() -> None:
 
 
 def test_names_are_known_however_they_are_written() -> None:
-    assert setting_here("model.Latent-Dim") == setting_here("latent_dim") == "distribution.dims"
+    assert typed_here("model.Latent-Dim", "5", list) == typed_here("latent_dim", "5", list) == "distribution.dims=5"
     assert option_here("divergence", "Beta-TCVAE") == "beta_tc"
-    assert option_here("divergence", "unheard_of") is setting_here("unheard_of") is None
+    assert option_here("divergence", "unheard_of") is typed_here("unheard_of", "5", list) is None
 
 
 @pytest.mark.slow
@@ -150,5 +236,9 @@ def test_whoever_types_the_names_of_other_programs_is_told_ours(vae_train: Run) 
     hints = [re.search(r"Did you mean (.*?)\?", line) for line in errors.splitlines()]
     assert [hint[1] for hint in hints if hint] == [
         *("likelihood=gaussian", "dataset=torchvision dataset.name=MNIST"),
-        *("distribution.dims", "divergence=OPTION", "dataset.image_size"),
+        *(
+            "distribution.dims=5",
+            "divergence=beta",
+            "dataset.image_size=64, a setting of dataset=celeba|celeba_hq|folder",
+        ),
     ]

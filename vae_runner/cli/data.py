@@ -6,8 +6,9 @@ nobody reads what is printed.
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
@@ -126,12 +127,25 @@ def _check(rest: list[str]) -> int:
     node = config["dataset"]
     data = limited(build_set(node), split_config(node))
     if not isinstance(data, SimpleImageFolder):
-        print(*survey(data, config), sep="\n")
+        print(*survey(data, config), *_of_parts(node), sep="\n")
         return 0
     found = examine(data)
     for line in found.describe(data):
         to_stdout(line)
     return 1 if found.refused or (found.bad and not data.settings.skip_bad) else 0
+
+
+def _of_parts(node: dict[str, Any]) -> Iterator[str]:
+    """Which images are trained on and measured, where this is constrained."""
+    from vae_runner.datasets.split import split
+    from vae_runner.experiment.assemble import build_set, split_config
+    from vae_runner.runs.words import images
+
+    config = split_config(node)
+    if config.held_out or config.correlated:
+        parts = split(build_set(node), config)
+        yield f"constrained {images(len(parts.train.data), *map(len, parts))}"
+        yield f"their mark  {parts.mark()}"
 
 
 if __name__ == "__main__":

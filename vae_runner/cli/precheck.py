@@ -111,13 +111,13 @@ def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
     names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups | {AT_ONCE}
-    problems += [about_dashes(name, value, names) for name, value in request.stray]
+    problems += [about_dashes(name, value, names, composer) for name, value in request.stray]
     for override in parsed:
         if override in choices:
             continue
         if _lies_in_any(override.key_or_group, judged.unread):
             wrong.append(override)
-        elif problem := judge_setting(override, known, names, composer.groups):
+        elif problem := judge_setting(override, known, names, composer):
             problems.append(home_of(override.key_or_group, base, composer) or problem)
             wrong.append(override)
     judged.usable = [override for override in parsed if override not in wrong]

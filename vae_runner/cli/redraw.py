@@ -110,7 +110,7 @@ def _wish(arguments: list[str]) -> Wish:
 
 def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str]) -> tuple[dict[str, str], list[str]]:
     """The settings of the program itself by their names, and those of pictures; a problem for any other."""
-    from vae_runner.drawing.printing.paper import SETTINGS
+    from vae_runner.drawing.paper import SETTINGS
 
     given, of_pictures = {}, []
     for argument in overrides:
@@ -127,7 +127,7 @@ def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str
 
 def _paper(given: Mapping[str, str], problems: list[str]) -> Any:
     """What the pictures are to be printed on, None where that is not asked for."""
-    from vae_runner.drawing.printing.paper import SETTINGS, read_paper
+    from vae_runner.drawing.paper import SETTINGS, read_paper
 
     try:
         return read_paper({name: value for name, value in given.items() if name in SETTINGS})
@@ -201,7 +201,7 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
         for override in parsed:
             if override in choices:
                 continue
-            if problem := judge_setting(override, known, set(known), compose.groups):
+            if problem := judge_setting(override, known, set(known), compose):
                 problems.append(problem)
             else:
                 OmegaConf.update(base, override.key_or_group.removeprefix(f"{GROUP}."), override.value())

@@ -32,13 +32,14 @@ from torch.distributions import Distribution
 from vae_runner.divergence.base import sum_mean
 from vae_runner.divergence.composite import WeightedParts, kl_of
 from vae_runner.schedule import Schedule
-from vae_runner.signature import enforced, finite, non_negative, positive, probability
+from vae_runner.signature import Limit, enforced, finite, non_negative, positive
 from vae_runner.state import RECON, Y_PRED, Y_TRUE, State, StateKey, state_key
 
 __all__ = ["ControlledKL", "ReconstructionConstraint"]
 
 Nats = Annotated[float, non_negative] | Schedule
 
+moving = Limit("must be at least 0 and below 1, for the average to move", lambda value: 0 <= value < 1)
 LARGEST, SMALLEST = 1e10, 1e-10  # of the multiplier
 
 
@@ -89,6 +90,8 @@ class ControlledKL(WeightedParts):
         samples: Annotated[int, positive] | None = None,
     ) -> None:
         super().__init__({"input": input_key, "target": target_key}, {"set_point": set_point})
+        if beta_min > beta_max:
+            raise ValueError(f"beta_min must be at most beta_max, got {beta_min:g} and {beta_max:g}")
         start = beta_min if start is None else start
         if not beta_min <= start <= beta_max:
             raise ValueError(f"start must lie from beta_min to beta_max, {beta_min:g} to {beta_max:g}, got {start:g}")
@@ -174,7 +177,7 @@ class ReconstructionConstraint(WeightedParts):
         constraint: Literal["nll", "mse"] = "nll",
         unit: Literal["image", "value"] = "image",
         rate: Annotated[float, positive] = 0.0001,
-        decay: Annotated[float, probability] = 0.99,
+        decay: Annotated[float, moving] = 0.99,
         start: Annotated[float, positive] = 1.0,
         smallest: Annotated[float, positive] = SMALLEST,
         largest: Annotated[float, positive] = LARGEST,
@@ -183,6 +186,8 @@ class ReconstructionConstraint(WeightedParts):
         images: dict[str, StateKey] = {"recon": RECON, "decoded": Y_PRED, "target": Y_TRUE}
         super().__init__({"posteriors": input_keys, "priors": target_keys, **images}, {"kappa": kappa})
         self.needs_kl = True
+        if smallest > largest:
+            raise ValueError(f"smallest must be at most largest, got {smallest:g} and {largest:g}")
         if not smallest <= start <= largest:
             raise ValueError(f"start must lie from smallest to largest, {smallest:g} to {largest:g}, got {start:g}")
         self.constraint, self.unit, self.samples = constraint, unit, samples

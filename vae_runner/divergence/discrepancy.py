@@ -26,14 +26,15 @@ from torch.distributions import Distribution
 from vae_runner.divergence.base import sum_mean
 from vae_runner.divergence.composite import WeightedParts, kl_of
 from vae_runner.schedule import Constant, Schedule
-from vae_runner.signature import enforced, finite, non_negative, positive
+from vae_runner.signature import Limit, enforced, finite, non_negative, positive
 from vae_runner.state import StateKey
 
 __all__ = ["MMD", "InfoMMD", "imq", "mmd", "rbf"]
 
 Kernel = Literal["rbf", "imq"]
 Estimator = Literal["unbiased", "biased"]
-Scales = Sequence[Annotated[float, positive]] | None
+some = Limit("must name one scale or more; null stands for the kernel's own", lambda scales: len(scales) > 0)
+Scales = Annotated[Sequence[Annotated[float, positive]], some] | None
 SCALES: dict[str, tuple[float, ...]] = {"rbf": (1.0,), "imq": (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)}
 
 
@@ -114,7 +115,7 @@ class InfoMMD(WeightedParts):
             raise ValueError("the discrepancy is a mean over pairs of images; make engine.batch_size at least 2")
         self._check_weights()
         self.needs_kl = self.weights["alpha"] != Constant(1.0)
-        self.kernel, self.scales = kernel, tuple(scales or SCALES[kernel])
+        self.kernel, self.scales = kernel, tuple(SCALES[kernel] if scales is None else scales)
         self.unbiased, self.samples = estimator == "unbiased", samples
 
     @property

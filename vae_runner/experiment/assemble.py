@@ -54,10 +54,11 @@ __all__ += ["set_settings", "split_config"]
 log = logging.getLogger(__name__)
 
 
-def build(node: Mapping[str, Any], **given: Any) -> Any:
+def build(node: Mapping[str, Any], place: str = "", /, **given: Any) -> Any:
     """The object that a `_target_` node describes, with the arguments that the config does not hold.
 
-    Raises `UserError` with the reason where the target refuses its arguments.
+    Raises `UserError` with the reason where the target refuses its arguments, behind the node's place in the config, or
+    else the target's name.
     """
     try:
         return instantiate(dict(node), **given, _convert_="all")
@@ -68,7 +69,7 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
         if place_of(cause):  # a part of the user's own
             raise UserError(f"{node['_target_']}: {in_words(cause)}") from error
         if isinstance(cause, (ValueError, TypeError)):
-            raise UserError(f"{node['_target_']}: {cause}") from error
+            raise UserError(f"{place or node['_target_']}: {cause}") from error
         if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
             raise UserError(f"{node['_target_']}: {cause.strerror}: {shortened(cause.filename)}") from error
         raise
@@ -250,7 +251,7 @@ def build_term(term: Term, space_id: int | None, facts: Facts) -> DivergenceBase
     """A term of the loss, of one latent space or, where it has none, over all of them."""
     known = facts.of_all() if space_id is None else facts.of_space(space_id)
     taken = taken_facts(locate(term.node["_target_"]))
-    made = build(term.node, **{fact: value for fact, value in known.items() if fact in taken})
+    made = build(term.node, term.key, **{fact: value for fact, value in known.items() if fact in taken})
     if not isinstance(made, DivergenceBase):
         raise UserError(f"{term.key}: {term.node['_target_']} makes a {type(made).__name__}, and no DivergenceBase")
     return made

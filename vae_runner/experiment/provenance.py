@@ -4,7 +4,6 @@ A run that is resumed has a session for each time that it was taken up. What sta
 one's.
 """
 
-import hashlib
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -56,7 +55,8 @@ def environment(engine: Engine, known: Mapping[str, Any], command: str, changes:
         **{name: now[name] for name in KEPT},
         "data": now["data"]["fingerprint"],
     }
-    before = {name: known.get(name) if isinstance(known.get(name), list) else [] for name in ("commands", "sessions")}
+    kept = {name: known.get(name) for name in ("commands", "sessions")}
+    before: dict[str, list[Any]] = {name: value if isinstance(value, list) else [] for name, value in kept.items()}
     return {
         "name": known["name"],
         "choices": dict(known["choices"]) if isinstance(known["choices"], Mapping) else {},
@@ -126,7 +126,9 @@ def describe_run(environment: Mapping[str, Any]) -> str:
 
 
 def describe_data(parts: Parts) -> dict[str, Any]:
-    """Where the images are from, what tells them from others, how many there are of each part, and which: `parts`."""
+    """Where the images are from, what tells them from others, how many there are of each part, and which: `parts` of
+    all, `measured` of those that are not trained on.
+    """
     data = parts.train.data
     return {
         **data.provenance,
@@ -135,17 +137,10 @@ def describe_data(parts: Parts) -> dict[str, Any]:
         "train": len(parts.train),
         "validation": len(parts.validation),
         "test": len(parts.test),
-        "parts": _mark(parts),
+        "parts": parts.mark(),
+        "measured": parts.measured(),
         "image_shape": list(data.image_shape),
     }
-
-
-def _mark(parts: Parts) -> str:
-    """A hash of which images each part has."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part.indices.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vae_runner.drawing.chart.axes import Axes, Event, Scale, Series, plot, vertical
-from vae_runner.drawing.chart.canvas import Point
 from vae_runner.drawing.layout import ABOVE, BELOW, CHART, DIGIT, RIGHT
+from vae_runner.drawing.marks.canvas import Point
 from vae_runner.report.markup import Html, tag
 
 __all__ = ["Point", "Series", "chart", "thinned"]
@@ -35,7 +35,7 @@ def chart(
         return Html()
     seen = [*series, *beside]
     steps = [step for one in seen for step, value in one.points if math.isfinite(value)]
-    y = vertical(seen, HEIGHT - BELOW, ABOVE, _hugging, may_be_log, from_zero)
+    y = vertical(seen, HEIGHT - BELOW, ABOVE, may_be_log, from_zero, _hugging)
     left = 10 + DIGIT * max((len(label) for _, label in y.labelled()), default=0)
     span = (0.0, max(1, *steps)) if across == "step" else _hugging(steps)
     surface = Elements(across)

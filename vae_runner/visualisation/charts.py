@@ -10,10 +10,11 @@ from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.base import ImageData
-from vae_runner.drawing.chart.canvas import Canvas
-from vae_runner.drawing.chart.kinds import NARROW, Bar, bars, scatter
 from vae_runner.drawing.encoded import Drawing, Encoded
-from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.marks.canvas import Canvas
+from vae_runner.drawing.on_screen import NARROW, Bar, bars, scatter
+from vae_runner.drawing.paper import Paper
+from vae_runner.drawing.printing.on_paper import printed
 from vae_runner.errors import UserError
 from vae_runner.signature import Limit, enforced, non_negative
 from vae_runner.state import FACTORS, MODEL, STEP, State
@@ -56,9 +57,7 @@ class Chart:
 
     def printed(self, paper: Paper) -> Encoded:
         """Returns it as a file for print. Raises `UserError` where it is drawn for the screen alone."""
-        if self.canvas.again is None:
-            raise UserError("it is a canvas drawn mark by mark: only charts of `drawing.chart.kinds` can be printed")
-        return Encoded(self.canvas.again(paper).file(), {**self.details, "paper": paper.record()})
+        return Encoded(printed(self.canvas, paper).file(), {**self.details, "paper": paper.record()})
 
 
 class Latent(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 import torch
 
 from vae_runner.drawing.chart.axes import Series
-from vae_runner.drawing.chart.kinds import Panel, panels
 from vae_runner.drawing.encoded import Drawing
+from vae_runner.drawing.on_screen import Panel, panels
 from vae_runner.drawing.palette import COLOURS
 from vae_runner.foreign import json_object, number
 from vae_runner.foreign import whole as count

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_runner.datasets.factors import Factor, FactorGrid
-from vae_runner.drawing.chart.canvas import Canvas
 from vae_runner.drawing.lettering import units_wide
+from vae_runner.drawing.marks.canvas import Canvas
 from vae_runner.drawing.palette import COLOURS, INK, LABEL, RULE, VIRIDIS, between
 
 __all__ = ["count_chart", "counts"]

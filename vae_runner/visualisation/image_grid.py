@@ -10,7 +10,7 @@ from torch import Tensor
 from vae_runner.drawing.encoded import Encoded
 from vae_runner.drawing.grid import Grid as PlainGrid
 from vae_runner.drawing.grid import draw, save
-from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.paper import Paper
 from vae_runner.drawing.printing.printed_grid import printed_grid
 
 __all__ = ["Grid", "draw"]

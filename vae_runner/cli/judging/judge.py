@@ -1,7 +1,6 @@
 """What is wrong with a setting by itself, before anything is made of it."""
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +13,13 @@ from vae_runner.cli.composing.composer import Composer, one_line, without_hydra
 from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
 from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
 from vae_runner.cli.composing.sums import adds_term
+from vae_runner.cli.judging.hints import bare_hint, hint, option_hint
 from vae_runner.cli.judging.hydra_settings import plugin_hint
-from vae_runner.cli.judging.other_names import option_here, setting_here
+from vae_runner.cli.judging.other_names import typed_here
 from vae_runner.cli.judging.values import JOBS, count, values
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import shortened
-from vae_runner.experiment.spelling import did_you_mean, nearest
+from vae_runner.experiment.spelling import nearest
 
 __all__ = ["about_dashes", "group_of", "home_of", "judge_choice", "judge_setting", "judge_single", "judge_values"]
 __all__ += ["nodes", "parse"]
@@ -44,9 +44,8 @@ def parse(argument: str, composer: Composer, problems: list[str]) -> Override | 
         else:
             problems.append(f"cannot read {shortened(argument)}; put quotes around the value: '{name}=\"{value}\"'")
         return None
-    homes = [group for group in sorted(composer.groups) if argument in composer.options(group)]
-    hint = f" Did you mean {homes[0]}={argument}?" if homes else ""
-    problems.append(f"cannot read {shortened(argument)}: settings are written NAME=VALUE.{hint}")
+    said = bare_hint(argument, composer.groups, composer.options)
+    problems.append(f"cannot read {shortened(argument)}: settings are written NAME=VALUE.{said}")
     return None
 
 
@@ -74,16 +73,14 @@ def judge_choice(override: Override, composer: Composer) -> str | None:
             if option is None and group not in NULLABLE:
                 return f"{name}=null chooses nothing. Choices: {', '.join(options)}"
             if option is not None and option not in options:
-                here = option_here(group, str(option))
-                close = [here] if here else difflib.get_close_matches(str(option), options, 1)
-                hint = plugin_hint(group, option) or (f" Did you mean {name}={close[0]}?" if close else "")
-                return f"no {group} called {shortened(str(option))}.{hint} Choices: {', '.join(options)}"
+                said = plugin_hint(group, option) or option_hint(group, name, str(option), options)
+                return f"no {group} called {shortened(str(option))}.{said} Choices: {', '.join(options)}"
     return None
 
 
-def judge_setting(override: Override, known: list[str], names: set[str], groups: set[str]) -> str | None:
+def judge_setting(override: Override, known: list[str], names: set[str], composer: Composer) -> str | None:
     """What is wrong with the name of a setting, of those `known`; `names` are what a misspelt one may have meant."""
-    key = override.key_or_group
+    key, groups = override.key_or_group, composer.groups
     if override.value() == "":
         return f"{key}= has no value; null stands for none"
     if key.startswith("hydra."):
@@ -96,8 +93,8 @@ def judge_setting(override: Override, known: list[str], names: set[str], groups:
         parent = key.rpartition(".")[0]
         inside = any(f"{key}.".startswith(f"{node}.") for node in FREE if node in known)
         is_open = parent.startswith(OPEN) if key.startswith("hydra.") else parent in known or inside
-        return None if is_open else _unknown(key, names, groups)
-    return _unknown(key, names, groups)
+        return None if is_open else _unknown(override, names, composer)
+    return _unknown(override, names, composer)
 
 
 def judge_single(override: Override) -> str | None:
@@ -122,11 +119,13 @@ def judge_values(override: Override) -> str | None:
     return f"{override.input_line}: these would be more than {JOBS:,} jobs" if number > JOBS else None
 
 
-def about_dashes(name: str, value: str, known: Iterable[str]) -> str:
+def about_dashes(name: str, value: str, known: Iterable[str], composer: Composer) -> str:
     """Returns what is wrong with an argument that has dashes and is no option, with what may be meant."""
     if flag := WITH_VALUE.get(f"--{name}") or WITH_VALUE.get(f"-{name}"):  # the last argument, or it had its value
         return f"{flag} needs a value" + (f": {', '.join(CHOICES[flag])}" if flag in CHOICES else "")
-    if setting := setting_here(name) or nearest(name.replace("-", "_"), known):
+    if said := typed_here(name, value, composer.options):
+        return f"settings are written without dashes: {said}"
+    if setting := nearest(name.replace("-", "_"), known):
         return f"settings are written without dashes: {setting}={value or 'VALUE'}"
     return f"no option called '{name}'; settings are written without dashes: NAME=VALUE (see vae-train --help)"
 
@@ -169,7 +168,6 @@ def nodes(config: Any, key: str = "") -> list[str]:
     return [key, *below] if key else below
 
 
-def _unknown(key: str, known: Iterable[str], groups: set[str]) -> str:
-    here = setting_here(key)
-    hint = did_you_mean(key, known) if here is None else f" Did you mean {here}{'=OPTION' if here in groups else ''}?"
-    return f"no setting called {shortened(key)}.{hint}"
+def _unknown(override: Override, known: set[str], composer: Composer) -> str:
+    key, value = override.key_or_group, (override.input_line or "").partition("=")[2]
+    return f"no setting called {shortened(key)}.{hint(key, value, known, composer.groups, composer.options)}"

@@ -1,19 +1,25 @@
-"""What other programs call our settings and options, so that whoever comes from one is told the name here."""
+"""What other programs call our settings and options, so that whoever comes from one is told what to type here.
+
+A setting of theirs is one of ours, whose value may have another name here; a switch, which is on or off; or the choice
+of an option, perhaps of one of several groups: `model` names a divergence, or an architecture.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["OPTIONS", "SETTINGS", "option_here", "setting_here"]
+__all__ = ["CHOICES", "OFF", "OPTIONS", "SETTINGS", "SWITCHES", "VALUES", "option_here"]
+__all__ += ["typed_here"]
 
-SETTINGS: Mapping[str, str] = {  # by the last part of a dotted name, in small letters without _ and -
+# All are named by the last part of a dotted name, in small letters without _ and -.
+SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
     **dict.fromkeys(("latentdim", "latentdims", "latentsize", "zdim", "zsize", "nlatents", "nz"), "distribution.dims"),
     **dict.fromkeys(("latents", "numlatents", "codesize", "bottleneck"), "distribution.dims"),
     **dict.fromkeys(("lr", "learningrate", "stepsize"), "optimizer.lr"),
-    **dict.fromkeys(("epochs", "nepochs", "numepochs", "maxepochs"), "engine.epochs"),
+    **dict.fromkeys(("epochs", "nepochs", "numepochs", "maxepochs"), "engine.epochs engine.steps=null"),
     **dict.fromkeys(("steps", "maxsteps", "numsteps", "trainsteps", "iterations", "iters", "maxiter"), "engine.steps"),
     **dict.fromkeys(("batchsize", "bs", "batch", "minibatch"), "engine.batch_size"),
-    **dict.fromkeys(("device", "gpu", "gpus", "cuda", "usecuda", "accelerator", "nocuda"), "engine.device"),
-    **dict.fromkeys(("precision", "fp16", "bf16", "amp", "mixedprecision"), "engine.precision"),
+    **dict.fromkeys(("device", "gpu", "gpuid", "cudadevice", "accelerator"), "engine.device"),
+    **dict.fromkeys(("precision", "dtype"), "engine.precision"),
     **dict.fromkeys(("threads", "numthreads", "numworkers", "workers"), "engine.threads"),
     **dict.fromkeys(("jobs", "job", "njobs", "numjobs", "j", "parallel", "maxjobs"), "jobs"),
     **dict.fromkeys(("clip", "gradclip", "clipgrad", "gradientclipval", "maxgradnorm"), "engine.clip_norm"),
@@ -24,21 +30,36 @@ SETTINGS: Mapping[str, str] = {  # by the last part of a dotted name, in small l
     **dict.fromkeys(("randomseed", "manualseed", "rngseed"), "seed"),
     **dict.fromkeys(("checkpoint", "ckpt", "ckptpath", "resumefrom", "resumefromcheckpoint"), "resume"),
     **dict.fromkeys(("weightdecay", "wd"), "optimizer.weight_decay"),
+    **dict.fromkeys(("capacity", "maxcapacity", "capacitymax", "cmax"), "divergence.capacity.end"),
     **dict.fromkeys(("klweight", "kldweight", "betavae", "kweight"), "divergence.beta"),
     **dict.fromkeys(("loginterval", "logfreq", "logevery"), "engine.log_every"),
     **dict.fromkeys(("saveinterval", "saveevery", "checkpointinterval"), "engine.checkpoint_every"),
     **dict.fromkeys(("loggers", "tracker", "reportto"), "logger"),
-    **{name: f"logger={name}" for name in ("wandb", "mlflow")},
-    **dict.fromkeys(("tensorboard", "tb"), "logger=tensorboard"),
-    **dict.fromkeys(("loss", "objective", "model", "vaetype", "modelname"), "divergence"),
-    **dict.fromkeys(("reconloss", "recon", "recdist", "reconstructionloss", "decoderdist"), "likelihood"),
-    **dict.fromkeys(("scheduler", "lrscheduler"), "lr_schedule"),
-    **dict.fromkeys(("optim", "opt"), "optimizer"),
-    **dict.fromkeys(("data", "datasetname"), "dataset"),
-    **dict.fromkeys(("arch", "network", "backbone", "modeltype"), "architecture"),
-    **dict.fromkeys(("config", "preset", "recipe"), "experiment"),
-    **dict.fromkeys(("hiddendims", "hiddendim", "hiddensize", "hidden"), "architecture.encoder.hidden"),
+    **dict.fromkeys(("hiddendims", "hiddendim", "hiddensize", "hidden", "hiddenunits"), "architecture.encoder.hidden"),
 }
+SWITCHES: Mapping[str, tuple[str, str]] = {  # what to type where it is on, and where it is off
+    **{name: (f"logger={name}", "logger=[]") for name in ("wandb", "mlflow")},
+    **dict.fromkeys(("tensorboard", "tb"), ("logger=tensorboard", "logger=[]")),
+    **dict.fromkeys(("cuda", "usecuda", "usegpu", "gpus", "ngpus"), ("engine.device=cuda", "engine.device=cpu")),
+    **dict.fromkeys(("nocuda", "cpu", "usecpu"), ("engine.device=cpu", "engine.device=auto")),
+    **dict.fromkeys(
+        ("fp16", "bf16", "amp", "mixedprecision", "half"), ("engine.precision=bf16", "engine.precision=fp32")
+    ),
+    **dict.fromkeys(("torchcompile", "jit"), ("engine.compile=true", "engine.compile=false")),
+    **dict.fromkeys(("noprogress", "quiet"), ("engine.progress=false", "engine.progress=true")),
+}
+CHOICES: Mapping[str, Sequence[str]] = {  # of the first of these groups that has such an option
+    **dict.fromkeys(("loss", "objective"), ("divergence", "likelihood")),
+    **dict.fromkeys(("model", "vaetype", "modelname", "modeltype"), ("divergence", "architecture", "distribution")),
+    **dict.fromkeys(("reconloss", "recon", "recdist", "reconstructionloss", "decoderdist"), ("likelihood",)),
+    **dict.fromkeys(("scheduler", "lrscheduler"), ("lr_schedule",)),
+    **dict.fromkeys(("optim", "opt"), ("optimizer",)),
+    **dict.fromkeys(("data", "datasetname"), ("dataset",)),
+    **dict.fromkeys(("arch", "network", "backbone", "encoder"), ("architecture",)),
+    **dict.fromkeys(("config", "preset", "recipe"), ("experiment",)),
+    **dict.fromkeys(("posterior", "latentdist", "latentdistribution"), ("distribution",)),
+}
+OFF = ("0", "false", "no", "none", "null", "off")
 OPTIONS: Mapping[str, Mapping[str, str]] = {  # by the group, then as the settings are: the option, with what it needs
     "likelihood": {
         **dict.fromkeys(("mse", "l2", "normal", "gauss"), "gaussian"),
@@ -50,14 +71,17 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {  # by the group, then as the settin
     "divergence": {
         **dict.fromkeys(("tc", "btcvae", "betatcvae", "betatc", "tcvae"), "beta_tc"),
         **dict.fromkeys(("factorvae", "factorkl"), "factor"),
-        **dict.fromkeys(("betavae", "betah", "bvae"), "beta"),
+        **dict.fromkeys(("betavae", "betah", "bvae", "betavaeh"), "beta"),
         **dict.fromkeys(("vae", "vanilla", "vanillavae", "elbo", "kld"), "kl"),
-        **dict.fromkeys(("betab", "burgess", "cci", "annealedvae"), "capacity"),
+        **dict.fromkeys(("betab", "betavaeb", "burgess", "cci", "annealedvae"), "capacity"),
         **dict.fromkeys(("dip", "dipvae", "dipvaeii"), "dip_ii"),
         **dict.fromkeys(("dipvaei",), "dip_i"),
         **dict.fromkeys(("infovae", "mmdvae"), "info"),
         **dict.fromkeys(("mmd", "waemmd"), "wae"),
         **dict.fromkeys(("controlvae", "pid"), "control"),
+        **dict.fromkeys(("waevae", "wassersteinae", "wasserstein"), "wae"),
+        **dict.fromkeys(("adamlvae", "mlvae"), "ada_ml_vae"),
+        **dict.fromkeys(("gecovae",), "geco"),
         **dict.fromkeys(("iwelbo", "importance"), "iwae"),
         **dict.fromkeys(("freebits", "freenats"), "free_bits"),
         **dict.fromkeys(("adavae", "adagvae", "weak"), "ada_gvae"),
@@ -92,14 +116,53 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {  # by the group, then as the settin
 }
 
 
-def setting_here(name: str) -> str | None:
-    """Returns what a setting of another program's, by that dotted name, is called here; None where it is not known."""
-    return SETTINGS.get(_plain(re.split(r"[./]", name)[-1]))
+VALUES: Mapping[str, Mapping[str, str]] = {  # of our settings, what another program calls a value of theirs
+    "engine.device": {**dict.fromkeys(("cpu", "auto"), ""), **dict.fromkeys(("mps", "tpu", "xpu"), "auto"), "": "cuda"},
+    "engine.precision": {
+        **dict.fromkeys(("fp32", "bf16", "auto"), ""),
+        **dict.fromkeys(("32", "32true", "float32", "float", "full", "64", "float64"), "fp32"),
+        "": "bf16",
+    },
+}
+LISTS = ("architecture.encoder.hidden",)  # of which others name one number
+
+
+def typed_here(name: str, value: str, options: Callable[[str], Sequence[str]]) -> str | None:
+    """Returns what to type here for `name=value` of another program's, None where the name is not known; where no value
+    is given, a switch is on. `options` are those of a group.
+
+    Example:
+        >>> typed_here("model.latent_dim", "5", list), typed_here("model", "betavae", list)
+        ('distribution.dims=5', 'divergence=beta')
+    """
+    own = _plain(re.split(r"[./]", name)[-1])
+    if own in SWITCHES:
+        return SWITCHES[own][value.lower() in OFF]
+    if own in CHOICES:
+        return _chosen(CHOICES[own], value, options)
+    if own not in SETTINGS:
+        return None
+    setting, *needed = SETTINGS[own].split(" ")
+    return " ".join([f"{setting}={_value(setting, value) or 'VALUE'}", *needed])
 
 
 def option_here(group: str, option: str) -> str | None:
     """Returns the option of the group that another program calls so, with the setting that it needs besides."""
     return OPTIONS.get(group, {}).get(_plain(option))
+
+
+def _chosen(groups: Sequence[str], value: str, options: Callable[[str], Sequence[str]]) -> str:
+    for group in groups:
+        if (option := value if value in options(group) else option_here(group, value)) is not None:
+            return f"{group}={option}"
+    return f"{groups[0]}=OPTION"
+
+
+def _value(setting: str, value: str) -> str:
+    names = VALUES.get(setting)
+    if names is not None and value:
+        return names.get(_plain(value), names[""]) or value
+    return f"[{value}]" if setting in LISTS and value and not value.startswith("[") else value
 
 
 def _plain(word: str) -> str:

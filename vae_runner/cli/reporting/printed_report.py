@@ -35,7 +35,8 @@ def write_printed(
 
     Raises `UserError` with a line for each mistake.
     """
-    from vae_runner.drawing.printing.paper import read_paper
+    from vae_runner.drawing.paper import read_paper
+    from vae_runner.drawing.printing.on_paper import printed
     from vae_runner.files import write_atomically
     from vae_runner.report.printed.latex_table import latex_table
     from vae_runner.report.printed.sweep_charts import run_charts, sweep_charts
@@ -56,9 +57,9 @@ def write_printed(
     charts = run_charts(read_run(folders[0])) if is_one else sweep_charts(read_sweep(runs, base, rank))
     made = 0
     for name, canvas in charts:
-        if paper is None or canvas.again is None:
+        if paper is None:
             continue
-        for ending, data in canvas.again(paper).file().items():
+        for ending, data in printed(canvas, paper).file().items():
             file = (out or base / CHARTS) / f"{name}{ending}"
             write_atomically(file, data)
             made += 1

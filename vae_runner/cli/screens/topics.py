@@ -19,13 +19,14 @@ from vae_runner.cli.screens.help import first_comment, groups_in, options_of
 from vae_runner.errors import UserError
 from vae_runner.paths import config_dir
 
-__all__ = ["topic_text"]
+__all__ = ["homes_of", "topic_text"]
 
 LINE = re.compile(r"^(?P<indent> *)(?P<name>[\w/@]+):(?: +(?P<value>[^#\s].*?))?(?: +# (?P<comment>.*))?$")
 PACKAGE = re.compile(r"^# *@package +(\S+)", re.M)
 ENGINE = "engine"
 WIDTH = 46  # columns for a setting and its default
 ROOT = "train.yaml"
+PRESETS = "experiment"  # whose options only set what others have
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,25 @@ def topic_text(topics: Sequence[str], own: Path | None = None) -> str:
     if problems:
         raise UserError("\n".join(problems))
     return "\n\n".join(screens)
+
+
+def homes_of(name: str) -> dict[str, str]:
+    """Returns of each setting that is called so, or whose last part is, which options of the program's own have it.
+
+    Example:
+        >>> homes_of("permuted")
+        {'divergence.permuted': 'divergence=factor'}
+    """
+    homes: dict[str, dict[str, list[str]]] = {}
+    for group in sorted(groups_in(config_dir()) - {PRESETS}):
+        for option, file in options_of([config_dir()], group).items():
+            for one in _settings(file, group, ""):
+                if f".{one.name}".endswith(f".{name}"):
+                    homes.setdefault(one.name, {}).setdefault(group, []).append(option)
+    return {
+        setting: " or ".join(f"{group}={'|'.join(options)}" for group, options in of_setting.items())
+        for setting, of_setting in homes.items()
+    }
 
 
 def _screen(topic: str, groups: Mapping[str, Mapping[str, Path]]) -> list[str]:

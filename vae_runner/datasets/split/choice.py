@@ -7,7 +7,9 @@ A data set may bring a split of its own, and one that is costly to read may leav
 `base.ImageData`.
 """
 
+import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -50,6 +52,14 @@ class Parts(NamedTuple):
     train: Subset
     validation: Subset
     test: Subset
+
+    def mark(self) -> str:
+        """Returns a hash of which images each part has, which tells other limits, splits and constraints."""
+        return _mark(self)
+
+    def measured(self) -> str:
+        """Returns a hash of the images on which figures are made, those held back and those set aside."""
+        return _mark(self[1:])
 
 
 @enforced
@@ -173,6 +183,13 @@ def limited(data: ImageData, config: SplitConfig) -> ImageData:
     if config.test == 0:
         data = data.without_test()
     return data if config.limit is None else data.limited(config.limit, seed_for(config.split_seed, "limit"))
+
+
+def _mark(parts: Iterable[Subset]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part.indices.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _count(wanted: float, available: int) -> int:

@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import mean, stdev
 from typing import Literal, NamedTuple, Protocol
 
-from vae_runner.drawing.chart.canvas import Canvas, Point
 from vae_runner.drawing.lettering import tick_labels, units_wide
+from vae_runner.drawing.marks.canvas import Canvas, Point
 from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, PAPER, RULE
 
-__all__ = ["TICK", "Axes", "Bar", "Event", "Panel", "Panels", "Scale", "Series", "Surface", "finite", "legend_wide"]
-__all__ += ["log_ticks", "plot", "roomy", "ticks", "vertical"]
+__all__ = ["BESIDE", "TICK", "Axes", "Bar", "Event", "Panel", "Panels", "Scale", "Series", "Surface", "error_bar"]
+__all__ += ["bar_scale", "finite", "log_ticks", "plot", "roomy", "strip_scale", "ticks", "vertical"]
 
 TICK = 11  # units of the text of a tick
 Panel = tuple[str, Sequence["Series"], bool, bool]  # title, curves, may be logarithmic, from 0
@@ -57,6 +58,12 @@ def roomy(values: Sequence[float], log: bool = False, from_zero: bool = False) -
     return (0.0 if 0 <= low <= 0.5 * high else low - room), high + room
 
 
+def error_bar(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of one value or more, between the ends of one sample standard deviation to either side."""
+    middle, spread = mean(values), stdev(values) if len(values) > 1 else 0.0
+    return middle - spread, middle, middle + spread
+
+
 @dataclass(frozen=True)
 class Scale:
     """Maps values in [lower, upper] to [start, end], linearly or by their logarithm."""
@@ -86,10 +93,6 @@ class Scale:
             if sum(units_wide(label, TICK) + 4 for _, label in found) <= abs(self.end - self.start) + 30:
                 break
         return found
-
-    def margin(self) -> float:
-        """Units that the labels of ticks take beside an axis."""
-        return 8 + max((units_wide(label, TICK) for _, label in self.labelled()), default=0)
 
 
 @dataclass(frozen=True)
@@ -151,13 +154,29 @@ class Axes:
 
 
 def vertical(
-    series: Sequence[Series], bottom: float, top: float, room: Room, may_be_log: bool, from_zero: bool
+    series: Sequence[Series],
+    bottom: float,
+    top: float,
+    may_be_log: bool = False,
+    from_zero: bool = False,
+    room: Room = roomy,
 ) -> Scale:
     """The scale of the values: logarithmic where that is allowed and they span a decade, else perhaps `from_zero`."""
     values = finite([value for one in series for _, value in one.points])
     values += finite([end for one in series for _, *ends in one.spread for end in ends])
     log = may_be_log and bool(values) and 0 < 10 * min(values) <= max(values)
     return Scale(*(room(values, log, from_zero) if values else (0.0, 1.0)), bottom, top, log)
+
+
+def bar_scale(rows: Sequence[Bar], bottom: float, top: float) -> Scale:
+    """The scale of bars, from 0, so that a longest one of next to nothing is short."""
+    return Scale(0, max([*finite([row.value for row in rows]), 0.1]) * 1.08, bottom, top)
+
+
+def strip_scale(groups: Sequence[Sequence[float]], bottom: float, top: float) -> Scale:
+    """The scale of groups of finite values with their error bars."""
+    shown = [value for values in groups if values for value in (*values, *error_bar(values))]
+    return Scale(*roomy(shown or [0, 1]), bottom, top)
 
 
 def plot(
@@ -174,13 +193,7 @@ def plot(
 
 
 class Panels(Canvas):
-    """A canvas with axes on it.
-
-    Attributes:
-        above: units that the title of a panel is moved up, to leave a line for its legend.
-    """
-
-    above: float = 0.0
+    """A canvas with axes on it."""
 
     def rule(self, start: Point, end: Point) -> None:
         """Draw a line of the frame or of the grid."""
@@ -193,7 +206,7 @@ class Panels(Canvas):
     def titles(self, axes: Axes, title: str, x_title: str) -> None:
         """Write the panel's title, and that of its x axis."""
         self.text((axes.x.start + axes.x.end) / 2, axes.y.start + 34, x_title, anchor="middle")
-        self.text(axes.x.start, axes.y.end - 12 - self.above, title, INK, 12)
+        self.text(axes.x.start, axes.y.end - 12, title, INK, 12)
 
     def event(self, x: float, axes: Axes, words: str) -> None:
         """Draw where something happened."""
@@ -224,11 +237,19 @@ class Panels(Canvas):
             self.box(x - half, high - 15, x + half, high - 2, PAPER)  # no rule through the figure
             self.text(x, high - 5, f"{row.value:.2f}", LABEL, 10, "middle")
 
-    def error_bar(self, x: float, y: Scale, middle: float, spread: float | None) -> None:
-        """Draw a mean, and the spread to either side of it."""
-        self.line([(x - 6, y(middle)), (x + 6, y(middle))], INK, 2)
-        for end in () if spread is None else (y(middle - spread), y(middle + spread)):
-            self.line([(x, y(middle)), (x, end)], INK, 1)
+    def strip(self, x: float, y: Scale, values: Sequence[float], colour: str, room: float, beside: float) -> None:
+        """Draw a dot for each value in the room before x, and beside x an error bar: their mean, and where there are
+        several one sample standard deviation to either side.
+        """
+        if not values:
+            return
+        for place, value in enumerate(values):
+            self.dot(x - room + room * (place + 0.5) / len(values), y(value), colour)
+        low, middle, high = map(y, error_bar(values))
+        x += beside
+        self.line([(x - 6, middle), (x + 6, middle)], INK, 2)
+        for end in (low, high) if len(values) > 1 else ():
+            self.line([(x, middle), (x, end)], INK, 1)
             self.line([(x - 4, end), (x + 4, end)], INK, 1)
 
     def legend(self, right: float, y: float, series: Sequence[Series]) -> None:
@@ -241,8 +262,3 @@ class Panels(Canvas):
             else:
                 self.line([(right - 18, y - 4), (right - 5, y - 4)], one.colour)
             right -= BESIDE
-
-
-def legend_wide(series: Sequence[Series]) -> float:
-    """Units that the legend of the curves takes."""
-    return sum(units_wide(one.name, TICK) + BESIDE for one in series)

@@ -1,1 +1,1 @@
-"""The marks that every picture is made of, and what they become: pixels, or a PDF."""
+"""The marks that every picture is made of, and what they become: an SVG, pixels, or a PDF."""

@@ -1,7 +1,7 @@
 """The marks that all pictures are made of: lines, areas, boxes, dots, texts and images, in units, y going down.
 
-Colours are '#rrggbb', texts ASCII. Marks know no file format: `canvas` writes them as SVG, `raster` as pixels,
-`pdf_file` as PDF, so that all three show the same.
+Colours are '#rrggbb', texts ASCII. Marks know no file format: `svg_file` writes them as SVG, `raster` as
+pixels, `pdf_file` as PDF, so that all three show the same.
 """
 
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Pictures for print: the paper, and how charts and grids of images are laid out on it."""
+"""Pictures for print: how charts and grids of images are laid out on paper."""

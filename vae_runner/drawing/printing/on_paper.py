@@ -5,12 +5,12 @@ left out where the chart tells it in another way: figures over bars by the axis,
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from vae_runner.drawing.chart.axes import (
+    BESIDE,
     TICK,
     Axes,
     Bar,
@@ -18,18 +18,21 @@ from vae_runner.drawing.chart.axes import (
     Panel,
     Panels,
     Scale,
+    Series,
+    bar_scale,
     finite,
-    legend_wide,
     plot,
-    roomy,
+    strip_scale,
     vertical,
 )
-from vae_runner.drawing.chart.clouds import dots, key, key_wide, ramp, square_axes
+from vae_runner.drawing.chart.clouds import cells, dots, key, key_wide, ramp, square_axes
 from vae_runner.drawing.lettering import tick_labels, units_wide
-from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, VIRIDIS, between, ink_on
-from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.marks.canvas import Canvas
+from vae_runner.drawing.palette import COLOURS, INK, LABEL, VIRIDIS
+from vae_runner.drawing.paper import Paper
+from vae_runner.errors import UserError
 
-__all__ = ["bars", "heat_map", "panels", "scatter", "strips"]
+__all__ = ["printed"]
 
 LINE = 15  # units from a line of text to the next
 EDGE = 4  # units left free at the edges
@@ -39,23 +42,42 @@ NARROWEST = 150  # units of a panel
 BELOW = 38  # units below a panel, for its ticks and their title
 
 
-def panels(
+class _Panels(Panels):
+    """Panels of which each title is moved up by `above` units, to leave a line for the legend."""
+
+    above = 0.0
+
+    def titles(self, axes: Axes, title: str, x_title: str) -> None:
+        """Write the panel's title, and that of its x axis."""
+        super().titles(axes, "", x_title)
+        self.text(axes.x.start, axes.y.end - 12 - self.above, title, INK)
+
+
+def printed(canvas: Canvas, paper: Paper) -> Canvas:
+    """The chart that the canvas shows, laid out for the paper. Raises `UserError` where it shows none."""
+    if canvas.content is None:
+        raise UserError("it is a canvas drawn mark by mark: only charts of `drawing.on_screen` can be printed")
+    kind, shown = canvas.content
+    return LAYOUTS[kind](*shown, paper)
+
+
+def _panels(
     shown: Sequence[Panel], title: str, x_end: float, columns: int, ratio: float, events: Sequence[Event], paper: Paper
 ) -> Panels:
     """Charts over the same steps, as many beside each other as have room, each `ratio` as high as it is wide."""
-    scales = [vertical(series, 1, 0, roomy, may_be_log, from_zero) for _, series, may_be_log, from_zero in shown]
-    beside = max(scale.margin() for scale in scales) + 6
+    scales = [vertical(series, 1, 0, may_be_log, from_zero) for _, series, may_be_log, from_zero in shown]
+    beside = max(_margin(scale) for scale in scales) + 6
     room = paper.units - max(units_wide(f"{max(x_end, 1):,.0f}", TICK) / 2 + 2, 10)  # the last tick is at the end
     columns = max(min(columns, len(shown), int(room // (NARROWEST + beside))), 1)
     wide = room / columns - beside
     high = max(ratio * wide, 90)
-    several = [(units_wide(name, TICK), legend_wide(series)) for name, series, *_ in shown if len(series) > 1]
+    several = [(units_wide(name, TICK), _legend_wide(series)) for name, series, *_ in shown if len(series) > 1]
     is_below = any(legend > wide for _, legend in several)
     above = LINE * (not is_below and any(name + 64 + legend > wide for name, legend in several))
     names = {one.name: one for _, series, *_ in shown for one in series} if is_below else {}
     top, down = _top(paper) + 20 + above, high + BELOW + 20 + above
     bottom = top + down * -(-len(shown) // columns) - 20 - above
-    canvas = Panels(paper.units, bottom + LINE * len(names), paper)
+    canvas = _Panels(paper.units, bottom + LINE * len(names), paper)
     canvas.above = above
     _title(canvas, title)
     for number, ((name, series, *_), scale) in enumerate(zip(shown, scales, strict=True)):
@@ -64,15 +86,15 @@ def panels(
         plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
         canvas.legend(x + wide, y - 12, series if len(series) > 1 and not is_below else ())
     for line, one in enumerate(names.values()):
-        canvas.legend(beside + legend_wide([one]) - 10, bottom + LINE * (line + 0.8), [one])
+        canvas.legend(beside + _legend_wide([one]) - 10, bottom + LINE * (line + 0.8), [one])
     return canvas
 
 
-def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str, paper: Paper) -> Panels:
+def _bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str, paper: Paper) -> Panels:
     """Bars from 0, with `about` as the title of their axis."""
-    top, high = _top(paper) + LINE, max([*finite([row.value for row in rows]), 0.1]) * 1.08
-    y = Scale(0, high, top + min(TALL, FLAT * paper.units), top)
-    left = AXIS + y.margin()
+    top = _top(paper) + LINE
+    y = bar_scale(rows, top + min(TALL, FLAT * paper.units), top)
+    left = AXIS + _margin(y)
     apart = 12.0 * (len(groups) > 1)
     pitch = (paper.units - left - EDGE - apart * (len(groups) - 1)) / len(rows)
     lefts = [left + pitch * number + apart * row.group for number, row in enumerate(rows)]
@@ -98,7 +120,7 @@ def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str, pap
     return canvas
 
 
-def scatter(
+def _scatter(
     points: np.ndarray,
     title: str,
     names: Sequence[str],
@@ -109,7 +131,7 @@ def scatter(
 ) -> Panels:
     """A square of dots, with the names of its axes at them, and beside it what the colours mean."""
     beside = 0.0 if values is None else key_wide(factor, values, classes) + 12
-    left, top = AXIS + square_axes(points, 0, 0, 1).y.margin(), _top(paper) + 6
+    left, top = AXIS + _margin(square_axes(points, 0, 0, 1).y), _top(paper) + 6
     side = paper.units - left - beside - EDGE
     axes = square_axes(points, left, top, side)
     canvas = Panels(paper.units, top + side + BELOW, paper)
@@ -123,7 +145,7 @@ def scatter(
     return canvas
 
 
-def heat_map(
+def _heat_map(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, low: float, high: float, paper: Paper
 ) -> Panels:
     """A cell for each value, with its figure where all have room, else with what the colours mean beside them."""
@@ -144,31 +166,22 @@ def heat_map(
         x = left + wide * (column + 0.5)
         canvas.text(x + 4 * is_upright, top - 5, name, INK, TICK, "start" if is_upright else "middle", is_upright)
     for row, (name, of_row) in enumerate(zip(rows, values.tolist(), strict=True)):
-        y = top + tall * row
+        y, shown = top + tall * row, decimals if has_figures else None
         canvas.text(left - 6, y + tall / 2 + 4, name, INK, TICK, "end")
-        for column, value in enumerate(of_row):
-            x, colour = left + wide * column, DEAD
-            if math.isfinite(value):
-                colour = between(VIRIDIS, (value - low) / (high - low))
-            canvas.box(x, y, x + wide - 0.7, y + tall - 0.7, colour)
-            canvas.text(
-                x + wide / 2, y + tall / 2 + 4, f"{value:.{decimals}f}" * has_figures, ink_on(colour), TICK, "middle"
-            )
+        cells(canvas, (left, y), (wide, tall), of_row, (low, high), gap=0.7, decimals=shown)
     if not has_figures:
         ramp(canvas, left + wide * len(columns) + 10, top, tall * len(rows), VIRIDIS, *ends)
     return canvas
 
 
-def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str, paper: Paper) -> Panels:
+def _strips(groups: Mapping[str, Sequence[float]], title: str, unit: str, paper: Paper) -> Panels:
     """A dot for each value, and beside them the mean and one sample standard deviation to either side."""
     known = [finite(values) for values in groups.values()]
-    sums = [(mean(values), stdev(values) if len(values) > 1 else 0.0) for values in known if values]
-    ends = [end for middle, spread in sums for end in (middle - spread, middle + spread)]
     top = _top(paper) + 6
-    low, high = roomy([value for values in (*known, ends) for value in values] or [0, 1])
-    y = Scale(low, high, top + min(TALL, FLAT * paper.units), top)
-    left = AXIS + y.margin()
+    y = strip_scale(known, top + min(TALL, FLAT * paper.units), top)
+    left = AXIS + _margin(y)
     pitch = (paper.units - left - EDGE) / len(groups)
+    room = min(28, 0.3 * pitch)
     lost = [len(values) - len(own) for values, own in zip(groups.values(), known, strict=True)]
     names = [name + f" ({count} not finite)" * bool(count) for name, count in zip(groups, lost, strict=True)]
     longest = max(units_wide(name, TICK) for name in names)
@@ -179,13 +192,19 @@ def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str, paper: 
     canvas.upright(TICK + 1, y, unit)
     for number, (name, values) in enumerate(zip(names, known, strict=True)):
         x = left + pitch * (number + 0.5)
-        room = min(28, 0.3 * pitch)
         _below(canvas, x, y.start + 4, name, is_upright, INK)
-        for place, value in enumerate(values):
-            canvas.dot(x - room + room * (place + 0.5) / len(values), y(value), COLOURS[number % 6])
-        if values:
-            canvas.error_bar(x + 0.57 * room, y, mean(values), stdev(values) if len(values) > 1 else None)
+        canvas.strip(x, y, values, COLOURS[number % 6], room, beside=0.57 * room)
     return canvas
+
+
+def _margin(scale: Scale) -> float:
+    """Units that the labels of ticks take beside an axis."""
+    return 8 + max((units_wide(label, TICK) for _, label in scale.labelled()), default=0)
+
+
+def _legend_wide(series: Sequence[Series]) -> float:
+    """Units that the legend of the curves takes."""
+    return sum(units_wide(one.name, TICK) + BESIDE for one in series)
 
 
 def _top(paper: Paper) -> float:
@@ -204,3 +223,12 @@ def _below(canvas: Panels, x: float, y: float, text: str, is_upright: bool, colo
         canvas.text(x + 4, y, text, colour, TICK, "end", is_upright=True)
     else:
         canvas.text(x, y + TICK, text, colour, TICK, "middle")
+
+
+LAYOUTS: Mapping[str, Callable[..., Canvas]] = {
+    "panels": _panels,
+    "bars": _bars,
+    "scatter": _scatter,
+    "heat_map": _heat_map,
+    "strips": _strips,
+}

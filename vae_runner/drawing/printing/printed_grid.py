@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_runner.drawing.chart.axes import TICK
-from vae_runner.drawing.chart.canvas import Canvas
 from vae_runner.drawing.grid import Grid, cells_of, tiles_of
 from vae_runner.drawing.lettering import units_wide, wrapped
+from vae_runner.drawing.marks.canvas import Canvas
 from vae_runner.drawing.marks.raster import fitted
 from vae_runner.drawing.paint import melts
 from vae_runner.drawing.palette import FRAME, INK, QUIET
-from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.paper import Paper
 from vae_runner.errors import UserError
 
 __all__ = ["printed_grid"]

@@ -210,6 +210,8 @@ def _check_node(
     also: Iterable[str] = (),
 ) -> list[str]:
     """Compare a `_target_` node, and the nodes inside it, with their targets' signatures."""
+    if node == {}:
+        return [f"{key} is empty: choose an option of its group"]
     if not isinstance(node, dict) or "_target_" not in node:
         return [f"{key}: expected an option of its group, got {node!r}"]
     try:

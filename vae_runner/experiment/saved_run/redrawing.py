@@ -15,7 +15,7 @@ from vae_runner.callbacks.pages import write_page
 from vae_runner.callbacks.pictures import LazyState, chosen_images, picture_errors, picture_state, write_drawing
 from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
-from vae_runner.drawing.printing.paper import Paper
+from vae_runner.drawing.paper import Paper
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import build, build_objective, build_pictures
 from vae_runner.experiment.checking.check import check

@@ -187,9 +187,10 @@ class Subject:
         return on_data(name, None if self.other is None else self.other.name)
 
     def about_data(self) -> dict[str, Any]:
-        """Which images these are: the data set's name, its mark, and where it is from."""
+        """Which images these are: the data set's name, its mark, where it is from, and the mark of those looked at."""
         name = chosen_dataset(self.run) if self.other is None else self.other.name
-        return {"name": name, "fingerprint": self._fingerprint, "source": self.data.provenance.get("source")}
+        source = self.data.provenance.get("source")
+        return {"name": name, "fingerprint": self._fingerprint, "source": source, "of_part": self._images}
 
     def seed(self, name: str) -> int:
         """The seed of a score."""

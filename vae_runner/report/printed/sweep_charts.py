@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vae_runner.drawing.chart.canvas import Canvas
-from vae_runner.drawing.chart.kinds import Panel, heat_map, panels, strips
 from vae_runner.drawing.lettering import plain
+from vae_runner.drawing.marks.canvas import Canvas
+from vae_runner.drawing.on_screen import Panel, heat_map, panels, strips
 from vae_runner.drawing.palette import COLOURS
 from vae_runner.report.scored.score_sections import matrices
 from vae_runner.report.sweep.jobs import Sweep

@@ -24,7 +24,7 @@ Content = TypeVar("Content")
 
 LONGEST = 1000  # characters of a reason
 LONG = 80  # characters of a label that stands in a sentence
-MEASURE = ("data.fingerprint", "data.validation")  # of environment.json: what -ELBO is measured on
+MEASURE = ("data.fingerprint", "data.validation", "data.measured")  # of environment.json: what -ELBO is measured on
 REASONS = {"missing": "never started", "killed": "its process is gone"}  # of states that nobody was left to explain
 LIKELIHOOD = ("likelihood.", "dataset.split_seed")  # of the config
 FIGURES = ("neg_elbo", "bits_per_dim", "recon", "kl")
@@ -158,7 +158,7 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
     if rank is not None:
         jobs = sorted(jobs, key=lambda job: ranking.key(job.ranked_by(ranking)))
     finished = [job for job in jobs if job.state == "done" and job.ranked_by(ranking) is not None]
-    is_comparable = len({_measure(job) for job in finished}) <= 1
+    is_comparable = len(set(_measures(finished))) <= 1
     if finished and (is_comparable or not ranking.is_of_a_likelihood) and len(jobs) > 1:
         best = min(finished, key=lambda job: ranking.key(job.ranked_by(ranking)))
         jobs = [replace(job, is_best=job is best) for job in jobs]
@@ -242,11 +242,15 @@ def _name(folder: Path, base: Path) -> str:
     return plain(folder.relative_to(base).as_posix() if base in folder.parents else folder.name)
 
 
-def _measure(job: Job) -> tuple[Any, ...]:
-    """What has to be the same for two -ELBOs to be comparable: the images and the likelihood."""
-    data = [str(dig(job.run.environment, *key.split("."))) for key in MEASURE]
-    config = [(name, value) for name, value in job.settings.values.items() if name.startswith(LIKELIHOOD)]
-    return (*data, *sorted(config))
+def _measures(jobs: Sequence[Job]) -> Iterator[tuple[Any, ...]]:
+    """What has to be the same for two -ELBOs to be comparable: the images, as far as all runs have noted them, and the
+    likelihood.
+    """
+    noted = [[dig(job.run.environment, *key.split(".")) for key in MEASURE] for job in jobs]
+    known = [None not in column for column in zip(*noted, strict=True)]
+    for job, data in zip(jobs, noted, strict=True):
+        config = [(name, value) for name, value in job.settings.values.items() if name.startswith(LIKELIHOOD)]
+        yield (*(str(value) for value, is_known in zip(data, known, strict=True) if is_known), *sorted(config))
 
 
 def _cell(value: float | None) -> str:

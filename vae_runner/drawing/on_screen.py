@@ -1,20 +1,28 @@
-"""Charts drawn whole: panels of curves, bars, a scatter, a heat map, and strips with error bars.
+"""Charts laid out for the screen: panels of curves, bars, a scatter, a heat map, and strips with error bars.
 
-As they are seen on a screen; for print `on_paper` lays out the same anew.
+Each is as wide as what it shows. The canvas keeps that, so that `printing` can lay out the same anew.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from functools import partial
-from statistics import mean, stdev
 
 import numpy as np
 
-from vae_runner.drawing.chart.axes import Axes, Bar, Event, Panel, Panels, Scale, finite, plot, roomy, vertical
-from vae_runner.drawing.chart.clouds import dots, key, square_axes
+from vae_runner.drawing.chart.axes import (
+    Axes,
+    Bar,
+    Event,
+    Panel,
+    Panels,
+    Scale,
+    bar_scale,
+    finite,
+    plot,
+    strip_scale,
+    vertical,
+)
+from vae_runner.drawing.chart.clouds import cells, dots, key, square_axes
 from vae_runner.drawing.lettering import units_wide
-from vae_runner.drawing.palette import COLOURS, DEAD, INK, LABEL, VIRIDIS, between, ink_on
-from vae_runner.drawing.printing import on_paper
+from vae_runner.drawing.palette import COLOURS, INK, LABEL
 
 __all__ = ["NARROW", "Bar", "Panel", "bars", "heat_map", "panels", "scatter", "strips"]
 
@@ -39,11 +47,11 @@ def panels(
     canvas.text(70, 26, title, INK, 14)
     for number, (name, series, may_be_log, from_zero) in enumerate(shown):
         left, top = 70 + across * (number % columns), 66 + down * (number // columns)
-        y = vertical(series, top + high, top, roomy, may_be_log, from_zero)
+        y = vertical(series, top + high, top, may_be_log, from_zero)
         axes = Axes(Scale(0, max(x_end, 1), left, left + wide), y)
         plot(canvas, axes, series, name, "step" if number + columns >= len(shown) else "", events)
         canvas.legend(left + wide, top - 12, series if len(series) > 1 else ())
-    canvas.again = partial(on_paper.panels, shown, title, x_end, columns, high / wide, events)
+    canvas.content = "panels", (shown, title, x_end, columns, high / wide, events)
     return canvas
 
 
@@ -66,8 +74,7 @@ def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str) -> 
     lefts = [LEFT + pitch * number + APART * row.group for number, row in enumerate(rows)]
     width, bottom = _wide(LEFT, lefts[-1] + pitch, title), TOP + TALL
     canvas = _headed(LEFT, width, bottom + (76 if len(groups) > 1 else 62), title, about)
-    high = max([*finite([row.value for row in rows]), 0.1]) * 1.08
-    axes = Axes(Scale(0, 1, LEFT, width - 20), Scale(0, high, bottom, TOP))
+    axes = Axes(Scale(0, 1, LEFT, width - 20), bar_scale(rows, bottom, TOP))
     axes.draw(canvas, with_x=False)
     for left, row in zip(lefts, rows, strict=True):
         canvas.bar(axes.y, row, left + pitch * 0.5, pitch, has_figure=pitch >= 30)
@@ -76,7 +83,7 @@ def bars(rows: Sequence[Bar], groups: Sequence[str], title: str, about: str) -> 
     for group, name in enumerate(groups if len(groups) > 1 else ()):
         left = next(left for left, row in zip(lefts, rows, strict=True) if row.group == group)
         canvas.text(left + pitch * 0.14, bottom + below, name, COLOURS[group % 6], 12)
-    canvas.again = partial(on_paper.bars, rows, groups, title, about)
+    canvas.content = "bars", (rows, groups, title, about)
     return canvas
 
 
@@ -100,7 +107,7 @@ def scatter(
     if values is not None:
         key(canvas, right + 22, top, RAMP, factor, values, classes)
     dots(canvas, axes, points, values)
-    canvas.again = partial(on_paper.scatter, points, title, names, values, factor, classes)
+    canvas.content = "scatter", (points, title, names, values, factor, classes)
     return canvas
 
 
@@ -114,17 +121,12 @@ def heat_map(
     wide = max(46, 12 + max(units_wide(name, 12) for name in columns))
     width, height = _wide(left, left + wide * len(columns), title), top + tall * len(rows) + 20
     canvas = _headed(left, width, height, title, f"{about}; colours from {low:g} to {high:g}")
-    lefts = [left + wide * column for column in range(len(columns))]
-    for x, name in zip(lefts, columns, strict=True):
-        canvas.text(x + wide / 2, top - 10, name, INK, 12, "middle")
+    for column, name in zip(range(values.shape[1]), columns, strict=True):
+        canvas.text(left + wide * (column + 0.5), top - 10, name, INK, 12, "middle")
     for row, (name, of_row) in enumerate(zip(rows, values.tolist(), strict=True)):
-        y = top + tall * row
-        canvas.text(left - 8, y + 19, name, INK, 12, "end")
-        for x, value in zip(lefts, of_row, strict=True):
-            colour = between(VIRIDIS, (value - low) / (high - low)) if math.isfinite(value) else DEAD
-            canvas.box(x, y, x + wide - 1, y + tall - 1, colour)
-            canvas.text(x + wide / 2, y + 19, f"{value:.2f}", ink_on(colour), 11, "middle")
-    canvas.again = partial(on_paper.heat_map, values, rows, columns, title, low, high)
+        canvas.text(left - 8, top + tall * row + 19, name, INK, 12, "end")
+        cells(canvas, (left, top + tall * row), (wide, tall), of_row, (low, high), gap=1, decimals=2)
+    canvas.content = "heat_map", (values, rows, columns, title, low, high)
     return canvas
 
 
@@ -133,20 +135,15 @@ def strips(groups: Mapping[str, Sequence[float]], title: str, unit: str) -> Pane
     either side where there are several; values that are not finite are counted below the group's name.
     """
     known = [finite(values) for values in groups.values()]
-    sums = [(mean(values), stdev(values) if len(values) > 1 else 0.0) for values in known if values]
-    ends = [end for middle, spread in sums for end in (middle - spread, middle + spread)]
     pitch, bottom = max(90, 16 + max(units_wide(name, 12) for name in groups)), TOP + TALL
     right, about = LEFT + pitch * len(groups), f"{unit}; mean and standard deviation"
     canvas = _headed(LEFT, _wide(LEFT, right, title), bottom + 50, title, about)
-    y = Scale(*roomy([value for values in (*known, ends) for value in values] or [0, 1]), bottom, TOP)
+    y = strip_scale(known, bottom, TOP)
     Axes(Scale(0, 1, LEFT, right), y).draw(canvas, with_x=False)
     for number, (name, values) in enumerate(zip(groups, known, strict=True)):
         x, lost = LEFT + pitch * (number + 0.5), len(groups[name]) - len(values)
         canvas.text(x, bottom + 17, name, INK, 12, "middle")
         canvas.text(x, bottom + 32, f"{lost} not finite" if lost else "", LABEL, 10, "middle")
-        for place, value in enumerate(values):
-            canvas.dot(x - 28 + 28 * (place + 0.5) / len(values), y(value), COLOURS[number % 6])
-        if values:
-            canvas.error_bar(x + 16, y, mean(values), stdev(values) if len(values) > 1 else None)
-    canvas.again = partial(on_paper.strips, groups, title, unit)
+        canvas.strip(x, y, values, COLOURS[number % 6], room=28, beside=16)
+    canvas.content = "strips", (groups, title, unit)
     return canvas

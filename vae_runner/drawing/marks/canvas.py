@@ -4,9 +4,8 @@ On the screen a unit is a CSS pixel, and the PNG has twice as many. On `Paper` t
 in millimetres, and all its texts have the paper's size.
 """
 
-import base64
-import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +13,20 @@ from vae_runner.drawing.lettering import ENLARGED
 from vae_runner.drawing.marks.marks import Area, Box, Dot, Line, Mark, Pixels, Point, Words
 from vae_runner.drawing.marks.pdf_file import pdf_file
 from vae_runner.drawing.marks.raster import raster
-from vae_runner.drawing.paint import as_image, as_png
-from vae_runner.drawing.palette import LABEL, PAPER
-from vae_runner.drawing.printing.paper import UNITS, Paper
+from vae_runner.drawing.marks.svg_file import svg_file
+from vae_runner.drawing.paint import as_png
+from vae_runner.drawing.palette import LABEL
+from vae_runner.drawing.paper import UNITS, Paper
 
 __all__ = ["Canvas", "Point"]
-
-LINE = 'fill="none" stroke="{}" stroke-width="{:g}" stroke-linejoin="round" stroke-linecap="round"'
 
 
 class Canvas:
     """`width` x `height` units on white, y going down.
 
     Attributes:
-        again: draws the same on paper, laid out for it; None: it can only be shown on the screen.
+        content: the kind of chart it is, and what that shows, to lay it out anew for print; None: it was drawn mark by
+            mark, and can only be shown on the screen.
     """
 
     def __init__(self, width: float, height: float, paper: Paper | None = None) -> None:
@@ -35,7 +34,7 @@ class Canvas:
         self.width = round(width) if paper is None else width
         self.height = round(height) if paper is None else height
         self.marks: list[Mark] = []
-        self.again: Callable[[Paper], Canvas] | None = None
+        self.content: tuple[str, tuple[Any, ...]] | None = None
 
     def line(self, points: Sequence[Point], colour: str, width: float = 1.5) -> None:
         """A line through all points; nothing for fewer than two."""
@@ -75,16 +74,7 @@ class Canvas:
 
     def svg(self) -> bytes:
         """Returns an SVG file's bytes."""
-        size = f'width="{self.width:g}" height="{self.height:g}"'
-        if self.paper is not None:
-            millimetres = self.paper.unit / 72 * 25.4
-            size = f'width="{self.width * millimetres:.3f}mm" height="{self.height * millimetres:.3f}mm"'
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
-            f'viewBox="0 0 {self.width:g} {self.height:g}" font-family="Helvetica, Arial, sans-serif">\n'
-            f'<rect width="100%" height="100%" fill="{PAPER}"/>\n'
-        )
-        return (head + "\n".join(map(_element, self.marks)) + "\n</svg>\n").encode("ascii", "xmlcharrefreplace")
+        return svg_file(self.marks, self.width, self.height, self.paper)
 
     def png(self) -> bytes:
         """Returns a PNG file's bytes: of paper, with the dots per inch at which it is as wide as that."""
@@ -103,29 +93,3 @@ class Canvas:
         """Returns the file on its paper by its ending."""
         format = "png" if self.paper is None else self.paper.format
         return {f".{format}": {"png": self.png, "pdf": self.pdf, "svg": self.svg}[format]()}
-
-
-def _element(mark: Mark) -> str:
-    if isinstance(mark, (Line, Area)):
-        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in mark.points)
-        if isinstance(mark, Line):
-            return f'<polyline points="{path}" {LINE.format(mark.colour, mark.width)}/>'
-        return f'<polygon points="{path}" fill="{mark.colour}" fill-opacity="{mark.opacity:g}"/>'
-    if isinstance(mark, Box):
-        size = f'width="{mark.right - mark.left:.2f}" height="{mark.bottom - mark.top:.2f}"'
-        return f'<rect x="{mark.left:.2f}" y="{mark.top:.2f}" {size} fill="{mark.colour}"/>'
-    if isinstance(mark, Dot):
-        place = f'cx="{mark.x:.2f}" cy="{mark.y:.2f}" r="{mark.radius + 0.3:g}"'
-        return f'<circle {place} fill="{mark.colour}" stroke="{PAPER}" stroke-width="0.6"/>'
-    if isinstance(mark, Pixels):
-        return _image(mark)
-    style = f'fill="{mark.colour}" font-size="{mark.size:g}" text-anchor="{mark.anchor}"'
-    turned = f' transform="rotate(-90 {mark.x:.2f} {mark.y:.2f})"' if mark.is_upright else ""
-    return f'<text x="{mark.x:.2f}" y="{mark.y:.2f}" {style}{turned}>{html.escape(mark.text, quote=False)}</text>'
-
-
-def _image(mark: Pixels) -> str:
-    data = base64.b64encode(as_png(as_image(mark.pixels))).decode()
-    place = f'x="{mark.left:.3f}" y="{mark.top:.3f}" width="{mark.width:.3f}" height="{mark.height:.3f}"'
-    shown = 'preserveAspectRatio="none" style="image-rendering:pixelated"'
-    return f'<image {place} {shown} href="data:image/png;base64,{data}"/>'
