@@ -1,14 +1,15 @@
 /* The map: where the codes of images lie in two latents; a point that is touched is decoded. */
-function makeMap(run, state, palette, order) {
-  const numbers = order.filter((index) => run.latents[index].table);
+function makeMap(view, palette) {
+  const { run, state } = view, numbers = view.sliders.order().filter((index) => run.latents[index].table);
   if (numbers.length < 2 || !run.cloud.count) return null;
   let [across, up] = numbers;
   let factor = run.map.factors.find(({ name }) => name === run.latents[across].factor) ?? run.map.factors[0] ?? null;
   const canvas = element("canvas", { className: "map", tabIndex: 0, role: "application", "aria-label": "map of codes: arrow keys move the point that is decoded" });
   const legend = element("p", { className: "legend" });
   const show = oncePerFrame(draw);
-  const options = numbers.map((index) => [String(index), named(run.latents[index])]);
-  const axes = [choice("across", options, (value) => { across = Number(value); show(); }), choice("up", options, (value) => { up = Number(value); show(); })];
+  const options = () => numbers.map((index) => [String(index), named(view.run.latents[index])]);
+  const axes = [choice("across", options(), (value) => { across = Number(value); show(); }), choice("up", options(), (value) => { up = Number(value); show(); })];
+  const heading = element("h2");
   axes[0].list.value = String(across);
   axes[1].list.value = String(up);
   const colours = run.map.factors.length
@@ -35,8 +36,11 @@ function makeMap(run, state, palette, order) {
   new ResizeObserver(show).observe(canvas);
   dark.addEventListener("change", show);
   state.watch(show);
+  const count = () => (heading.textContent = `Map of ${view.run.cloud.count.toLocaleString("en")} images`);
+  count();
+  view.turned(() => { axes.forEach((axis) => axis.offer(options())); count(); });
   return element("section", { className: "card" },
-    element("h2", {}, `Map of ${run.cloud.count.toLocaleString("en")} images`),
+    heading,
     element("div", { className: "choices" }, ...axes.map((one) => one.element), colours?.element),
     canvas, legend,
     element("p", { className: "quiet" }, "A dot is an image's code. Touch the map to decode a point; the other latents stay."),
@@ -44,9 +48,9 @@ function makeMap(run, state, palette, order) {
 
   /* From where to where the axes go: three standard scores of the prior, or as far as codes lie. */
   function ends() {
-    const { codes, dims, count } = run.cloud;
+    const { codes, dims, count } = view.run.cloud;
     return [across, up].map((index) => {
-      const { table } = run.latents[index];
+      const { table } = view.run.latents[index];
       let low = valueAt(table, -3), high = valueAt(table, 3);
       for (let image = 0; image < count; image++) {
         low = Math.min(low, codes[image * dims + index]);
@@ -60,7 +64,7 @@ function makeMap(run, state, palette, order) {
     const scale = devicePixelRatio || 1, box = canvas.getBoundingClientRect();
     const width = Math.max(Math.round(box.width * scale), 1), height = Math.max(Math.round(box.height * scale), 1);
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
-    const pen = canvas.getContext("2d"), { codes, dims, count } = run.cloud, [[left, right], [low, high]] = ends();
+    const { run } = view, pen = canvas.getContext("2d"), { codes, dims, count } = run.cloud, [[left, right], [low, high]] = ends();
     const place = (x, y) => [((x - left) / (right - left)) * width, ((high - y) / (high - low)) * height];
     pen.clearRect(0, 0, width, height);
     pen.strokeStyle = colour("rule");
