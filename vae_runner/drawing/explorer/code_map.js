@@ -5,7 +5,8 @@ function makeMap(view, palette) {
   let [across, up] = numbers;
   let factor = run.map.factors.find(({ name }) => name === run.latents[across].factor) ?? run.map.factors[0] ?? null;
   const canvas = element("canvas", { className: "map", tabIndex: 0, role: "application", "aria-label": "map of codes: arrow keys move the point that is decoded" });
-  const legend = element("p", { className: "legend" });
+  const legend = element("p", { className: "legend" }), dots = document.createElement("canvas");
+  let drawn = "";
   const show = oncePerFrame(draw);
   const options = () => numbers.map((index) => [String(index), named(view.run.latents[index])]);
   const axes = [choice("across", options(), (value) => { across = Number(value); show(); }), choice("up", options(), (value) => { up = Number(value); show(); })];
@@ -64,9 +65,26 @@ function makeMap(view, palette) {
     const scale = devicePixelRatio || 1, box = canvas.getBoundingClientRect();
     const width = Math.max(Math.round(box.width * scale), 1), height = Math.max(Math.round(box.height * scale), 1);
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
-    const { run } = view, pen = canvas.getContext("2d"), { codes, dims, count } = run.cloud, [[left, right], [low, high]] = ends();
+    const { run } = view, pen = canvas.getContext("2d"), [[left, right], [low, high]] = ends();
     const place = (x, y) => [((x - left) / (right - left)) * width, ((high - y) / (high - low)) * height];
+    const wanted = [width, height, across, up, factor?.name, dark.matches, run.step].join();
+    if (wanted !== drawn) { // else but the ring has moved
+      [dots.width, dots.height] = [width, height];
+      drawDots(dots.getContext("2d"), run, place, scale);
+      drawn = wanted;
+    }
     pen.clearRect(0, 0, width, height);
+    pen.drawImage(dots, 0, 0);
+    const [x, y] = place(state.code[across], state.code[up]);
+    for (const [size, ink] of [[5, "paper"], [2.5, "ink"]]) {
+      pen.strokeStyle = colour(ink);
+      pen.lineWidth = size * scale;
+      pen.beginPath(); pen.arc(x, y, 8 * scale, 0, 2 * Math.PI); pen.stroke();
+    }
+  }
+
+  function drawDots(pen, run, place, scale) {
+    const { codes, dims, count } = run.cloud, { width, height } = dots;
     pen.strokeStyle = colour("rule");
     pen.lineWidth = scale;
     const [zeroX, zeroY] = place(valueAt(run.latents[across].table, 0), valueAt(run.latents[up].table, 0)).map((one) => Math.round(one) + 0.5);
@@ -80,13 +98,6 @@ function makeMap(view, palette) {
       pen.fillStyle = shades.of(image);
       pen.beginPath(); pen.arc(x, y, 2.2 * scale, 0, 2 * Math.PI); pen.fill();
       if (dark.matches) pen.stroke();
-    }
-    pen.globalAlpha = 1;
-    const [x, y] = place(state.code[across], state.code[up]);
-    for (const [size, ink] of [[5, "paper"], [2.5, "ink"]]) {
-      pen.strokeStyle = colour(ink);
-      pen.lineWidth = size * scale;
-      pen.beginPath(); pen.arc(x, y, 8 * scale, 0, 2 * Math.PI); pen.stroke();
     }
     shades.tell(legend);
   }
