@@ -325,7 +325,7 @@ def test_a_run_ends_with_a_page_of_its_best_weights_which_its_report_leads_to(in
     Path("run/explore.html").unlink()
     assert vae_report(["run"]) == 0
     assert 'href="explore.html"' not in Path("run/report.html").read_text()
-    assert vae_redraw(["run", "visualisation=[explore]", "trust=true", "engine.device=cpu"]) == 0
+    assert vae_report(["run", "explore=true", "trust=true"]) == 0
     (again,) = known_of(Path("run/explore.html").read_bytes())
     assert again["program"] == known["program"]
     assert 'href="explore.html"' in Path("run/report.html").read_text()
@@ -337,7 +337,31 @@ def test_a_page_that_would_be_too_large_is_told_in_a_line(inside: Path, capfd) -
     assert vae_train([*SMALL, "evaluation=none", "visualisation.explore.megabytes=0.001", "hydra.run.dir=run"]) == 0
     told = [line for line in capfd.readouterr().out.splitlines() if "explore" in line]
     assert len(told) == 1
-    assert re.fullmatch(
-        r"no explore\.html: visualisation\.explore\.megabytes=0\.001: the decoder alone takes [\d.]+", told[0]
-    )
+    reason = r"visualisation\.explore\.megabytes=0\.001: the decoder alone takes [\d.]+; megabytes=(\d+) makes the page"
+    need = re.fullmatch(rf"no explore\.html: {reason}", told[0])
+    assert need
     assert not Path("run/explore.html").exists()
+    assert vae_report(["run"]) == 0
+    told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("no ")]
+    assert told == ["no explore.html: vae-report run explore=true makes it, or says why there is none"]
+    assert vae_report(["run", "explore=true", "trust=true"]) == 2
+    assert re.search(reason, capfd.readouterr().err)
+    enough = ["visualisation=[explore]", f"visualisation.explore.megabytes={need[1]}", "trust=true"]
+    assert vae_redraw(["run", *enough, "engine.device=cpu"]) == 0
+    Path("run/explore.html").unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["explore=maybe"], "explore: expected true or false, got explore=maybe"),
+        (["trust=true"], "trust=true is for explore=true: nothing else builds what a config names"),
+        (["explore=true", "format=pdf"], "explore=true makes a page, and format=... files for a paper: one at a time"),
+        (["explore=true"], "explore=true is for the folder of one run; vae-report RUN explore=true for each"),
+    ],
+)
+def test_a_page_is_asked_for_of_one_run(inside: Path, capfd, arguments: list[str], line: str) -> None:
+    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/config.yaml").write_text("seed: 0")
+    assert vae_report(["runs", *arguments]) == 2
+    assert line in capfd.readouterr().err

@@ -1,5 +1,6 @@
 """explore.html in a real browser: what it decodes, what it asks for, what it keeps, and what names do in it."""
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,10 @@ from vae_runner import architectures, latent_space, likelihood
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.drawing.explorer.explorer_page import explorer
 from vae_runner.latent_frame import AlignedNormalSpace
+from vae_runner.visualisation.exploring.compared_steps import compared
 from vae_runner.visualisation.exploring.page_content import Shown, content, decoder_of
 from vae_runner.visualisation.exploring.program import packed
+from vae_runner.visualisation.picture import Past
 
 pytestmark = pytest.mark.slow  # a browser is started
 
@@ -310,3 +313,67 @@ def test_runs_side_by_side_start_from_the_same_image(opened: Any, plain: dict[st
     wanted = [",".join(f"{value:.5g}" for value in code) for code in chosen]
     every = "want => [...document.querySelectorAll('canvas.stage')].every((one, at) => one.dataset.shown === want[at])"
     page.wait_for_function(every, arg=wanted)
+
+
+def turn(page: Any, place: int, step: int) -> None:
+    """Move the slider of steps, and wait until that step's image is there."""
+    page.evaluate(
+        """place => { const range = document.querySelector('.steps input');
+        range.value = place; range.dispatchEvent(new Event('input')); }""",
+        place,
+    )
+    page.wait_for_function("step => document.querySelector('canvas.stage').dataset.step === String(step)", arg=step)
+
+
+def test_a_slider_of_steps_shows_the_same_image_or_the_same_code_by_the_weights_of_each(opened: Any) -> None:
+    models = {}
+    for step in (100, 1200, 3000):
+        torch.manual_seed(step)
+        models[step] = vae(architectures.MLPDecoder(DIMS, GRAY, (16,)))
+    data, shown_ones, run = Bars(), Shown(Bars(), torch.arange(40), 8), known(models[1200], Bars(), 40)
+
+    @contextlib.contextmanager
+    def put_in(model: VAE, step: int) -> Iterator[None]:
+        model.load_state_dict(models[step].state_dict())
+        yield
+
+    past = [Past(step, Path(), lambda model, step=step: put_in(model, step)) for step in (100, 3000)]
+    other = copy.deepcopy(models[1200])
+    with evaluating(other):
+        steps, _ = compared(other, run, 1200, past, shown_ones, 1e9)
+    page = opened({**run, "past": {"steps": steps, "line": "<b>some</b> are left out"}})
+    assert page.text_content(".steps .quiet") == "<b>some</b> are left out"
+    assert page.text_content(".steps output") == "step 1,200, reported"
+    page.click(".thumb >> nth=3")
+
+    def code_at(step: int) -> torch.Tensor:
+        with evaluating(models[step]):
+            return models[step].codes(data.gather(torch.tensor([3])))[0][0]
+
+    def is_there(code: torch.Tensor) -> None:
+        near = "want => document.querySelector('canvas.stage').dataset.shown.split(',')"
+        page.wait_for_function(near + ".every((one, at) => Math.abs(one - want[at]) < 1e-3)", arg=code.tolist())
+
+    for place, step in ((0, 100), (2, 3000), (1, 1200), (2, 3000)):
+        turn(page, place, step)
+        is_there(code_at(step))  # the image's, by this step's encoder
+        with evaluating(models[step]):
+            nats = [latent["nats"] for latent in known(models[step], data, 40)["latents"]]
+        order = page.eval_on_selector_all(".sliders .latent", "all => all.map(one => Number(one.dataset.latent))")
+        assert order[0] == int(np.argmax(nats))
+        assert page.is_enabled("text=Copy as command") == (step == 1200)
+    code = (8 * torch.randn(1, DIMS)).round() / 8 + 0.0
+    for place, step in ((2, 3000), (0, 100)):
+        turn(page, place, step)
+        assert_alike(page, models[step], code)
+        assert page.get_attribute("text=Same code", "aria-pressed") == "true"
+    turn(page, 1, 1200)
+    is_there(code[0])  # it stays
+    page.click("text=Same image")
+    is_there(code_at(1200))
+    page.click("text=Same code")
+    turn(page, 0, 100)
+    is_there(code_at(1200))
+    page.focus(".steps input")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('canvas.stage').dataset.step === '1200'")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vae_runner.cli import redraw
 from vae_runner.cli import run as vae_train
@@ -43,6 +44,20 @@ def vae_redraw(folder: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) 
         return code, output.splitlines(), errors.splitlines()
 
     return call
+
+
+@pytest.mark.slow
+def test_a_setting_that_is_younger_than_the_run_has_its_default_and_can_be_set(
+    vae_redraw: Run, folder: Path, tmp_path: Path
+) -> None:
+    older, config = tmp_path / "older", yaml.safe_load((folder / "config.yaml").read_text())
+    shutil.copytree(folder, older)
+    del config["visualisation"]["samples"]["scale"]
+    (older / "config.yaml").write_text(yaml.safe_dump(config))
+    for wish in ("visualisation=[samples]", "checkpoint=best"):
+        arguments = [str(older), wish, "visualisation.samples.scale=3", *OWN, "--out", str(tmp_path / wish)]
+        assert redraw.run(arguments) == 0
+        assert (tmp_path / wish / "samples.png").exists()
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Hooks of the engine: what a run writes and shows while it trains."""
 
 from vae_runner.callbacks.base import Callback, Training
-from vae_runner.callbacks.checkpoints import Checkpoints
+from vae_runner.callbacks.checkpoints import Checkpoints, KeptWeights
 from vae_runner.callbacks.collapse import Collapse
 from vae_runner.callbacks.logs import TESTED, EpochTable, MetricsLog
 from vae_runner.callbacks.non_fatal import NonFatal
@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoints",
     "Collapse",
     "EpochTable",
+    "KeptWeights",
     "MetricsLog",
     "NonFatal",
     "Pictures",

@@ -1,7 +1,12 @@
-"""Checkpoints at an interval, at an interrupt and at the end; and the best by the validation's -ELBO."""
+"""Checkpoints at an interval, at an interrupt and at the end; and the best by the validation's -ELBO.
+
+Beside them, where a page compares steps, the model's weights alone at the times of pictures: of a long run those of so
+many steps, evenly, as take no more than `MEMORY` bytes.
+"""
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +15,16 @@ from torch import Tensor
 from vae_runner.callbacks.base import Callback, Training
 from vae_runner.checkpoint import save_checkpoint, save_latest
 from vae_runner.errors import RunError
-from vae_runner.runs.names import BEST
+from vae_runner.runs.names import BEST, checkpoint_file, of_step
 from vae_runner.state import State
+from vae_runner.visualisation.exploring.compared_steps import thinned
 
-__all__ = ["Checkpoints"]
+__all__ = ["MODELS", "Checkpoints", "KeptWeights", "kept_steps"]
+
+MODELS = "model."  # before the names of an objective's weights that are its model's
+WEIGHTS = "weights"
+KEPT = re.compile(rf"{WEIGHTS}-(\d{{7,15}})\.pt")
+MOST, MEMORY = 32, 256_000_000  # steps that are kept, and bytes
 
 
 class Checkpoints(Callback):
@@ -64,6 +75,40 @@ class Checkpoints(Callback):
             if not value.isfinite().all():
                 raise RunError(f"{name} is not finite at step {engine.step:,}")
         return {**self.extra, "image_shape": list(engine.train.data.image_shape), **state}
+
+
+class KeptWeights(Callback):
+    """Keeps the model's weights in `folder` whenever `is_due`."""
+
+    def __init__(self, folder: Path, is_due: Callable[[Training], bool]) -> None:
+        self.folder, self.is_due = folder, is_due
+
+    def on_start(self, engine: Training) -> None:
+        """Take away what a run that goes on from an earlier step makes anew."""
+        for step, file in kept_steps(self.folder).items():
+            if step > engine.step:
+                file.unlink(missing_ok=True)
+
+    def on_step_end(self, engine: Training, state: State) -> None:
+        if self.is_due(engine):
+            self.keep(engine)
+
+    def keep(self, engine: Training) -> None:
+        """Keep the weights of this step, and give those up that are too many by now."""
+        weights = engine.objective.state_dict().items()
+        own = {name: value for name, value in weights if name.startswith(MODELS)}
+        file = self.folder / checkpoint_file(of_step(WEIGHTS, engine.step))
+        save_checkpoint(file, {"step": engine.step, "objective": own})
+        kept = kept_steps(self.folder)
+        left = thinned(list(kept), min(MOST, MEMORY // file.stat().st_size))
+        for step in kept.keys() - set(left):
+            kept[step].unlink(missing_ok=True)
+
+
+def kept_steps(folder: Path) -> dict[int, Path]:
+    """Returns the files of the weights that are kept in a folder, by their steps, ascending."""
+    found = {int(match[1]): file for file in folder.glob("*") if (match := KEPT.fullmatch(file.name))}
+    return dict(sorted(found.items()))
 
 
 def _moments(optimizer: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:

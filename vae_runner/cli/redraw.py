@@ -13,7 +13,7 @@ from vae_runner.output import to_stdout
 from vae_runner.runs.names import CONFIG, EXPLORER
 from vae_runner.text import plain
 
-__all__ = ["main", "run"]
+__all__ = ["draw", "main", "run"]
 
 HELP = """\
 vae-redraw: draw the pictures of a saved run again, without training
@@ -28,6 +28,7 @@ examples:
   vae-redraw outputs/latest visualisation=[traversal] visualisation.traversal.images=3 visualisation.traversal.dead=hide
   vae-redraw outputs/latest visualisation=[samples] visualisation.samples.num_images=100 visualisation.samples.scale=4
   vae-redraw outputs/latest visualisation=[explore]                  the page on which the decoder runs
+  vae-redraw outputs/latest visualisation=[explore] visualisation.explore.history=true      with a slider of steps
   vae-redraw outputs/latest visualisation=[animation] visualisation.animation.format=webp
   vae-redraw outputs/latest format=pdf width=84mm                    for a column of a paper, all texts of 8 pt
   vae-redraw outputs/latest visualisation=[path] visualisation.path.interpolation=spherical --out figures
@@ -79,6 +80,11 @@ def _command(arguments: list[str]) -> int:
 
         print(f"vae-redraw {__version__}")
         return 0
+    return draw(arguments)
+
+
+def draw(arguments: list[str]) -> int:
+    """Draw what the command line asks for; returns 0. Raises `UserError` with all that is wrong with it."""
     return _redraw(_wish(arguments))
 
 
@@ -193,10 +199,11 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
         problems += [problem for choice in choices if (problem := judge_choice(choice, compose))]
         if problems:
             raise UserError("\n".join(problems))
-        base = OmegaConf.create(saved)
-        if choices:
-            composed = without_hydra(compose.compose([choices[-1].input_line]))
-            base = OmegaConf.create({name: saved.get(name, node) for name, node in (composed.get(GROUP) or {}).items()})
+        there = ",".join(name for name in saved if name in compose.options(GROUP))
+        composed = without_hydra(compose.compose([str(choices[-1].input_line) if choices else f"{GROUP}=[{there}]"]))
+        named: Any = OmegaConf.to_container(OmegaConf.create(composed.get(GROUP) or {}))
+        drawn = {name: _grown(saved.get(name), node) for name, node in named.items()}
+        base = OmegaConf.create(drawn if choices else saved | drawn)
         known = nodes({GROUP: OmegaConf.to_container(base)})
         for override in parsed:
             if override in choices:
@@ -208,6 +215,12 @@ def _chosen(request: Request, saved: dict[str, Any]) -> dict[str, Any]:
     if problems:
         raise UserError("\n".join(problems))
     return OmegaConf.to_container(base)  # type: ignore[return-value]
+
+
+def _grown(own: Any, node: Any) -> Any:
+    """A picture as the run had it, with the defaults of settings that there were none of when it was trained."""
+    is_alike = isinstance(own, Mapping) and own.get("_target_") == node.get("_target_")
+    return {**node, **own} if is_alike else node if own is None else own
 
 
 if __name__ == "__main__":

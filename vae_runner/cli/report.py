@@ -1,4 +1,5 @@
-"""`vae-report`: the reports of runs and of sweeps, made anew from their folders. Needs neither torch nor Hydra.
+"""`vae-report`: the reports of runs and of sweeps, made anew from their folders. Needs neither torch nor Hydra,
+unless a page on which the decoder runs is asked for.
 
 Exit codes: 0 done, 1 the files could not be written, 2 a mistake in the request, 141 nobody reads what is printed.
 """
@@ -12,7 +13,17 @@ from vae_runner.cli import exit_code_of
 from vae_runner.cli.reporting.printed_report import taken, write_printed
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
-from vae_runner.runs.names import CONFIG, LEDGER, METRICS, OF_HYDRAS_SWEEP, STATUS
+from vae_runner.runs.names import (
+    CHECKPOINTS,
+    CONFIG,
+    EXPLORER,
+    LAST,
+    LEDGER,
+    METRICS,
+    OF_HYDRAS_SWEEP,
+    STATUS,
+)
+from vae_runner.runs.words import shown
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
@@ -21,6 +32,8 @@ HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
 
 usage:  vae-report RUN                       RUN/report.html, and explore.html where there is one
+        vae-report RUN explore=true          RUN/explore.html made first, from the best weights, as by
+                                             vae-redraw RUN visualisation=[explore], which has settings for it
         vae-report FOLDER [rank=SCORE]       of all runs below it: FOLDER/sweep.html, sweep*.csv, contact-NAME.png, and
                                              explore.html, up to six side by side;
                                              of a folder that is no sweep, as outputs, FOLDER/index.html too
@@ -32,6 +45,7 @@ usage:  vae-report RUN                       RUN/report.html, and explore.html w
 
 examples:
   vae-report outputs/latest
+  vae-report outputs/latest explore=true     of a run that has no explore.html; torch is loaded for it
   vae-report outputs/latest --serve          look on while it is trained
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
@@ -43,6 +57,8 @@ examples:
 options:
   rank=SCORE    of several runs: the best by that score comes first; by default -ELBO says which one is the best
   --out DIR     where the files of several runs go, and what is made for a paper
+  explore=true  of one run: its explore.html is made first; only this loads torch, and, with trust=true, builds parts
+                from outside vae_runner and torch that the saved config names
   --serve       then show them at an address of this machine alone, made anew as runs go on, until Ctrl-C
   --port N      of that address; by default any that is free
   format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
@@ -79,21 +95,62 @@ def _command(arguments: list[str]) -> int:
 
 def _report(arguments: list[str]) -> int:
     port, own = _served(arguments)
+    explored, own = _explored(own)
     paper, rest = taken(own)
     if paper and port is not None:
         raise UserError("--serve shows pages, and format=... makes files for a paper: one at a time")
+    if paper and explored is not None:
+        raise UserError("explore=true makes a page, and format=... files for a paper: one at a time")
     if paper:
         return _print(paper, rest)
     folders, out, rank = _read(rest)
+    if explored is not None:
+        _explore(folders, explored)
     try:
         pages = _write(folders, out, rank)
         for page in pages:
             to_stdout(f"report {page}")
+        _tell_of_explorer(folders)
     except OSError as error:
         raise RunError(str(error)) from error
     if port is not None:
         _serve(pages[0].parent, port, lambda: _write(folders, out, rank))
     return 0
+
+
+def _explored(arguments: list[str]) -> tuple[list[str] | None, list[str]]:
+    """What `vae-redraw` is told beside the run, None where no explore.html is to be made, and the other arguments."""
+    given = [one for one in arguments if one.startswith(("explore=", "trust=")) and not Path(one).is_dir()]
+    wanted = {name: value.lower() for name, _, value in (one.partition("=") for one in given)}
+    if wrong := [one for one in given if one.partition("=")[2].lower() not in ("true", "false")]:
+        raise UserError(f"{plain(wrong[0].partition('=')[0])}: expected true or false, got {plain(wrong[0])}")
+    is_wanted = wanted.get("explore") == "true"
+    if "trust" in wanted and not is_wanted:
+        raise UserError("trust=true is for explore=true: nothing else builds what a config names")
+    rest = [one for one in arguments if one not in given]
+    return (["visualisation=[explore]", f"trust={wanted.get('trust', 'false')}"] if is_wanted else None), rest
+
+
+def _explore(folders: Sequence[Path], arguments: Sequence[str]) -> None:
+    """Make explore.html of the one run, as `vae-redraw` does."""
+    from vae_runner.runs.read import is_run
+
+    if len(folders) != 1 or not is_run(folders[0]):
+        raise UserError("explore=true is for the folder of one run; vae-report RUN explore=true for each")
+    from vae_runner.cli.redraw import draw
+
+    draw([str(folders[0]), *arguments])
+
+
+def _tell_of_explorer(folders: Sequence[Path]) -> None:
+    """A line where a run that is done was to have an explore.html, could have one, and has none."""
+    from vae_runner.foreign import dig, read_json, read_yaml
+
+    folder = folders[0]
+    if len(folders) > 1 or (folder / EXPLORER).exists() or dig(read_json(folder / STATUS), "state") != "done":
+        return
+    if (folder / CHECKPOINTS / LAST).exists() and dig(read_yaml(folder / CONFIG), "visualisation", "explore"):
+        to_stdout(f"no {EXPLORER}: vae-report {shown(folder)} explore=true makes it, or says why there is none")
 
 
 def _print(paper: Mapping[str, str], rest: list[str]) -> int:

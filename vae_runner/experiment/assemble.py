@@ -24,6 +24,7 @@ from vae_runner.callbacks import (
     Writer,
 )
 from vae_runner.callbacks.loggers.named_loggers import named_loggers
+from vae_runner.callbacks.pages import keepers
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.completion import completed
@@ -267,8 +268,7 @@ def build_callbacks(
     folder.mkdir(parents=True, exist_ok=True)
     shown = build_pictures(config.get("visualisation") or {}, model, data)
     metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
-    wanted = evaluation_config(config)
-    names = makeable(wanted, data)
+    names = makeable(wanted := evaluation_config(config), data)
     curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config, wanted.inception))] if wanted.every else []
     pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
     return [
@@ -278,6 +278,7 @@ def build_callbacks(
         Collapse(),
         *curve,
         pictures,
+        *keepers(pictures, folder),
         Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
         *named_loggers(config, metrics, folder, settings.tensorboard),
         AfterPictures(writer, NonFatal(Report(folder, settings.picture_every)), pictures.is_due),

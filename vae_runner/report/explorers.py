@@ -3,13 +3,13 @@
 What such a page knows is read as JSON; what is none of a run's is left out, and nothing in it is run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vae_runner.drawing.explorer.explorer_page import explorer, known_of
 from vae_runner.files import write_atomically
-from vae_runner.foreign import MEDIUM, read_bytes
+from vae_runner.foreign import MEDIUM, dig, read_bytes
 from vae_runner.report.markup import tag
 from vae_runner.runs.names import EXPLORER
 from vae_runner.runs.read import is_run
@@ -20,6 +20,7 @@ MOST = 6  # runs side by side
 LARGEST = 32_000_000  # bytes of all of them together
 NEEDED = {"name": str, "about": list, "step": int, "program": dict, "spaces": list, "latents": list, "start": dict}
 NEEDED |= {"map": dict, "draws": list}
+OF_STEP = {"step": int, "program": dict, "spaces": list, "latents": list, "draws": list, "codes": dict}
 
 
 def renew_explorer(folder: Path) -> bool:
@@ -43,7 +44,8 @@ def write_explorers(out: Path, runs: Iterable[tuple[Path, str]], title: str) -> 
             break
         known = _known(folder)
         if len(known) == 1:
-            found.append(known[0] | {"name": name})
+            alone = {key: value for key, value in known[0].items() if key != "past"}  # as it reports itself
+            found.append(alone | {"name": name})
             size += len(str(known[0]["program"].get("weights", "")))
     if len(found) < 2:
         (out / EXPLORER).unlink(missing_ok=True)
@@ -64,4 +66,18 @@ def _known(folder: Path) -> list[dict[str, Any]]:
         runs = known_of(read_bytes(folder / EXPLORER, MEDIUM))
     except OSError:
         return []
-    return [run for run in runs if all(isinstance(run.get(name), kind) for name, kind in NEEDED.items())]
+    return [_with_past(run) for run in runs if _has(run, NEEDED)]
+
+
+def _with_past(run: dict[str, Any]) -> dict[str, Any]:
+    """The run with those of its other steps that have all that a step has, and without any where they are no steps."""
+    rest = {key: value for key, value in run.items() if key != "past"}
+    steps, line = dig(run, "past", "steps"), dig(run, "past", "line")
+    if not isinstance(steps, list):
+        return rest
+    whole = [step for step in steps if isinstance(step, dict) and _has(step, OF_STEP)]
+    return {**rest, "past": {"steps": whole, "line": line if isinstance(line, str) else ""}}
+
+
+def _has(known: Mapping[str, Any], needed: Mapping[str, type]) -> bool:
+    return all(isinstance(known.get(name), kind) for name, kind in needed.items())

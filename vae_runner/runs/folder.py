@@ -21,6 +21,7 @@ from vae_runner.files import (
     write_atomically,
 )
 from vae_runner.runs.names import (
+    CHECKPOINTS,
     CONFIG,
     CONTENT,
     FOLDERS,
@@ -78,7 +79,7 @@ class RunFolder:
         with held(lock) as free:
             if not free:
                 raise UserError(f"{shown(self.path)} is being written by {_holder(lock) or 'another process'}")
-            remove_leftovers(self.path, (NOTES, *FOLDERS, f"{GRIDS}/{HISTORY}"))
+            remove_leftovers(self.path, (NOTES, *FOLDERS, *(f"{name}/{HISTORY}" for name in (GRIDS, CHECKPOINTS))))
             if not resuming and (self.path / CONFIG).exists():
                 raise UserError(holds_a_run(self.path))
             self._is_held = True

@@ -11,6 +11,7 @@ A run's folder:
     encoded/            codes that scores are of, made once; may be removed
     loggers.json        what was sent elsewhere wandb/          of a logger of that name
     checkpoints/        last, previous, best    tensorboard/    where it is asked for
+                        history/ weights of more steps, for an explore.html that compares them
     grids/, animations/ pictures; of each the newest, and in grids/history/ those of every step
 """
 
@@ -44,7 +45,7 @@ BROKEN = "last.broken.pt"  # what was the last one
 GRIDS = "grids"
 ANIMATIONS = "animations"
 ENCODED = "encoded"
-HISTORY = "history"  # in each of both
+HISTORY = "history"  # in each of both, and in CHECKPOINTS
 TENSORBOARD = "tensorboard"
 LOGGERS = "loggers.json"  # what boards of other makers were sent, and under which names
 

@@ -6,13 +6,14 @@ What is there and cannot be read is left out, and said: `faults`.
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vae_runner.files import is_alive
-from vae_runner.foreign import LARGE, SMALL, json_object, number, read_bytes, whole
+from vae_runner.foreign import SMALL, json_object, number, read_bytes, whole
+from vae_runner.runs.growing.growing_log import Log, read_log
 from vae_runner.runs.names import (
     ANIMATIONS,
     CHECKPOINTS,
@@ -46,11 +47,11 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
-    train: list[dict[str, Any]] = field(default_factory=list)
-    validation: list[dict[str, Any]] = field(default_factory=list)
-    test: list[dict[str, Any]] = field(default_factory=list)
-    scores: list[dict[str, Any]] = field(default_factory=list)  # of validation images, while it was trained
-    turns: list[dict[str, Any]] = field(default_factory=list)
+    train: Sequence[dict[str, Any]] = ()
+    validation: Sequence[dict[str, Any]] = ()
+    test: Sequence[dict[str, Any]] = ()
+    scores: Sequence[dict[str, Any]] = ()  # of validation images, while it was trained
+    turns: Sequence[dict[str, Any]] = ()
     pictures: list[Picture] = field(default_factory=list)
     animations: list[Picture] = field(default_factory=list)
     has_checkpoint: bool = False
@@ -107,7 +108,7 @@ def read_run(folder: Path, with_pictures: bool = True) -> Run:
     """Returns what is in the folder now."""
     faults: list[str] = []
     status, environment = (_json(folder / name, faults) for name in (STATUS, ENVIRONMENT))
-    records = _records(folder / METRICS, faults)
+    log = _log(folder / METRICS, faults)
     return Run(
         name=plain(environment.get("name") or folder.resolve().name, NAME),
         folder=folder,
@@ -115,11 +116,11 @@ def read_run(folder: Path, with_pictures: bool = True) -> Run:
         environment=environment,
         evaluation=_json(folder / EVALUATION, faults),
         config=_text(folder / CONFIG, SMALL, faults),
-        train=[record for record in records if record.get("split") == "train"],
-        validation=[record for record in records if record.get("split") == "validation"],
-        test=[record for record in records if record.get("split") == "test"],
-        scores=[record for record in records if record.get("split") == "scores"],
-        turns=[record for record in records if record.get("split") == TURN],
+        train=log.of("train"),
+        validation=log.of("validation"),
+        test=log.of("test"),
+        scores=log.of("scores"),
+        turns=log.of(TURN),
         pictures=read_pictures(folder / GRIDS) if with_pictures else [],
         animations=read_pictures(folder / ANIMATIONS) if with_pictures else [],
         has_checkpoint=any(os.path.exists(folder / CHECKPOINTS / name) for name in (LAST, PREVIOUS)),
@@ -146,27 +147,18 @@ def _json(file: Path, faults: list[str]) -> dict[str, Any]:
     return content or {}
 
 
-def _records(file: Path, faults: list[str]) -> list[dict[str, Any]]:
+def _log(file: Path, faults: list[str]) -> Log:
     """The log's records, whose steps are counts; a last line that is not finished is left out without a word."""
-    *lines, last = _text(file, LARGE, faults).split("\n")
-    read = [(number, _record(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    records = [record for _, record in read if record is not None]
-    if wrong := [number for number, record in read if record is None]:
-        verb = "is" if len(wrong) == 1 else "are"
-        faults.append(
-            f"{plural(len(wrong), 'line')} of {file.name} cannot be read and {verb} left out, first line {wrong[0]:,}"
-        )
-    if (growing := _record(last)) is not None:
-        records.append(growing)
-    return sorted(records, key=lambda record: record["step"])
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    """The record of a line, its step an int; None where it is none."""
-    record = json_object(line)
-    if record is None or (step := whole(record.get("step"))) is None:
-        return None
-    return {**record, "step": step}
+    try:
+        log = read_log(file)
+    except OSError as error:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            faults.append(f"{file.name} cannot be read: {error.strerror}")
+        return Log({})
+    if log.wrong:
+        told, verb = plural(len(log.wrong), "line"), "is" if len(log.wrong) == 1 else "are"
+        faults.append(f"{told} of {file.name} cannot be read and {verb} left out, first line {log.wrong[0]:,}")
+    return log
 
 
 def _is_gone(status: Mapping[str, Any]) -> bool:

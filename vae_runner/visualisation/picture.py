@@ -4,7 +4,8 @@ A picture runs in the training's thread, and takes from the model all that it ne
 the model any more, so that another thread can draw, encode and write it while the training goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,10 +18,27 @@ from vae_runner.drawing.encoded import Drawing
 from vae_runner.errors import UserError
 from vae_runner.state import State
 
-__all__ = ["BATCH", "Phase", "Picture", "Scene", "check_space"]
+__all__ = ["BATCH", "Past", "Phase", "Picture", "Scene", "check_space"]
 
 BATCH = 256  # images that a picture sees
 Phase = Literal["train", "validation"]
+
+
+@dataclass(frozen=True)
+class Past:
+    """The weights of a step that a run has been at, in a file. Inside `put_in(model)` the model has them; they are read
+    when it is entered, which raises `UserError` where they are not whole, or of another model.
+
+    Example:
+        >>> from contextlib import nullcontext
+        >>> with Past(100, Path("last.pt"), nullcontext).put_in("the model") as model:
+        ...     model
+        'the model'
+    """
+
+    step: int
+    file: Path
+    put_in: Callable[[VAE], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Scene:
         state: the state of the model's forward pass on the images that pictures of a split are made of.
         schedules: maps steps (N,) to the value of each schedule there, (N,).
         chosen: of a split the data set and the indices of the images that pictures show, so many or all.
+        past: the steps of the run, besides the model's own, whose weights are there.
 
     Example:
         >>> scene = Scene(step=50, total_steps=200, folder=Path("run"), state=dict, schedules=dict)
@@ -46,6 +65,7 @@ class Scene:
     state: Callable[[Phase], State]
     schedules: Callable[[Tensor], dict[str, Tensor]]
     chosen: Callable[[Phase, int], tuple[ImageData, Tensor]] | None = None
+    past: Callable[[], Sequence[Past]] = tuple
 
 
 class Picture:
@@ -55,6 +75,7 @@ class Picture:
         at_start: drawn before the first step rather than at every picture time.
         at_end: a page, which is made when the run ends.
         history: whether a copy of every step is kept.
+        compares: whether weights of earlier steps are shown, and a run has to keep them.
 
     Example:
         >>> import torch
@@ -69,6 +90,7 @@ class Picture:
     at_start: ClassVar[bool] = False
     at_end: ClassVar[bool] = False
     history: ClassVar[bool] = True
+    compares: bool = False
 
     def prepare(self, model: VAE, data: ImageData) -> None:
         """Called once before training, with the model and the whole data set.

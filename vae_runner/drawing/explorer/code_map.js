@@ -1,14 +1,16 @@
 /* The map: where the codes of images lie in two latents; a point that is touched is decoded. */
-function makeMap(run, state, palette, order) {
-  const numbers = order.filter((index) => run.latents[index].table);
+function makeMap(view, palette) {
+  const { run, state } = view, numbers = view.sliders.order().filter((index) => run.latents[index].table);
   if (numbers.length < 2 || !run.cloud.count) return null;
   let [across, up] = numbers;
   let factor = run.map.factors.find(({ name }) => name === run.latents[across].factor) ?? run.map.factors[0] ?? null;
   const canvas = element("canvas", { className: "map", tabIndex: 0, role: "application", "aria-label": "map of codes: arrow keys move the point that is decoded" });
-  const legend = element("p", { className: "legend" });
+  const legend = element("p", { className: "legend" }), dots = document.createElement("canvas");
+  let drawn = "";
   const show = oncePerFrame(draw);
-  const options = numbers.map((index) => [String(index), named(run.latents[index])]);
-  const axes = [choice("across", options, (value) => { across = Number(value); show(); }), choice("up", options, (value) => { up = Number(value); show(); })];
+  const options = () => numbers.map((index) => [String(index), named(view.run.latents[index])]);
+  const axes = [choice("across", options(), (value) => { across = Number(value); show(); }), choice("up", options(), (value) => { up = Number(value); show(); })];
+  const heading = element("h2");
   axes[0].list.value = String(across);
   axes[1].list.value = String(up);
   const colours = run.map.factors.length
@@ -35,8 +37,11 @@ function makeMap(run, state, palette, order) {
   new ResizeObserver(show).observe(canvas);
   dark.addEventListener("change", show);
   state.watch(show);
+  const count = () => (heading.textContent = `Map of ${view.run.cloud.count.toLocaleString("en")} images`);
+  count();
+  view.turned(() => { axes.forEach((axis) => axis.offer(options())); count(); });
   return element("section", { className: "card" },
-    element("h2", {}, `Map of ${run.cloud.count.toLocaleString("en")} images`),
+    heading,
     element("div", { className: "choices" }, ...axes.map((one) => one.element), colours?.element),
     canvas, legend,
     element("p", { className: "quiet" }, "A dot is an image's code. Touch the map to decode a point; the other latents stay."),
@@ -44,9 +49,9 @@ function makeMap(run, state, palette, order) {
 
   /* From where to where the axes go: three standard scores of the prior, or as far as codes lie. */
   function ends() {
-    const { codes, dims, count } = run.cloud;
+    const { codes, dims, count } = view.run.cloud;
     return [across, up].map((index) => {
-      const { table } = run.latents[index];
+      const { table } = view.run.latents[index];
       let low = valueAt(table, -3), high = valueAt(table, 3);
       for (let image = 0; image < count; image++) {
         low = Math.min(low, codes[image * dims + index]);
@@ -60,9 +65,26 @@ function makeMap(run, state, palette, order) {
     const scale = devicePixelRatio || 1, box = canvas.getBoundingClientRect();
     const width = Math.max(Math.round(box.width * scale), 1), height = Math.max(Math.round(box.height * scale), 1);
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
-    const pen = canvas.getContext("2d"), { codes, dims, count } = run.cloud, [[left, right], [low, high]] = ends();
+    const { run } = view, pen = canvas.getContext("2d"), [[left, right], [low, high]] = ends();
     const place = (x, y) => [((x - left) / (right - left)) * width, ((high - y) / (high - low)) * height];
+    const wanted = [width, height, across, up, factor?.name, dark.matches, run.step].join();
+    if (wanted !== drawn) { // else but the ring has moved
+      [dots.width, dots.height] = [width, height];
+      drawDots(dots.getContext("2d"), run, place, scale);
+      drawn = wanted;
+    }
     pen.clearRect(0, 0, width, height);
+    pen.drawImage(dots, 0, 0);
+    const [x, y] = place(state.code[across], state.code[up]);
+    for (const [size, ink] of [[5, "paper"], [2.5, "ink"]]) {
+      pen.strokeStyle = colour(ink);
+      pen.lineWidth = size * scale;
+      pen.beginPath(); pen.arc(x, y, 8 * scale, 0, 2 * Math.PI); pen.stroke();
+    }
+  }
+
+  function drawDots(pen, run, place, scale) {
+    const { codes, dims, count } = run.cloud, { width, height } = dots;
     pen.strokeStyle = colour("rule");
     pen.lineWidth = scale;
     const [zeroX, zeroY] = place(valueAt(run.latents[across].table, 0), valueAt(run.latents[up].table, 0)).map((one) => Math.round(one) + 0.5);
@@ -76,13 +98,6 @@ function makeMap(run, state, palette, order) {
       pen.fillStyle = shades.of(image);
       pen.beginPath(); pen.arc(x, y, 2.2 * scale, 0, 2 * Math.PI); pen.fill();
       if (dark.matches) pen.stroke();
-    }
-    pen.globalAlpha = 1;
-    const [x, y] = place(state.code[across], state.code[up]);
-    for (const [size, ink] of [[5, "paper"], [2.5, "ink"]]) {
-      pen.strokeStyle = colour(ink);
-      pen.lineWidth = size * scale;
-      pen.beginPath(); pen.arc(x, y, 8 * scale, 0, 2 * Math.PI); pen.stroke();
     }
     shades.tell(legend);
   }

@@ -17,7 +17,7 @@ from vae_runner.drawing.palette import INK, NOT_FINITE, PAPER, TWILIGHT, VIRIDIS
 
 __all__ = ["explorer", "known_of"]
 
-SCRIPTS = ("codes.js", "decoders.js", "parts.js", "sliders.js", "code_map.js", "strip.js", "explore.js")
+SCRIPTS = ("codes.js", "decoders.js", "parts.js", "sliders.js", "code_map.js", "strip.js", "steps.js", "explore.js")
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; worker-src blob:; script-src 'sha256-{}'"
 PAGE = """\
 <!doctype html>

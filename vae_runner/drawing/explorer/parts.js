@@ -26,8 +26,14 @@ const button = (text, does, given = {}) => element("button", { type: "button", .
 
 function choice(label, options, does) {
   const name = newName();
-  const list = element("select", { id: name, on: { change: () => does(list.value) } }, ...options.map(([value, text]) => element("option", { value }, text)));
-  return { element: element("span", { className: "choice" }, element("label", { htmlFor: name }, label), list), list };
+  const list = element("select", { id: name, on: { change: () => does(list.value) } });
+  const offer = (those) => { // the choice stays, where it is still among them
+    const before = list.value;
+    list.replaceChildren(...those.map(([value, text]) => element("option", { value }, text)));
+    if (those.some(([value]) => value === before)) list.value = before;
+  };
+  offer(options);
+  return { element: element("span", { className: "choice" }, element("label", { htmlFor: name }, label), list), list, offer };
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

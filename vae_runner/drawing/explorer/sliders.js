@@ -1,5 +1,24 @@
 /* The sliders of a run: a row for each latent, those that carry most first; classes are buttons. */
 function makeSliders(run, state) {
+  const whole = element("div", { className: "sliders" });
+  let rows = rowsOf(run, state);
+  whole.append(...rows.elements);
+  state.watch(() => rows.show());
+  return {
+    element: whole,
+    order: () => rows.order,
+    /* Those of the run at another step. */
+    turn(other) {
+      const open = whole.querySelector("details")?.open;
+      rows = rowsOf(other, state);
+      whole.replaceChildren(...rows.elements);
+      const folded = whole.querySelector("details");
+      if (folded && open !== undefined) folded.open = open;
+    },
+  };
+}
+
+function rowsOf(run, state) {
   const rows = run.latents.map((latent, index) => ({ latent, index })).filter(({ latent }) => latent.table);
   rows.sort((a, b) => (b.latent.nats ?? Infinity) - (a.latent.nats ?? Infinity));
   const most = Math.max(...run.latents.map(({ nats }) => nats ?? 0), 1e-9);
@@ -15,12 +34,14 @@ function makeSliders(run, state) {
     ? element("details", { className: "dead", open: !live.length && !classes.length },
         element("summary", {}, `${dead.length} ${dead.length > 1 ? "latents carry" : "latent carries"} next to nothing`), ...dead.map(row))
     : null;
-  const whole = element("div", { className: "sliders" }, ...classes.map((one) => one.element), ...live.map(row), folded);
-  state.watch(() => {
-    sliders.forEach((one) => one.show());
-    classes.forEach((one) => one.show());
-  });
-  return { element: whole, order: [...live, ...dead].map(({ index }) => index) };
+  return {
+    elements: [...classes.map((one) => one.element), ...live.map(row), folded].filter(Boolean),
+    order: [...live, ...dead].map(({ index }) => index),
+    show() {
+      sliders.forEach((one) => one.show());
+      classes.forEach((one) => one.show());
+    },
+  };
 }
 
 function makeSlider(run, state, latent, index, most) {

@@ -1,13 +1,15 @@
 /* The film strip: a latent from -2 to 2 standard scores, all others as they are; one row, or one for each latent. */
-function makeStrip(run, state, decoder, palette, order) {
-  const steps = 11, rows = order.filter((index) => run.latents[index].table);
-  if (!rows.length) return null;
-  const live = rows.filter((index) => !run.latents[index].dead);
+function makeStrip(view, palette) {
+  const { state } = view, steps = 11;
+  const rowsNow = () => view.sliders.order().filter((index) => view.run.latents[index].table);
+  const liveNow = () => rowsNow().filter((index) => !view.run.latents[index].dead);
+  if (!rowsNow().length) return null;
   const canvas = element("canvas", { className: "strip", role: "img", "aria-label": "film strip of a latent" });
   let which = "last", turn = 0, shown = "";
-  const options = [["last", "the one moved last"], ...(live.length > 1 ? [["all", "all that carry something"]] : []), ...rows.map((index) => [String(index), named(run.latents[index])])];
-  const latents = choice("latent", options, (value) => { which = value; shown = ""; draw(); });
-  const save = button("Save PNG", () => saved(labelled(), `${which === "all" ? "latents" : named(run.latents[chosenRows()[0]])}`));
+  const options = () => [["last", "the one moved last"], ...(liveNow().length > 1 ? [["all", "all that carry something"]] : []), ...rowsNow().map((index) => [String(index), named(view.run.latents[index])])];
+  const latents = choice("latent", options(), (value) => { which = value; shown = ""; draw(); });
+  const save = button("Save PNG", () => saved(labelled(), `${which === "all" ? "latents" : named(view.run.latents[chosenRows()[0]])}`));
+  view.turned(() => { latents.offer(options()); which = latents.list.value; });
   state.watch(() => { clearTimeout(draw.later); draw.later = setTimeout(draw, 120); });
   return element("section", { className: "card wide" },
     element("h2", {}, "Film strip"),
@@ -17,13 +19,14 @@ function makeStrip(run, state, decoder, palette, order) {
   );
 
   function chosenRows() {
-    if (which === "all") return live;
+    const rows = rowsNow();
+    if (which === "all") return liveNow();
     return [which === "last" ? (rows.includes(state.pointed) ? state.pointed : rows[0]) : Number(which)];
   }
 
   /* Image by image, so that what moves in the meantime comes first; begun anew where the code has changed. */
   async function draw() {
-    const chosen = chosenRows(), code = [...state.code], wanted = `${chosen} ${code}`;
+    const { run, decoder } = view, chosen = chosenRows(), code = [...state.code], wanted = `${run.step} ${chosen} ${code}`;
     if (wanted === shown) return;
     const own = ++turn, gap = 2, { width, height } = decoder;
     const size = [steps * (width + gap) - gap, chosen.length * (height + gap) - gap];
@@ -43,6 +46,7 @@ function makeStrip(run, state, decoder, palette, order) {
 
   /* The strip on paper, with the names of its rows. */
   function labelled() {
+    const { run, decoder } = view;
     const zoom = Math.max(1, Math.round(96 / decoder.height)), chosen = chosenRows(), made = document.createElement("canvas");
     const texts = chosen.map((index) => [run.latents[index].factor ?? run.latents[index].name, `${run.latents[index].name}, ${(run.latents[index].nats ?? 0).toFixed(2)} nats`]);
     const pen = made.getContext("2d"), font = "system-ui, sans-serif";

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from vae_runner.callbacks.checkpoints import MODELS
 from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
 from vae_runner.engine import choose_device
 from vae_runner.engine.fitting import load_weights
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 Checkpoint = Literal["best", "last", "previous"]
 NAMES: tuple[Checkpoint, ...] = ("best", "last", "previous")  # each in the place of the one before it
-MODELS = "model."  # before the names of an objective's weights that are its model's
 
 
 def load(

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_runner.callbacks.pages import write_page
+from vae_runner.callbacks.pages import past_of, write_page
 from vae_runner.callbacks.pictures import LazyState, chosen_images, picture_errors, picture_state, write_drawing
 from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
@@ -145,7 +145,8 @@ def _scene(run: SavedRun) -> Scene:
         return chosen_images(run.data[0 if phase == "train" else 1], count)
 
     total = max(whole(status.get("total_steps")) or 0, last)
-    return Scene(last, total, run.folder, state, _schedules(run), chosen)
+    past = partial(past_of, run.folder, run.step)
+    return Scene(last, total, run.folder, state, _schedules(run), chosen, past)
 
 
 def _schedules(run: SavedRun) -> Callable[[Tensor], dict[str, Tensor]]:

@@ -5,10 +5,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from vae_runner.foreign import dig, number
 from vae_runner.report.run.findings import DEAD_NATS, latent_kl
+from vae_runner.runs.growing.record_table import Records
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, duration, moment, nats
 from vae_runner.text import plain
@@ -34,6 +35,8 @@ def figures(run: Run) -> list[Figure]:
 
 def points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """Returns (step, value) of the records that have a number there, which may be nan or inf."""
+    if isinstance(records, Records):
+        return cast(list[tuple[float, float]], records.points(key))
     return [(record["step"], value) for record in records if (value := number(record.get(key))) is not None]
 
 

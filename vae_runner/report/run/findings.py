@@ -1,11 +1,12 @@
 """What a reader should know before looking at the figures."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from vae_runner.foreign import dig, number
+from vae_runner.runs.growing.record_table import Records
 from vae_runner.runs.names import METRICS
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import AGAINST_COLLAPSE, and_more, count, plural
@@ -96,7 +97,7 @@ def _faults(run: Run) -> Iterator[Finding]:
 
 
 def _not_finite(run: Run) -> Iterator[Finding]:
-    records = [record for record in (*run.train, *run.validation) if _wrong(record)]
+    records = [record for record in (*_suspect(run.train), *_suspect(run.validation)) if _wrong(record)]
     if records:
         names = sorted({plain(name) for record in records for name in _wrong(record)})
         first = min(record["step"] for record in records)
@@ -152,6 +153,11 @@ def _rendered(run: Run) -> Iterator[Finding]:
     if dig(run.environment, "data", "source") == "rendered":
         dataset = plain(dig(run.environment, "choices", "dataset") or "the data set")
         yield Finding("note", f"The images of {dataset} were rendered, not read from the published file.")
+
+
+def _suspect(records: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """All that have figures that are not finite, and perhaps some more."""
+    return records.wrong() if isinstance(records, Records) else records
 
 
 def _wrong(record: Mapping[str, Any]) -> list[str]:
