@@ -15,6 +15,7 @@ SETTINGS: Mapping[str, str] = {  # by the last part of a dotted name, in small l
     **dict.fromkeys(("device", "gpu", "gpus", "cuda", "usecuda", "accelerator", "nocuda"), "engine.device"),
     **dict.fromkeys(("precision", "fp16", "bf16", "amp", "mixedprecision"), "engine.precision"),
     **dict.fromkeys(("threads", "numthreads", "numworkers", "workers"), "engine.threads"),
+    **dict.fromkeys(("trials", "ntrials", "numtrials", "maxtrials"), "trials"),
     **dict.fromkeys(("jobs", "job", "njobs", "numjobs", "j", "parallel", "maxjobs"), "jobs"),
     **dict.fromkeys(("clip", "gradclip", "clipgrad", "gradientclipval", "maxgradnorm"), "engine.clip_norm"),
     **dict.fromkeys(("datadir", "datapath", "dataroot", "datasetpath", "root", "imagefolder"), "dataset.root"),
