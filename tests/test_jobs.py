@@ -89,13 +89,6 @@ def test_a_launcher_that_is_missing_names_what_brings_it(name: str, extra: str) 
     assert any(one.startswith(package) for one in project["optional-dependencies"][extra])
 
 
-def test_nobody_is_told_to_install_the_sweeper_that_goes_with_an_old_optuna_alone(vae_train: Run, inside: Path) -> None:
-    code, _, errors = vae_train(*toy("--multirun", "seed=0,1", "hydra/sweeper=optuna"))
-    assert (code, errors.count("\n")) == (2, 1)
-    assert "no hydra/sweeper called 'optuna'. Hydra's sweeper of that name asks for Optuna below 3" in errors
-    assert "pip" not in errors
-
-
 @pytest.mark.parametrize("name", ["jbos", "jobss"])
 def test_jobs_is_what_a_misspelt_name_may_have_meant(vae_train: Run, inside: Path, name: str) -> None:
     code, _, errors = vae_train(*toy("--multirun", "seed=0,1", f"{name}=2"))

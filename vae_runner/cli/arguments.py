@@ -52,7 +52,7 @@ REFUSED = {
 class Request:
     """`flags` maps Hydra's long flags to their values (None where they take none); `overrides` are the settings;
     `stray` are arguments with dashes that nobody knows, with the values that seem to belong to them; `jobs` is how many
-    jobs of a sweep run at once, where that was given.
+    jobs of a sweep run at once, and `trials` how many a search makes, where that was given.
     """
 
     arguments: list[str]
@@ -60,6 +60,7 @@ class Request:
     overrides: list[str] = field(default_factory=list)
     stray: list[tuple[str, str]] = field(default_factory=list)
     jobs: str | None = None
+    trials: str | None = None
 
     @property
     def is_for_hydra_alone(self) -> bool:

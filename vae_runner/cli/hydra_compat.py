@@ -34,9 +34,11 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log, run_job
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
+from vae_runner.cli.searching.optuna_sweeper import OPTUNA, OptunaSweeper, offer
 from vae_runner.cli.sweeping.launcher import PROCESSES, ProcessLauncher
 
 __all__ = [
@@ -133,6 +135,7 @@ def opened(loader: type[ConfigLoader], folder: Path, own: Path | None) -> Iterat
     GlobalHydra.instance().clear()
     try:
         made = Hydra(task_name="vae-train", config_loader=loader(search_path))
+        offer()  # behind plugins of Hydra's, one of which may have that name
         GlobalHydra.instance().initialize(made)
         yield made
     finally:
@@ -179,7 +182,7 @@ def sweep_composed(made: Hydra, cfg: DictConfig, job: TaskFunction) -> None:
     callbacks, name = Callbacks(cfg), cfg.hydra.job.config_name
     callbacks.on_multirun_start(config=cfg, config_name=name)
     context = HydraContext(config_loader=made.config_loader, callbacks=callbacks)
-    with _own_launchers():
+    with _own_plugins():
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=job, config=cfg)
     sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
     callbacks.on_multirun_end(config=cfg, config_name=name)
@@ -188,15 +191,15 @@ def sweep_composed(made: Hydra, cfg: DictConfig, job: TaskFunction) -> None:
 def launcher(made: Hydra, cfg: DictConfig, job: TaskFunction) -> Launcher:
     """What runs a sweep's jobs, as the composed config chooses it."""
     context = HydraContext(config_loader=made.config_loader, callbacks=Callbacks(cfg))
-    with _own_launchers():
+    with _own_plugins():
         return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=cfg)
 
 
 @contextlib.contextmanager
-def _own_launchers() -> Iterator[None]:
-    """Inside, our own launcher is taken too: Hydra takes those alone that are installed for every program."""
+def _own_plugins() -> Iterator[None]:
+    """Inside, our own launcher and sweeper are taken too: Hydra takes those alone that every program has."""
     plugins = Plugins.instance()
-    theirs = plugins.instantiate_launcher
+    theirs, their_sweeper = plugins.instantiate_launcher, plugins.instantiate_sweeper
 
     def instantiate(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Launcher:
         if config.hydra.launcher._target_ != PROCESSES:
@@ -205,11 +208,18 @@ def _own_launchers() -> Iterator[None]:
         made.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         return made
 
-    vars(plugins)["instantiate_launcher"] = instantiate
+    def instantiate_sweeper(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Sweeper:
+        if config.hydra.sweeper._target_ != OPTUNA:
+            return their_sweeper(hydra_context=hydra_context, task_function=task_function, config=config)
+        made = OptunaSweeper()
+        made.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        return made
+
+    vars(plugins).update(instantiate_launcher=instantiate, instantiate_sweeper=instantiate_sweeper)
     try:
         yield
     finally:
-        del vars(plugins)["instantiate_launcher"]
+        del vars(plugins)["instantiate_launcher"], vars(plugins)["instantiate_sweeper"]
 
 
 def do_job(context: HydraContext, cfg: DictConfig, job: TaskFunction, number: int, settings: Sequence[str]) -> Any:

@@ -65,10 +65,11 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         return 0
     refuse_ranks()
     from vae_runner.cli.precheck import composer, precheck
+    from vae_runner.cli.searching.trials_setting import take_trials
     from vae_runner.cli.sweeping.jobs_setting import take_jobs, told_together
 
     _epochs_instead_of_steps(request)
-    faults = take_jobs(request)
+    faults = [*take_jobs(request), *take_trials(request)]
     with composer(request) as compose:
         with told_together(faults):
             checked = precheck(_about_the_run(request), compose)
@@ -186,6 +187,8 @@ def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
         return go_on(path, request, changes, bool(cfg.trust))
     if request.jobs is not None:
         raise UserError(f"jobs={request.jobs} is for a sweep, and {shown(path)} is none; leave it out")
+    if request.trials is not None:
+        raise UserError(f"trials={request.trials} is for a search, and {shown(path)} is none; leave it out")
     if not _is_file(path / CONFIG):
         from vae_runner.runs.words import resume_command
 

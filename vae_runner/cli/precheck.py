@@ -31,6 +31,10 @@ from vae_runner.cli.judging.judge import (
 )
 from vae_runner.cli.judging.typed import as_typed, hint_in
 from vae_runner.cli.judging.values import JOBS, count, first_values, texts
+from vae_runner.cli.searching.optuna_sweeper import OPTUNA
+from vae_runner.cli.searching.search import search_settings
+from vae_runner.cli.searching.search_faults import search_faults
+from vae_runner.cli.searching.trials_setting import TRIALS, is_search
 from vae_runner.cli.sweeping.jobs_setting import JOBS as AT_ONCE
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import check
@@ -110,7 +114,8 @@ def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
     judged.unread |= _keys(wrong)
     known = nodes(OmegaConf.to_container(base, resolve=False))
     own = (name for name in known if not name.startswith("hydra"))
-    names = {name for name in own if name.replace(".", "/") not in composer.groups} | composer.groups | {AT_ONCE}
+    ours = {name for name in own if name.replace(".", "/") not in composer.groups}
+    names = ours | composer.groups | {AT_ONCE, TRIALS}
     problems += [about_dashes(name, value, names, composer) for name, value in request.stray]
     for override in parsed:
         if override in choices:
@@ -146,12 +151,13 @@ def _report(problem: str | None, problems: list[str]) -> bool:
 
 def _judge_singles(judged: _Judged) -> list[str]:
     """What is wrong with settings in a single run."""
-    return [problem for override in judged.usable if (problem := judge_single(override))]
+    resumes = bool({"resume", "engine.resume"} & _keys(judged.parsed))
+    return [problem for override in judged.usable if (problem := judge_single(override, resumes))]
 
 
 def _judge_sweep(judged: _Judged) -> list[str]:
     """What is wrong with settings in a sweep. Raises `UserError` where it would have too many jobs."""
-    if _number_of_jobs(judged) > JOBS:
+    if _number_of_jobs(judged) > JOBS and not is_search(judged.parsed):
         judged.raise_if_any([f"these would be more than {JOBS:,} jobs"])
     problems = list(repeated(judged.parsed))
     if "hydra.run.dir" in _keys(judged.parsed):
@@ -204,6 +210,10 @@ def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Che
     cfg = composer.compose(request.overrides, multirun=True)
     if faults := hydra_faults(cfg, multirun=True, jobs=_number_of_jobs(judged)):
         raise UserError("\n".join(faults))
+    if cfg.hydra.sweeper._target_ == OPTUNA:
+        if faults := search_faults(cfg, [composer.parse(text) for text in search_settings(cfg)], configs):
+            raise UserError("\n".join(faults))
+        return Checked(cfg, configs)
     drawn = [override for override in judged.parsed if override.value_type == ValueType.INTERVAL_SWEEP]
     if drawn and cfg.hydra.sweeper._target_ == BASIC:
         raise UserError(f"{drawn[0].input_line} is for sweepers that draw from it; give values or range(A,B,STEP)")

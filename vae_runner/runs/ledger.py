@@ -26,6 +26,8 @@ class Ledger:
     hydra        settings of Hydra's own, such as hydra/launcher=joblib
     jobs         the settings of each job; its number is its place
     changes      settings that were changed for all jobs when the sweep was resumed, by dotted name
+    search       of a search: the settings that its jobs are made of, as they were typed
+    objective    of a search: what it is by, neg_elbo or the name of a score
     """
 
     command: str
@@ -34,6 +36,13 @@ class Ledger:
     hydra: Sequence[str] = ()
     jobs: Sequence[Sequence[str]] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
+    search: Sequence[str] = ()
+    objective: str = ""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the jobs are chosen as it goes, and there may be none yet."""
+        return bool(self.search)
 
     def typed(self, number: int) -> dict[str, str]:
         """The settings of one job by name, as they were typed."""
@@ -56,14 +65,25 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
 def read_ledger(folder: Path) -> Ledger | None:
     """Returns what the sweep in the folder was asked to do; None where there is no such list, or none that is whole."""
     content = read_json(folder / LEDGER)
-    flags, hydra, jobs = content.get("flags"), content.get("hydra"), _list(content.get("jobs"))
+    flags, hydra, search = content.get("flags"), content.get("hydra"), content.get("search", [])
+    jobs = [] if search and content.get("jobs") == [] else _list(content.get("jobs"))
     command, suffix = content.get("command"), content.get("suffix")
     if not (isinstance(command, str) and isinstance(suffix, str)):
         return None
-    if not (_is_list_of_text(flags) and _is_list_of_text(hydra) and all(map(_is_list_of_text, jobs))):
+    if not (_is_list_of_text(flags) and _is_list_of_text(hydra) and all(map(_is_list_of_text, [search, *jobs]))):
         return None
     changes = content.get("changes")
-    return Ledger(command, suffix, flags, hydra, jobs, changes if isinstance(changes, dict) else {})
+    objective = content.get("objective")
+    return Ledger(
+        command,
+        suffix,
+        flags,
+        hydra,
+        jobs,
+        changes if isinstance(changes, dict) else {},
+        search,
+        objective if isinstance(objective, str) else "",
+    )
 
 
 def job_number(folder: Path) -> int | None:

@@ -21,7 +21,7 @@ __all__ = ["ANIMATIONS", "BEST", "BROKEN", "CHECKPOINTS", "CONFIG", "CONTENT", "
 __all__ += ["EVALUATION", "EXPLORER", "FOLDERS", "GRIDS", "HISTORY", "INDEX_PAGE", "LAST", "LATEST_RUN"]
 __all__ += ["LATEST_SWEEP", "LATEX_TABLE", "LEDGER", "LOCK", "LOG", "LOGGERS", "METRICS", "NOTED_CONFIG"]
 __all__ += ["NOTED_HYDRA", "NOTED_SETTINGS", "NOTES", "OF_HYDRAS_SWEEP", "PAGE", "PREVIOUS", "SEEDS_TABLE", "STATUS"]
-__all__ += ["SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
+__all__ += ["STUDY", "SWEEP_LOCK", "SWEEP_PAGE", "SWEEP_TABLE", "TENSORBOARD"]
 __all__ += ["checkpoint_file", "contact_sheet_file", "of_step", "page_file"]
 
 CONFIG = "config.yaml"
@@ -62,6 +62,7 @@ INDEX_PAGE = "index.html"  # of any folder with runs in it that is no sweep
 SWEEP_TABLE = "sweep.csv"
 SEEDS_TABLE = "sweep-seeds.csv"
 LATEX_TABLE = "sweep.tex"
+STUDY = "study.db"  # of a search: its trials, as Optuna keeps them
 SWEEP_LOCK = ".sweep.lock"  # of who does its jobs
 OF_HYDRAS_SWEEP = "multirun.yaml"  # Hydra's own note
 

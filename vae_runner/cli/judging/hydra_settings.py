@@ -28,11 +28,11 @@ PLUGINS = {
         "rq": "hydra-rq-launcher",
     },
     "hydra/sweeper": {
+        "optuna": "vae_runner[optuna]",
         "ax": "hydra-ax-sweeper",
         "nevergrad": "hydra-nevergrad-sweeper",
     },
 }
-OLD = ("hydra/sweeper", "optuna")  # whose newest version, 1.3.0, is older than Optuna 3
 
 
 def check_folder_name() -> None:
@@ -43,8 +43,6 @@ def check_folder_name() -> None:
 
 def plugin_hint(group: str, name: object) -> str:
     """How to get the plugin that brings the option; nothing where it is of no plugin that is known."""
-    if (group, name) == OLD:
-        return " Hydra's sweeper of that name asks for Optuna below 3, and does not go with the present one."
     package = PLUGINS.get(group, {}).get(str(name))
     return f" It comes with pip install '{package}'." if package else ""
 

@@ -17,6 +17,7 @@ from vae_runner.cli.judging.hints import bare_hint, hint, option_hint
 from vae_runner.cli.judging.hydra_settings import plugin_hint
 from vae_runner.cli.judging.other_names import typed_here
 from vae_runner.cli.judging.values import JOBS, count, values
+from vae_runner.cli.searching.trials_setting import is_sweepers
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import shortened
 from vae_runner.experiment.spelling import nearest
@@ -97,11 +98,11 @@ def judge_setting(override: Override, known: list[str], names: set[str], compose
     return _unknown(override, names, composer)
 
 
-def judge_single(override: Override) -> str | None:
-    """Returns what is wrong with a setting of a single run, which is for sweeps."""
+def judge_single(override: Override, resumes: bool = False) -> str | None:
+    """Returns what is wrong with a setting of a single run, or of what is resumed, which is for sweeps."""
     if override.key_or_group.startswith("hydra.sweep."):
         return f"{override.key_or_group} is for --multirun; the folder of a single run is hydra.run.dir"
-    if override.key_or_group.startswith("hydra.sweeper."):
+    if override.key_or_group.startswith("hydra.sweeper.") and not (resumes and is_sweepers(override.key_or_group)):
         return f"{override.key_or_group} is for --multirun"
     if not override.is_sweep_override():
         return None

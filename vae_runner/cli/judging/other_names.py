@@ -21,6 +21,7 @@ SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
     **dict.fromkeys(("device", "gpu", "gpuid", "cudadevice", "accelerator"), "engine.device"),
     **dict.fromkeys(("precision", "dtype"), "engine.precision"),
     **dict.fromkeys(("threads", "numthreads", "numworkers", "workers"), "engine.threads"),
+    **dict.fromkeys(("trials", "ntrials", "numtrials", "maxtrials"), "trials"),
     **dict.fromkeys(("jobs", "job", "njobs", "numjobs", "j", "parallel", "maxjobs"), "jobs"),
     **dict.fromkeys(("clip", "gradclip", "clipgrad", "gradientclipval", "maxgradnorm"), "engine.clip_norm"),
     **dict.fromkeys(("datadir", "datapath", "dataroot", "datasetpath", "root", "imagefolder"), "dataset.root"),

@@ -24,14 +24,15 @@ def count(override: Override) -> int:
 
 
 def texts(override: Override, in_sweep: bool = False) -> Iterator[str]:
-    """The setting as an argument, once for each of the values that a sweep would give it; `in_sweep` as the sweeper of
-    all combinations writes it.
+    """The setting as an argument, once for each of the values that a sweep would give it, of an interval for both of
+    its ends; `in_sweep` as the sweeper of all combinations writes it.
     """
     key = override.get_key_element()
     if override.is_discrete_sweep():
         return (f"{key}={value}" for value in override.sweep_string_iterator())
     if override.value_type == ValueType.INTERVAL_SWEEP:
-        return iter([f"{key}={override.value().start}"])
+        interval: Any = override.value()
+        return iter([f"{key}={interval.start}", f"{key}={interval.end}"])
     return iter([f"{key}={override.get_value_element_as_str()}" if in_sweep else override.input_line])
 
 

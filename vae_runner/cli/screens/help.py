@@ -30,6 +30,7 @@ examples:
   vae-train schedule@divergence.beta=cyclic divergence.beta.period=1000     a schedule where a number stood
   vae-train --multirun divergence=beta,capacity seed=0,1,2
   vae-train --multirun seed=0,1,2,3 jobs=auto              several of them at once, as many as there are cores
+  vae-train --multirun trials=20 'optimizer.lr=interval(1e-4,1e-2)'        a search: 20 runs, chosen as it goes
   vae-train resume=outputs/latest                          go on, where a run was stopped
   vae-train init_from=outputs/latest divergence.beta=8     a new run that begins with the weights of that one
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip
@@ -44,6 +45,7 @@ options:
   --cfg job           print the whole config instead of training; every line of it is a setting
   --multirun, -m      one run for each combination of the values given with commas
   jobs=N|auto         of --multirun and resume=SWEEP: so many runs at once, each in a process of its own; 1 by default
+  trials=N            of --multirun: a search of so many runs, chosen as it goes; resume=SWEEP trials=N goes on to N
   --config-dir DIR    a folder with options of your own: DIR/dataset/mine.yaml is dataset=mine; modules may lie in it
   --info, --hydra-help, --shell-completion, ...            Hydra's own; see --hydra-help
 

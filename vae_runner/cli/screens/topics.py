@@ -82,7 +82,10 @@ class Setting:
         return Any
 
 
-JOBS = Setting("jobs", "1", "of a sweep, how many run at once, each in a process of its own: N | auto", None)
+OF_SWEEPS = (
+    Setting("jobs", "1", "of a sweep, how many run at once, each in a process of its own: N | auto", None),
+    Setting("trials", "null", "how many runs a search makes, which makes a search of a sweep: docs/sweeps.md", None),
+)
 
 
 def topic_text(topics: Sequence[str], own: Path | None = None) -> str:
@@ -199,9 +202,9 @@ def _is_at(setting: str, name: str) -> bool:
 
 
 def _root_settings() -> list[Setting]:
-    """Those that every run has, whatever is chosen, and the one that a sweep has besides."""
+    """Those that every run has, whatever is chosen, and those that a sweep has besides."""
     text = (config_dir() / ROOT).read_text()
-    return [*(one for one in _lines(text, "") if not one.name.startswith(("hydra.", "defaults"))), JOBS]
+    return [*(one for one in _lines(text, "") if not one.name.startswith(("hydra.", "defaults"))), *OF_SWEEPS]
 
 
 def _settings(file: Path, group: str, package: str) -> list[Setting]:

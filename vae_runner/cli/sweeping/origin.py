@@ -19,8 +19,15 @@ from vae_runner.runs.words import resume_command, shown
 
 __all__ = ["check_origin", "go_on_command", "is_launchers", "is_replaced"]
 
-NAMES = ("hydra.sweep.subdir", "hydra.run.dir", "hydra.job.name", "hydra.job.chdir", "hydra.output_subdir")
+NAMES: tuple[str, ...] = (
+    "hydra.sweep.subdir",
+    "hydra.run.dir",
+    "hydra.job.name",
+    "hydra.job.chdir",
+    "hydra.output_subdir",
+)
 NAMES += ("hydra.verbose", "hydra.sweeper.max_batch_size")
+NAMES += tuple(f"hydra.sweeper.{name}" for name in ("n_trials", "objective", "sampler", "seed", "n_jobs"))
 PREFIXES = ("hydra.job.config.override_dirname.", "hydra.sweeper.params.")
 OPTION = re.compile(r"hydra/\w+(/\w+)*=\w+")  # hydra/job_logging=none
 # ${hydra:job.num}, ${now:%H-%M}, ${seed} and the suffix of the folders: all that a name may look up.
@@ -36,7 +43,7 @@ def check_origin(ledger: Ledger, given: Mapping[str, str | None], own: Sequence[
         if flag != "--multirun" and given.get(flag) != value:
             raise UserError(f"{shown(file)} gives {flag} {value}; trust=true takes it, or give it again")
     foreign = [text for text in own if not _is_harmless(text.lstrip("+"))]
-    foreign += [text for text in chain(*ledger.jobs) if text.lstrip("+~").startswith("hydra")]
+    foreign += [text for text in chain(*ledger.jobs, ledger.search) if text.lstrip("+~").startswith("hydra")]
     if foreign:
         raise UserError(f"{shown(file)} gives {foreign[0]}; trust=true takes it")
 

@@ -19,16 +19,20 @@ from vae_runner.cli.arguments import Request, read_arguments
 from vae_runner.cli.composing.composer import Composer, composer, path_value, without_hydra
 from vae_runner.cli.hydra_compat import BASIC, ONE_BY_ONE
 from vae_runner.cli.job import COMMAND, SUFFIX, hydras_refusals, say, sweep_report, task
+from vae_runner.cli.searching.optuna_sweeper import OPTUNA, OptunaSweeper
+from vae_runner.cli.searching.search import search_settings
 from vae_runner.cli.sweeping.crew import lead
 from vae_runner.cli.sweeping.jobs_setting import serial_hint
 from vae_runner.cli.sweeping.keeping import kept_images
 from vae_runner.cli.sweeping.launcher import ProcessLauncher
 from vae_runner.cli.sweeping.origin import check_origin, go_on_command, is_launchers, is_replaced
+from vae_runner.cli.sweeping.searches import begin_search, search_on
 from vae_runner.cli.sweeping.summary import link_sweep, sweep_summary
 from vae_runner.errors import UserError
 from vae_runner.experiment.saved_run.resume import check_targets, refuse_changes, saved_config
 from vae_runner.experiment.sweep_job import is_begun, is_finished
 from vae_runner.output import to_stdout
+from vae_runner.report.sweep import read_sweep
 from vae_runner.runs.folder import held, remove
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger, write_ledger
 from vae_runner.runs.names import LATEST_SWEEP, LEDGER, OF_HYDRAS_SWEEP, SWEEP_LOCK, SWEEP_PAGE
@@ -39,6 +43,7 @@ from vae_runner.runs.words import quoted, shown
 __all__ = ["go_on", "is_launchers", "sweep"]
 
 ProcessLauncher.lead = lead
+OptunaSweeper.search = begin_search
 
 
 def sweep(request: Request, cfg: DictConfig, folder: Path, compose: Composer) -> int:
@@ -80,15 +85,24 @@ def _discard(folder: Path) -> None:
 
 
 def _write_down(request: Request, cfg: DictConfig, folder: Path, compose: Composer) -> None:
-    own = OmegaConf.to_container(cfg.hydra.overrides.hydra, resolve=False)  # what a job's folder looks up is the job's
+    own: Any = OmegaConf.to_container(
+        cfg.hydra.overrides.hydra, resolve=False
+    )  # what a job's folder looks up is the job's
     ledger = Ledger(os.environ[COMMAND], os.environ[SUFFIX], request.flag_arguments(), own)
-    if cfg.hydra.sweeper._target_ == BASIC:  # other sweepers choose their jobs as they go
+    if cfg.hydra.sweeper._target_ == BASIC:
         write_ledger(folder, replace(ledger, jobs=compose.jobs(cfg)))
+    elif cfg.hydra.sweeper._target_ == OPTUNA:  # which adds its jobs as it goes; of others there is no list
+        write_ledger(folder, replace(ledger, search=search_settings(cfg), objective=cfg.hydra.sweeper.objective))
 
 
 def go_on(folder: Path, request: Request, changes: Mapping[str, Any], trust: bool) -> int:
     """Do what is left of the sweep in `folder`, with those settings changed in all its jobs; returns the exit code."""
     launcher = [text for text in request.overrides if is_launchers(text)]
+    ledger = read_ledger(folder)
+    if ledger is not None and ledger.is_search:
+        return _do(folder, lambda: search_on(folder, request, changes, trust))
+    if request.trials is not None:
+        raise UserError(f"trials={request.trials} is for a search, and {shown(folder)} is none; leave it out")
 
     def launch() -> None:
         rest = _rest(folder, {key: value for key, value in changes.items() if not is_launchers(key)}, trust)
@@ -193,8 +207,16 @@ def _do(folder: Path, launch: Callable[[], None]) -> int:
     lines, all_done = sweep_summary(folder)
     latest = LATEST_SWEEP
     seen = latest if latest.resolve() == folder.resolve() else folder
-    again = [] if all_done or not (folder / LEDGER).exists() else [f"do the rest by: {go_on_command(folder)}"]
+    again = [f"do the rest by: {go_on_command(folder)}"] if not all_done and _is_resumed(folder) else []
     print(flush=True)
     for line in [*lines, *again, f"report {shown(seen / SWEEP_PAGE)}"]:
         to_stdout(line)
     return 0 if all_done else 1
+
+
+def _is_resumed(folder: Path) -> bool:
+    """Whether there is a list by which what is not done would be done: a search leaves alone what has failed."""
+    ledger = read_ledger(folder)
+    if ledger is None or not ledger.is_search:
+        return (folder / LEDGER).exists()
+    return any(job.state == "interrupted" for job in read_sweep(find_runs(folder), folder).jobs)

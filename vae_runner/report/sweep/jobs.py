@@ -129,7 +129,8 @@ class Sweep:
 def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> Sweep:
     """Returns the runs in the folders, named as seen from `base`, with the jobs of the sweep there that never began.
 
-    With the name of a score as `rank`, the best comes first. Raises `UserError` where they cannot be ranked by it.
+    With the name of a score as `rank`, and of a search by what it is by, the best comes first. Raises `UserError` where
+    they cannot be ranked by that name.
     """
     folders = list(folders)
     settings = [_read(folder, read_settings, lambda fault: Settings()) for folder in folders]
@@ -154,8 +155,8 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
     if missing:
         jobs = _in_order([*jobs, *(_never_begun(number, ledger, base) for number in missing)])
     jobs = list(_labelled(jobs, keys))
-    ranking = Ranking() if rank is None else by_score(rank, [score for job in jobs for score in job.scores])
-    if rank is not None:
+    ranking, is_ranked = _ranking(ledger, rank, [score for job in jobs for score in job.scores])
+    if is_ranked:
         jobs = sorted(jobs, key=lambda job: ranking.key(job.ranked_by(ranking)))
     finished = [job for job in jobs if job.state == "done" and job.ranked_by(ranking) is not None]
     is_comparable = len(set(_measures(finished))) <= 1
@@ -163,7 +164,19 @@ def read_sweep(folders: Iterable[Path], base: Path, rank: str | None = None) -> 
         best = min(finished, key=lambda job: ranking.key(job.ranked_by(ranking)))
         jobs = [replace(job, is_best=job is best) for job in jobs]
     name = base.resolve().name
-    return Sweep(name, jobs, keys, differences(settings), is_comparable, ranking, rank is not None)
+    return Sweep(name, jobs, keys, differences(settings), is_comparable, ranking, is_ranked)
+
+
+def _ranking(ledger: Ledger | None, rank: str | None, scores: Sequence[tuple[str, str]]) -> tuple[Ranking, bool]:
+    """By which figure, and whether the runs stand in its order: by a score that is asked for, or that a search is by,
+    once a job has it; else by -ELBO.
+    """
+    if rank is not None:
+        return by_score(rank, scores), True
+    if ledger is None or not ledger.is_search:
+        return Ranking(), False
+    found = [score for score in scores if score[0] == ledger.objective != "neg_elbo"]
+    return Ranking(found[0] if found else None), True
 
 
 def table(sweep: Sweep) -> str:

@@ -48,7 +48,7 @@ MADE: tuple[Figure, ...] = (
 def figures_table(sweep: Sweep, out: Path) -> Html:
     """All runs with their figures and what tells them apart; names are links to their reports."""
     figures, scores = [*VALIDATED], [score_figure(score) for score in _first(sweep.scores, sweep.ranking.score)]
-    if sweep.is_ranked:
+    if sweep.is_ranked and sweep.ranking.score is not None:
         column, value, words = scores[0]
         figures, scores = [(replace(column, fold=0), value, words), *figures], scores[1:]
     made = [*figures, *scores]

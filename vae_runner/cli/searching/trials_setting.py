@@ -1,0 +1,62 @@
+"""`trials=N`: a sweep that is a search, of so many jobs; of a search that goes on, how many it is to come to.
+
+It is a setting of Hydra's sweeper `optuna` under a shorter name, so that the sweep's list holds it.
+"""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+
+from vae_runner.cli.arguments import Request
+from vae_runner.cli.searching.optuna_sweeper import SEARCH
+
+__all__ = ["TRIALS", "is_search", "is_sweepers", "take_trials"]
+
+TRIALS = "trials"
+SETTING = "hydra.sweeper.n_trials"
+SWEEPER = "hydra/sweeper"
+
+
+def take_trials(request: Request) -> list[str]:
+    """Put `trials=N` among the settings in the sweeper's words; returns a line for each thing that is wrong with it."""
+    given = [text for text in request.overrides if _name(text) == TRIALS]
+    if not given:
+        return []
+    rest = [text for text in request.overrides if text not in given]
+    value = given[0].partition("=")[2].strip("'\"")
+    faults = [f"{TRIALS} is given twice; give it once"] if len(given) > 1 else []
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        faults.append(f"{TRIALS} must be how many jobs a search makes, 1 or more; got {value[:40] or 'nothing'}")
+    if other := _other(rest):
+        faults.append(f"{given[0]} and {other} do not go together; leave one of them out")
+    if not (request.multirun or any(_name(text) in ("resume", "engine.resume") for text in rest)):
+        faults.append(f"{given[0]} is for a search: add --multirun, or leave it out")
+    request.overrides[:] = rest
+    if not faults:
+        request.trials = value
+        chosen = any(_name(text) == SWEEPER for text in rest)
+        request.overrides += [] if chosen else [f"{SWEEPER}={SEARCH}"]
+        request.overrides.append(f"{SETTING}={value}")
+    return faults
+
+
+def is_sweepers(setting: str) -> bool:
+    """Whether a setting is what `trials=N` stands for, of all settings the one of a search that may be given anew."""
+    return _name(setting) in (SWEEPER, SETTING)
+
+
+def is_search(settings: Sequence[Override]) -> bool:
+    """Whether they choose that sweeper."""
+    return any(one.key_or_group == SWEEPER and one.value() == SEARCH for one in settings)
+
+
+def _other(settings: Sequence[str]) -> str | None:
+    """A setting that says otherwise what sweep it is, or how long."""
+    for text in settings:
+        if _name(text) == SETTING or (_name(text) == SWEEPER and text.partition("=")[2] != SEARCH):
+            return text
+    return None
+
+
+def _name(text: str) -> str:
+    return text.lstrip("+~").partition("=")[0]
