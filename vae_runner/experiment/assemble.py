@@ -58,8 +58,7 @@ log = logging.getLogger(__name__)
 def build(node: Mapping[str, Any], place: str = "", /, **given: Any) -> Any:
     """The object that a `_target_` node describes, with the arguments that the config does not hold.
 
-    Raises `UserError` with the reason where the target refuses its arguments, behind the node's place in the config, or
-    else the target's name.
+    Raises `UserError` with the reason where the target refuses its arguments, behind the node's place or the target.
     """
     try:
         return instantiate(dict(node), **given, _convert_="all")
