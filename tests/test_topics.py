@@ -127,7 +127,11 @@ VALUES_THERE = {  # of settings that take no 3
     **{"resume": "outputs/latest", "architecture.encoder.hidden": "512", "optimizer.lr": "1e-3"},
 }
 THERE = {
-    *((name, VALUES_THERE.get(setting.split(" ")[0], "3")) for name, setting in SETTINGS.items() if setting != "jobs"),
+    *(
+        (name, VALUES_THERE.get(setting.split(" ")[0], "3"))
+        for name, setting in SETTINGS.items()
+        if setting not in ("jobs", "trials")
+    ),
     *((name, value) for name in SWITCHES for value in ("true", "0")),
 }
 
