@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from vae_runner.architectures import (
@@ -18,12 +19,18 @@ from vae_runner.architectures.parts import halvings
 from vae_runner.architectures.resnet import Enlarged, ResidualBlock
 from vae_runner.auto_encoder import VAE
 from vae_runner.engine import Engine
+from vae_runner.experiment.assemble import build
 from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Bernoulli
+from vae_runner.paths import config_dir
 
 SHAPES = [(1, 16, 16), (3, 17, 17), (1, 30, 47), (3, 64, 64), (2, 65, 127), (1, 128, 128)]
 SHAPES += [(3, 64, 96), (1, 96, 64), (3, 48, 80)]
 TOTAL = 33752.80355863478  # of the absolute weights of conv for 64x64, seed 7
+PARTS = sorted(
+    file.relative_to(config_dir() / "architecture").with_suffix("").as_posix()
+    for file in (config_dir() / "architecture").glob("*/*.yaml")
+)
 HIGGINS = {"channels": [32, 32, 64, 64], "hidden": [256]}
 
 
@@ -96,6 +103,20 @@ def test_any_size_and_channel_count(
     assert raw.shape == (2, *shape)
     raw.sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in two.parameters())
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 96), (3, 64, 96)])
+@pytest.mark.parametrize("part", PARTS)
+def test_every_option_takes_gray_and_coloured_images_of_28_and_32_pixels_and_rectangles(
+    part: str, shape: tuple[int, int, int]
+) -> None:
+    node = yaml.safe_load((config_dir() / "architecture" / f"{part}.yaml").read_text())
+    with torch.no_grad():
+        if part.startswith("encoder/"):
+            encoder = build(node, image_shape=shape)
+            assert encoder(torch.rand(2, *shape)).shape == (2, encoder.num_features)
+        else:
+            assert build(node, image_shape=shape, latent_dim=5)(torch.rand(2, 5)).shape == (2, *shape)
 
 
 def test_images_too_small_for_the_layers_are_refused() -> None:

@@ -182,6 +182,12 @@ def cut(folder: Path, name: str = "x.npz", half: float = 0.5) -> None:
     (folder / name).write_bytes(whole[: int(len(whole) * half)])
 
 
+def grouped_h5(folder: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "x.h5", "w") as file:
+        file.create_group("images")["x"] = PIXELS
+
+
 def cut_h5(folder: Path) -> None:
     write(folder / "x.h5", np.random.default_rng(0).integers(0, 256, (40, 32, 32), dtype=np.uint8))
     cut(folder, "x.h5")
@@ -209,7 +215,8 @@ def text(folder: Path) -> None:
         (bad(images=PIXELS), {"images": "."}, "dataset.images=.* must end in one of .npy"),
         (cut_npz, {}, "dataset.images=.*x.npz is damaged .*: write it again"),
         (cut_npy, {"images": "x.npy"}, "dataset.images=.*x.npy is damaged .*: write it again"),
-        (cut_h5, {"images": "x.h5"}, "x.h5 is damaged .*: write it again"),
+        (cut_h5, {"images": "x.h5"}, "^dataset.images=.*x.h5 is damaged .*: write it again"),
+        (grouped_h5, {"images": "x.h5"}, "x.h5 holds no arrays outside groups; set dataset.image_key=NAME"),
         (text, {"images": "x.npy"}, "x.npy .*expected numbers, as np.save writes"),
         (bad(a=PIXELS, b=PIXELS), {}, "dataset.images=.*x.npz holds a, b; set dataset.image_key=NAME"),
         (bad(images=PIXELS), {"image_key": "b"}, "dataset.image_key=b: .*x.npz has no such array, it holds images"),
@@ -219,6 +226,7 @@ def text(folder: Path) -> None:
         (bad(images=PIXELS), {"layout": "NHW"}, r"images is \(48, 16, 16, 3\), expected NHW"),
         (bad(images=PIXELS), {"layout": "HWC"}, "dataset.layout must be one of auto, NHW, NHWC, NCHW, got 'HWC'"),
         (bad(images=PIXELS.astype(int)), {}, r"images is int64, expected uint8, .*images.astype\(numpy.uint8\)"),
+        (bad(images=PIXELS.astype(np.uint16)), {}, "images is uint16, .*of more, images / numpy.float32"),
         (bad(images=PIXELS.astype(float)), {}, "images 0 to 47: its floats go from 0 to 280|0 to 255.*divide them"),
         (bad(images=PIXELS / 127 - 1), {}, "images 0 to 47: its floats go from -1 to .*expected .0, 1."),
         (bad(images=np.full((3, 4, 4), np.nan)), {}, "images 0 to 2: it has values that are not finite"),
@@ -229,7 +237,7 @@ def text(folder: Path) -> None:
         (bad(images=PIXELS, factors=FACTORS[1:]), {"factors": "x.npz"}, r"factors is \(47, 3\), expected \(48, numbe"),
         (bad(images=PIXELS, factors=FACTORS), {"factors": "x.npz"}, "factors has 3 columns; set dataset.names="),
         (bad(images=PIXELS, factors=FACTORS), {"factors": "x.npz", "names": ["a", "b"]}, "3 columns; .*got a, b"),
-        (bad(images=PIXELS, factors=FACTORS), {"factors": "x.npz", "names": ["a", "b", "a"]}, "3 columns; .*a, b, a"),
+        (bad(images=PIXELS, factors=FACTORS), {"factors": "x.npz", "names": ["a", "b", "a"]}, "no two of.* a, b, a"),
         (bad(images=PIXELS, a=FACTORS), {"factors": "x.npz", "factor_key": ["a"]}, r"a is \(48, 3\), expected \(48,\)"),
         (bad(images=PIXELS, a=FACTORS), {"factors": "x.npz"}, "x.npz holds images, a; set dataset.factor_key=NAME"),
         (

@@ -1,5 +1,7 @@
 """Sets of terms that are put together on the command line: divergence=sum."""
 
+import csv
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig
+from test_cli import Run, toy, vae_train
 
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
@@ -15,6 +18,7 @@ from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.state import METRICS
 
+__all__ = ["vae_train"]  # a fixture
 DOCS = (Path(__file__).parent.parent / "docs/objectives.md").read_text()
 PRINTED = [
     shlex.split(line)
@@ -83,3 +87,18 @@ def test_a_mistake_in_a_sum_is_told_in_one_line(
     with pytest.raises(UserError, match=f"^{re.escape(line)}") as caught:
         judged(*arguments)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_sum_in_a_sweep_trains_and_is_compared_with_other_divergences(vae_train: Run, inside: Path) -> None:
+    quick = ("engine.steps=4", "engine.threads=1", "visualisation=[]", "evaluation=none")
+    small = [setting for setting in toy(*quick) if not setting.startswith("divergence=")]
+    code, _, errors = vae_train(*small, "--multirun", "divergence=sum,beta", "hydra.sweep.dir=sweep")
+    assert (code, errors) == (0, "")
+    with Path("sweep/sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert [row["best"] for row in rows].count("best") == 1  # of one measure, whatever each was trained by
+    logs = [(run / "metrics.jsonl").read_text() for run in sorted(Path("sweep").glob("[01]-*"))]
+    own = [{"dip/divergence", "mmd/divergence", "mmd/mmd"} <= set(json.loads(log.splitlines()[0])) for log in logs]
+    assert own == [True, False]

@@ -196,6 +196,7 @@ MEANT = {
     "model=betavae": "divergence=beta",
     "model=resnet18": "architecture=resnet",
     "loss=bce": "likelihood=bernoulli",
+    "loss=mse": "likelihood=gaussian",
     "model=unheard_of": "divergence=OPTION",
     "model.Latent-Dim=4,8": "distribution.dims=4,8",
     "num_epochs=10": "engine.epochs=10 engine.steps=null",

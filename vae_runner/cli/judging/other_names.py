@@ -79,6 +79,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {  # by the group, then as the settin
         **dict.fromkeys(("dipvaei",), "dip_i"),
         **dict.fromkeys(("infovae", "mmdvae"), "info"),
         **dict.fromkeys(("mmd", "waemmd"), "wae"),
+        **dict.fromkeys(("ae", "autoencoder", "none"), "beta divergence.beta=0"),
         **dict.fromkeys(("controlvae", "pid"), "control"),
         **dict.fromkeys(("waevae", "wassersteinae", "wasserstein"), "wae"),
         **dict.fromkeys(("adamlvae", "mlvae"), "ada_ml_vae"),
@@ -92,6 +93,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {  # by the group, then as the settin
         **dict.fromkeys(("gaussian", "gauss", "diagonal"), "normal"),
         **dict.fromkeys(("gumbel", "gumbelsoftmax", "concrete", "discrete", "onehot"), "categorical"),
         **dict.fromkeys(("jointvae",), "joint"),
+        **dict.fromkeys(("deterministic", "delta", "dirac", "point"), "normal divergence=wae"),  # whose noise vanishes
     },
     "dataset": {
         **{

@@ -85,7 +85,7 @@ class ArrayFile:
                 return np.array(self._mapped()[start:stop])
             if self.kind == ".npz":
                 return self._streamed(start, min(stop, self.shape[0]))
-            with hdf5.opened(self.path) as file:
+            with hdf5.opened(self.path, named=self.named) as file:
                 return hdf5.rows(file[self.key], start, stop)
 
     def whole(self) -> NDArray:
@@ -109,7 +109,7 @@ class ArrayFile:
         if self.kind == ".npz":
             with zipfile.ZipFile(self.path) as archive:
                 return [name.removesuffix(_ENDING) for name in archive.namelist() if name.endswith(_ENDING)]
-        with hdf5.opened(self.path) as file:
+        with hdf5.opened(self.path, named=self.named) as file:
             return hdf5.arrays_of(file)
 
     def _chosen(self, key: str | None, usual: Sequence[str]) -> str:
@@ -117,7 +117,7 @@ class ArrayFile:
         if self.setting == ROOT and key not in self.keys:  # of a published file
             held = ", ".join(map(printable, self.keys)) or "no arrays"
             raise UserError(f"{self.named} has no array {key}: it holds {held}")
-        held = ", ".join(map(printable, self.keys)) or "no arrays"
+        held = ", ".join(map(printable, self.keys)) or "no arrays" + " outside groups" * (self.kind in ENDINGS[2:])
         if key is not None:
             if key not in self.keys:
                 raise UserError(f"{setting}={key}: {printable(self.path)} has no such array, it holds {held}")
@@ -136,7 +136,7 @@ class ArrayFile:
         elif self.kind == ".npz":
             shape, dtype = self._opened_stream()
         else:
-            with hdf5.opened(self.path) as file:
+            with hdf5.opened(self.path, named=self.named) as file:
                 array = file[self.key]
                 shape, dtype = array.shape, np.dtype(str) if hdf5.is_text(array) else array.dtype
                 along = array.chunks[0] if array.chunks else 1

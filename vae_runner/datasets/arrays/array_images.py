@@ -125,7 +125,7 @@ class ArrayImages(RowImages):
         if file.dtype not in (np.uint8, np.bool_):
             raise UserError(
                 f"{file.named}: {file.key} is {file.dtype}, expected uint8, bool, or floats in [0, 1]; of 0 to 255, "
-                "images.astype(numpy.uint8)"
+                "images.astype(numpy.uint8), of more, images / numpy.float32(the largest that there can be)"
             )
         digest, pieces = known_digest(file.path, self._cache), Pieces(file.read, file.step)
         rows = open_store(
@@ -183,7 +183,7 @@ class _Columns:
         if names is None and count == 1:
             names = [array.key]
         if names is None or len(names) != count or len(set(names)) != count:
-            given = "" if names is None else f", got {', '.join(names)}"
+            given = "" if names is None else f", no two of them alike, got {', '.join(names)}"
             raise UserError(
                 f"{array.named}: {array.key} has {count} columns; set dataset.names=[...] to the names of so many "
                 f"factors{given}"

@@ -19,31 +19,33 @@ __all__ = ["array_in", "arrays_of", "is_text", "opened", "rows"]
 
 
 @contextmanager
-def opened(path: Path, without: str = "", damaged: str = "write it again") -> Iterator[Any]:
+def opened(path: Path, without: str = "", damaged: str = "write it again", named: str = "") -> Iterator[Any]:
     """Open a file as h5py does.
 
     Args:
         path: of the file.
         without: what can be done where h5py is missing, besides installing it: "" or ", or ...".
         damaged: what to do where the file is damaged.
+        named: what it is called in messages, with its setting; "": by its path.
 
     Raises:
         UserError: in one line.
     """
+    called = named or printable(path)
     try:
         import h5py
     except ImportError as error:
         raise UserError(
-            f"{printable(path)} is read by h5py, which is not there: pip install 'vae_runner[hdf5]'{without}"
+            f"{called} is read by h5py, which is not there: pip install 'vae_runner[hdf5]'{without}"
         ) from error
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except (FileNotFoundError, PermissionError) as error:
-        raise UserError(f"cannot read {printable(path)}: {os.strerror(error.errno or 0)}") from error
+        raise UserError(f"cannot read {called}: {os.strerror(error.errno or 0)}") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:  # of h5py
         reason = " ".join(str(error).split())
-        raise UserError(f"{printable(path)} is damaged ({reason}): {damaged}") from error
+        raise UserError(f"{called} is damaged ({reason}): {damaged}") from error
 
 
 def array_in(file: Any, name: str) -> Any:
