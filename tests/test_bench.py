@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from conftest import OWN_CONFIGS, pictures_of
 from vae_runner.bench import programs, rounds
 from vae_runner.bench.__main__ import _on, _record, _table, main
 from vae_runner.bench.gpu import STEPS, covered, use
+from vae_runner.bench.peers import Pythae
 from vae_runner.bench.programs import PROGRAMS, Bare
 from vae_runner.bench.rounds import Spread, Timing, take_turns
 from vae_runner.bench.worker import config_of
@@ -87,7 +91,7 @@ def test_the_device_is_the_one_that_was_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # a machine with a GPU that is left alone
     timing = Timing()
     timing.add([1.0, 2.0], {}, first_step=4.0, peak_memory=7)
-    options = argparse.Namespace(settings=[], threads=1, rounds=2, starts=1)
+    options = argparse.Namespace(settings=[], threads=1, rounds=2, starts=1, against=None)
     assert _record({"bare": timing, "step": timing}, config, options)["machine"]["device"] == "cpu"
 
 
@@ -96,7 +100,7 @@ def test_what_a_gpu_does_is_told_for_each_program() -> None:
     for name, busy in (("bare", 0.25), ("step", 1.6)):
         gpu = {"busy": busy, "memory": 3_000_000_000}
         timings[name].add([1.0, 2.0, 3.0], {}, first_step=1.0, peak_memory=1, gpu=gpu)
-    options = argparse.Namespace(settings=[], threads=1, rounds=3, starts=1)
+    options = argparse.Namespace(settings=[], threads=1, rounds=3, starts=1, against=None)
     record = _record(timings, toy(), options)
     assert [record["programs"][name]["gpu_busy"] for name in timings] == [0.125, 0.8]
     heading, *lines = _table(record).splitlines()
@@ -293,3 +297,61 @@ def test_help_comes_without_torch() -> None:
         "try:\n    main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pythae") is None, reason="needs pythae")
+def test_pythae_trains_the_same_net_by_the_same_loss() -> None:
+    program = Pythae(toy("distribution=normal", "architecture=mlp"))
+    try:
+        x = program.engine.train.batch(torch.arange(16))
+        torch.manual_seed(0)
+        ours = program.loss(x)
+        torch.manual_seed(0)
+        theirs = program.trainer.model({"data": x}).loss
+        assert theirs.item() == pytest.approx(ours.item(), rel=1e-5)
+        assert {id(one) for one in program.trainer.model.parameters()} == {
+            id(one) for one in program.model.parameters()
+        }
+        before = next(program.model.parameters()).clone()
+        program.steps(2)
+        assert program.trainer.optimizer.state[next(program.model.parameters())]["step"] == 2
+        assert not torch.equal(next(program.model.parameters()), before)
+        program.steps(15)  # past the end of the data
+    finally:
+        program.close()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pythae") is None, reason="needs pythae")
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("likelihood=laplace", "--against pythae: give likelihood=bernoulli; it has no other one in common with us"),
+        ("distribution=gamma", "--against pythae: give distribution=normal, which is all that its VAE has"),
+    ],
+)
+def test_what_pythae_does_not_have_is_told_in_one_line(setting: str, line: str) -> None:
+    with pytest.raises(UserError, match=re.escape(line)):
+        Pythae(toy("architecture=mlp", setting))
+
+
+def test_a_peer_that_is_missing_names_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--against", "pythae"])
+    told = "vae-bench: error: --against pythae: it is not installed; pip install 'vae_runner[pythae]'\n"
+    assert (stopped.value.code, capsys.readouterr().err) == (2, told)
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["pythae"] == ["pythae>=0.1.2"]
+
+
+def test_a_peer_stands_in_the_table_with_what_we_are_of_it() -> None:
+    options = argparse.Namespace(settings=[], threads=1, rounds=2, starts=1, against="pythae")
+    timings = {name: Timing() for name in ("bare", "pythae", "step", "engine")}
+    for name, taken in (("bare", 4.0), ("pythae", 6.0), ("step", 2.0), ("engine", 3.0)):
+        timings[name].add([taken, taken], {}, first_step=1.0, peak_memory=1)
+    record = _record(timings, config_of(["engine.device=cpu"]), options)
+    assert [record["times_pythae"][name]["median"] for name in ("bare", "step", "engine")] == [1.5, 3.0, 2.0]
+    told = "times pythae: engine 2.00 (2.00 to 2.00), step 3.00 (3.00 to 3.00), bare loop 1.50 (1.50 to 1.50)"
+    assert told in _table(record).splitlines()

@@ -149,7 +149,7 @@ def test_version(vae_train: Run) -> None:
         (["-sc"], "--shell-completion goes with install=SHELL"),
         (["--experimental-rerun", "/dev/null"], "--experimental-rerun is not taken: it would run whatever code"),
         (["--config-path", "/tmp"], "--config-path is not taken"),
-        (["-m", "hydra/launcher=ray"], "no hydra/launcher called 'ray'. It comes with pip install 'hydra-ray"),
+        (["-m", "hydra/launcher=ray"], "no hydra/launcher called 'ray'. It comes with pip install 'vae_runner[ray]'"),
         (["distribution=normal", "distribution.dims=1e8"], "distribution.dims must be at most 100,000, got 100000000"),
         (["divergence.samples=1e9"], "divergence.samples must be at most 10,000, got 1000000000"),
         (["architecture=resnet", "architecture.encoder.blocks=1e6"], "architecture.encoder.blocks must be at most 100"),

@@ -23,6 +23,7 @@ examples:
   vae-bench engine.batch_size=256 --threads 2
   vae-bench architecture=mlp divergence=kl --rounds 12
   vae-bench --parts                                   what each part of the fast step contributes, taken out in turns
+  vae-bench architecture=conv distribution=normal --against pythae     pythae's VAE and trainer with the same net
 
 A figure is the median over the turns, with its quartiles; a ratio that of neighbouring turns. All are started four
 times, for how a process lays out its memory changes the bare loop's time by half. Close what else runs.
@@ -60,23 +61,31 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="that a turn takes (default 1)")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder with options of your own")
     parser.add_argument("--parts", action="store_true", help="take the parts of the fast step out, one at a time")
+    parser.add_argument("--against", choices=("pythae",), help="another program too: pip install 'vae_runner[pythae]'")
     options = parser.parse_args(arguments)
     if options.threads < 1 or options.rounds < 2 or not options.seconds > 0:
         parser.error("give --threads 1 or more, --rounds 2 or more and --seconds above 0")
+    if options.parts and options.against:
+        parser.error("--parts and --against do not go together; give one of them")
     if not 1 <= options.starts <= options.rounds:
         parser.error("give --starts from 1 to as many as there are rounds")
     return options
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from vae_runner.bench.peers import check_peer
     from vae_runner.bench.rounds import take_turns
     from vae_runner.bench.worker import config_of
+
+    if options.against:
+        check_peer(options.against)
 
     settings = [*options.settings, f"engine.threads={options.threads}"]
     if options.config_dir is not None:
         settings.append(f"--config-dir={options.config_dir}")
     config = config_of(settings)
-    programs = _parts(settings, config) if options.parts else {name: [name, *settings] for name in NAMES}
+    names = [*NAMES[:1], *([options.against] if options.against else []), *NAMES[1:]]
+    programs = _parts(settings, config) if options.parts else {name: [name, *settings] for name in names}
     print(_heading(config, options), flush=True)
     print(f"{_on(_machine(config['engine']['device']))}; {_estimate(len(programs), options)}", flush=True)
     timings = take_turns(programs, options.rounds, options.seconds, options.starts)
@@ -122,6 +131,9 @@ def _record(timings: Mapping[str, Any], config: Mapping[str, Any], options: argp
         "programs": {label: _program(timing, size) for label, timing in timings.items()},
         "times_" + first: {label: ratio(label, reference) for label in others},
     }
+    if options.against:
+        theirs = timings[options.against].seconds
+        record["times_" + options.against] = {label: ratio(label, theirs) for label in NAMES}
     if "engine" in timings:
         record["engine_of_step"] = ratio("engine", timings["step"].seconds)
         record["engine_of_step_without_parts"] = asdict(
@@ -203,6 +215,7 @@ def _table(record: Mapping[str, Any]) -> str:
         )
         if "gpu_busy" in figures:
             lines[-1] += f"{figures['gpu_busy']:>10.0%}{figures['gpu_memory_bytes'] / 1e9:>9.2f} GB"
+    lines += [_against(record, key[6:]) for key in record if key.startswith("times_") and key != reference]
     if "engine_of_step" in record:
         whole, steps = record["engine_of_step"], record["engine_of_step_without_parts"]
         parts = record["programs"]["engine"]["parts"]
@@ -213,6 +226,16 @@ def _table(record: Mapping[str, Any]) -> str:
             f"{steps['median']:.3f} but for: {shares}"
         )
     return "\n".join(lines)
+
+
+def _against(record: Mapping[str, Any], name: str) -> str:
+    """'the engine is 3.21 (3.10 to 3.33) times pythae, the step 3.3 (...), the bare loop 1.1 (...)'."""
+    times = record["times_" + name]
+
+    def told(label: str) -> str:
+        return f"{times[label]['median']:.2f} ({times[label]['low']:.2f} to {times[label]['high']:.2f})"
+
+    return f"times {name}: engine {told('engine')}, step {told('step')}, bare loop {told('bare')}"
 
 
 if __name__ == "__main__":

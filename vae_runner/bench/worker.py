@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from vae_runner.bench.gpu import use
+from vae_runner.bench.peers import PEERS
 from vae_runner.bench.programs import PROGRAMS, Program
 from vae_runner.cli.arguments import read_arguments
 from vae_runner.cli.precheck import composer, precheck
@@ -48,7 +49,7 @@ def main(name: str, settings: list[str]) -> None:
 def _serve(name: str, settings: list[str], answers: Any) -> None:
     config = config_of(settings)
     torch.set_num_threads(config["engine"]["threads"])
-    program = PROGRAMS[name](config)
+    program = (PEERS.get(name) or PROGRAMS[name])(config)
     program.steps(1)
     print(json.dumps({"first_step": time.time() - float(os.environ.get(BORN, "nan"))}), file=answers)
     for line in sys.stdin:

@@ -24,7 +24,7 @@ PLUGINS = {
         "joblib": "vae_runner[sweep]",
         "submitit_local": "vae_runner[cluster]",
         "submitit_slurm": "vae_runner[cluster]",
-        "ray": "hydra-ray-launcher",
+        "ray": "vae_runner[ray]",
         "rq": "hydra-rq-launcher",
     },
     "hydra/sweeper": {
