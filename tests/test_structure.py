@@ -341,4 +341,4 @@ def test_what_decodes_asks_the_model_whose_spaces_turn_their_codes_first() -> No
         "auto_encoder.py",
         "chain.py",
         "peers.py",
-    }  # the second looks at shapes alone, the third at another's
+    }  # shapes alone; another program
