@@ -24,7 +24,9 @@ __all__ = ["Compiled", "pays"]
 
 log = logging.getLogger(__name__)
 
-MANY = {"cpu": 20_000, "cuda": 500}  # steps from which on compiling pays
+# Steps from which on compiling pays. On a CPU the default net has made up for its first compilation after 6,100, for a
+# later one after 620 (benchmarks/README.md). What is in a cache must not decide: a compiled step rounds otherwise.
+MANY = {"cpu": 20_000, "cuda": 500}
 JOBS = 256  # of a sweep that are compiled in one process, each different; torch would give up at the ninth
 USES = {"cpu": 1, "cuda": 3}  # until nothing is left to fail: a GPU runs the kernels, records them, plays the record
 
