@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CLEAN = {"drawing", "runs", "divergence", "objective", "evaluation"}
-ALLOWED = 177  # in all others together: to be lowered with each that is mended, and never raised
+ALLOWED = 165  # in all others together: to be lowered with each that is mended, and never raised
 
 pytestmark = pytest.mark.slow
 
