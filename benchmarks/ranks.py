@@ -4,8 +4,9 @@
 
 Each process makes a few steps of B / N images alone, and its part of as many steps of B images, in turns, all of them
 at the same time. In both its networks see B / N images: what the ratio of neighbouring turns has beyond 1 is the
-message with the gradients, what is gathered in a step, the terms of the whole batch, and waiting for the slowest.
-Figures are medians over the turns of the first process, with quartiles; two turns before are not counted.
+message with the gradients, what is gathered in a step, the terms of the whole batch, and waiting for the slowest, which
+the ratio of the processor's times leaves out. Figures are medians over the turns of the first process, with quartiles;
+two turns before are not counted.
 """
 
 import logging
@@ -23,15 +24,15 @@ from vae_runner.ranks.torchrun import Place
 
 __all__ = ["seconds"]
 
-TURNS, STEPS, BURN_IN = 30, 5, 2
+TURNS, STEPS, BURN_IN = 20, 4, 2
 
 
-def seconds(engine: Engine) -> float:
-    """Returns the wall time of a step, the mean over a few."""
-    begun = time.perf_counter()
+def seconds(engine: Engine) -> tuple[float, float]:
+    """Returns the wall time of a step and the processor's, means over a few."""
+    begun, used = time.perf_counter(), time.process_time()
     for _ in range(STEPS):
         engine.train_step()
-    return (time.perf_counter() - begun) / STEPS
+    return (time.perf_counter() - begun) / STEPS, (time.process_time() - used) / STEPS
 
 
 def shown(spread: Spread, digits: int) -> str:
@@ -51,10 +52,11 @@ def main() -> None:
             turns = [(seconds(alone), seconds(together)) for _ in range(BURN_IN + TURNS)][BURN_IN:]
         if ranks.is_first:
             print(f"{ranks.world} processes, {images} images in a step, {images // ranks.world} of each")
-            alone_ms, together_ms = ([1000 * value for value in values] for values in zip(*turns, strict=True))
-            print(f"a step alone      {shown(Spread.of(alone_ms), 1)} ms")
-            print(f"a step together   {shown(Spread.of(together_ms), 1)} ms")
-            print(f"together / alone  {shown(Spread.of([two / one for one, two in turns]), 3)}")
+            for number, what in enumerate(("wall time", "processor's time")):
+                one, two = ([1000 * turn[part][number] for turn in turns] for part in (0, 1))
+                ratio = Spread.of([b / a for a, b in zip(one, two, strict=True)])
+                print(f"{what}: alone {shown(Spread.of(one), 1)} ms a step, together {shown(Spread.of(two), 1)} ms")
+                print(f"{what}: together / alone {shown(ratio, 3)}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ def found(ranks: Ranks, config: dict[str, Any]) -> Said:
     size; the losses of all; and a digest of what the run has come to.
     """
     alone, together = assemble(config), assemble(config, ranks=ranks)
+    for engine in (alone, together):
+        engine.prepare()  # to be compiled, where that is asked for
     states = [engine.train_step() for engine in (alone, together)]
     gradients = [torch.cat([one.grad.flatten() for one in weights(engine)]).double() for engine in (alone, together)]
     buffers = [dict(engine.objective.named_buffers()) for engine in (alone, together)]
