@@ -96,15 +96,15 @@ def test_jobs_is_what_a_misspelt_name_may_have_meant(vae_train: Run, inside: Pat
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_run_that_is_started_several_times_at_once_is_refused_in_one_line(
+def test_a_run_that_is_started_several_times_at_once_but_not_together_is_refused_in_one_line(
     vae_train: Run, inside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], rank: str
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets them
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets them, beside where they meet
     monkeypatch.setenv("RANK", rank)
     if rank == "0":
         code, _, errors = vae_train()
         assert (code, errors.count("\n")) == (2, 1)
-        assert errors.startswith("vae-train: error: started 2 times at once (WORLD_SIZE=2), as torchrun does it")
+        assert errors.startswith("vae-train: error: started 2 times at once (WORLD_SIZE=2) without MASTER_ADDR and")
     else:
         with pytest.raises(SystemExit) as stopped:
             vae_train()

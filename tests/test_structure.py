@@ -20,6 +20,7 @@ ORDER = [
     *(
         "state",
         "schedule",
+        "ranks",
         "distributions",
         "divergence",
         "likelihood",

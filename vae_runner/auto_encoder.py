@@ -18,6 +18,7 @@ from vae_runner.distributions import SimpleNormal
 from vae_runner.initialisation import he_initialised
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
+from vae_runner.ranks import own, whole
 from vae_runner.state import Y_PRED, Y_RAW, Y_TRUE, State, posterior_key, prior_key, sample_key
 
 __all__ = ["VAE", "AutoEncoderBase", "Sample", "as_sample", "as_tuple", "evaluating"]
@@ -109,8 +110,15 @@ class VAE(AutoEncoderBase):
 
     def posteriors(self, x: Tensor) -> tuple[Distribution, ...]:
         """Returns q(z|x) of each latent space, batch shape (B, D)."""
-        raw = self.head(self.encoder(x)).split([space.num_parameters for space in self.spaces], dim=1)
-        return tuple(space.posterior(part) for space, part in zip(self.spaces, raw, strict=True))
+        return self._posteriors(self.head(self.encoder(x)))
+
+    def whole_posteriors(self, x: Tensor) -> tuple[Distribution, ...]:
+        """As `posteriors`; in a step of several processes, given this one's rows of a batch, of the whole batch."""
+        return self._posteriors(whole(self.head(self.encoder(x))))
+
+    def _posteriors(self, raw: Tensor) -> tuple[Distribution, ...]:
+        parts = raw.split([space.num_parameters for space in self.spaces], dim=1)
+        return tuple(space.posterior(part) for space, part in zip(self.spaces, parts, strict=True))
 
     def codes(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns the posterior's mean for each image, (B, D) of each latent space."""
@@ -135,8 +143,10 @@ class VAE(AutoEncoderBase):
         return list(zip(posteriors, self.priors(), strict=True))
 
     def encode(self, x: Tensor, state: State | None = None) -> Sample:
-        """As documented in the base class; posteriors, priors and the sample go to the state under their keys."""
-        posteriors = self.posteriors(x)
+        """As documented in the base class; posteriors, priors and the sample go to the state under their keys. In a
+        step of several processes they are of the whole batch, `x` this one's rows.
+        """
+        posteriors = self.whole_posteriors(x)
         samples = tuple(posterior.rsample() for posterior in posteriors)
         if state is not None:
             for space_id, parts in enumerate(zip(posteriors, self.priors(), samples, strict=True)):
@@ -144,8 +154,10 @@ class VAE(AutoEncoderBase):
         return as_sample(samples)
 
     def decode(self, sample: Sample, state: State | None = None) -> Tensor:
-        """As documented in the base class; the decoder's raw output goes to the state under `Y_RAW`."""
-        raw = self.raw(torch.cat(as_tuple(sample), dim=1))
+        """As documented in the base class; the decoder's raw output goes to the state under `Y_RAW`. In a step of
+        several processes it is of this one's rows.
+        """
+        raw = self.raw(own(torch.cat(as_tuple(sample), dim=1)))
         if state is not None:
             state[Y_RAW] = raw
         return self.likelihood.mean(raw)

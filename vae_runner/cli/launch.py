@@ -19,7 +19,7 @@ from vae_runner.cli.hydra_compat import LOCAL_LAUNCHERS, hydra_main
 from vae_runner.cli.job import COMMAND, SUFFIX, goes_on_by, hydras_refusals, say, single, sweep_report
 from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
 from vae_runner.cli.process.garbage import garbage_search_put_off
-from vae_runner.cli.process.ranks import refuse_ranks
+from vae_runner.cli.process.ranks import led, refuse_sweep
 from vae_runner.errors import UserError
 from vae_runner.output import standard_output
 from vae_runner.paths import config_dir
@@ -63,7 +63,10 @@ def _launch(arguments: list[str], wake_collector: Callable[[], None]) -> int:
         with hydras_refusals(Path.cwd()):  # it is asked of Hydra alone
             _ask_hydra([*request.overrides, *request.flag_arguments()])
         return 0
-    refuse_ranks()
+    return led(request, lambda: _lead(request, wake_collector))
+
+
+def _lead(request: Request, wake_collector: Callable[[], None]) -> int:
     from vae_runner.cli.precheck import composer, precheck
     from vae_runner.cli.searching.trials_setting import take_trials
     from vae_runner.cli.sweeping.jobs_setting import take_jobs, told_together
@@ -104,6 +107,7 @@ def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
 
     with standard_output(is_needed=False), StopSignals().listening():  # what is trained goes on without it
         if request.multirun:
+            refuse_sweep()
             return _sweep(request, checked, compose)
         if cfg.engine.resume is not None:
             return _resume(request, cfg, compose)
@@ -184,6 +188,7 @@ def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
     if _is_file(path / LEDGER):
         from vae_runner.cli.sweeping.sweep import go_on
 
+        refuse_sweep()
         return go_on(path, request, changes, bool(cfg.trust))
     if request.jobs is not None:
         raise UserError(f"jobs={request.jobs} is for a sweep, and {shown(path)} is none; leave it out")

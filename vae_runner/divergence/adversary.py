@@ -121,6 +121,7 @@ class AdversarialTC(WeightedParts):
 
     kl_weight = "beta"
     is_of_numbers = True
+    puts_rows_together = True  # of what is decoded it reads the precision alone
 
     def __init__(
         self,

@@ -64,6 +64,9 @@ class DivergenceBase(nn.Module):
         is_of_numbers: whether its latents have to be numbers of their own, and not a class's.
         takes_partners: whether it trains on pairs of images, which differ in `differ` factors; None: in 1 to all but
             one, drawn for each pair. Both keys, PARTNER and PARTNER_TRUE, are then in the state.
+        puts_rows_together: of a term that reads images, what is decoded or the model: whether it knows that each of
+            several processes has its own rows of these, and makes one figure of them (`vae_runner.ranks.share`). A
+            class that overrides `compute` says so anew.
 
     Example:
         >>> class Centred(DivergenceBase):  # the codes' squared mean, of each latent
@@ -81,12 +84,14 @@ class DivergenceBase(nn.Module):
     takes_partners: ClassVar[bool] = False
     differ: int | None = None
     is_of_numbers: ClassVar[bool] = False
+    puts_rows_together: ClassVar[bool] = False
     step: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if vars(cls).keys() & {"compute", "compute_parts"}:
             cls.is_kl = vars(cls).get("is_kl", False)
+            cls.puts_rows_together = vars(cls).get("puts_rows_together", False)
 
     def __init__(self, keys: Mapping[str, StateKey | Sequence[StateKey]], state_key: StateKey | None = None) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ from torch.distributions import Distribution
 
 from vae_runner.divergence.base import sum_mean
 from vae_runner.divergence.composite import WeightedParts, kl_of
+from vae_runner.ranks import whole
 from vae_runner.schedule import Schedule
 from vae_runner.signature import Limit, enforced, finite, non_negative, positive
 from vae_runner.state import RECON, Y_PRED, Y_TRUE, State, StateKey, state_key
@@ -165,6 +166,7 @@ class ReconstructionConstraint(WeightedParts):
     """
 
     replaces_recon = True
+    puts_rows_together = True
     multiplier: Tensor
     average: Tensor
     moves: Tensor
@@ -211,8 +213,10 @@ class ReconstructionConstraint(WeightedParts):
         return term, {"lambda": self.multiplier.clone(), "constraint": average}
 
     def excess(self, recon: Tensor, decoded: Tensor, target: Tensor) -> Tensor:
-        """Returns the batch mean of error - kappa per image, (), of nll (B,), decoded and target images."""
-        error = recon if self.constraint == "nll" else (decoded.float() - target.float()).square().flatten(1).sum(1)
+        """Returns the batch mean of error - kappa per image, (), of nll (B,), decoded and target images (of several
+        processes, of this one's rows).
+        """
+        error = recon if self.constraint == "nll" else whole(_squared_error(decoded, target))
         values = math.prod(target.shape[1:]) if self.unit == "value" else 1
         return error.mean() - self.weight("kappa").to(error.dtype) * values
 
@@ -231,6 +235,10 @@ class ReconstructionConstraint(WeightedParts):
         average = self.averaged(excess)
         multiplier = (self.multiplier * torch.exp(self.rate * average)).clamp(self.smallest, self.largest)
         update(self, torch.isfinite(excess), multiplier=multiplier, average=average, moves=self.moves + 1)
+
+
+def _squared_error(decoded: Tensor, target: Tensor) -> Tensor:
+    return (decoded.float() - target.float()).square().flatten(1).sum(1)
 
 
 def update(module: nn.Module, is_finite: Tensor, **values: Tensor) -> None:

@@ -7,13 +7,11 @@ same machine, with as many threads: a resumed run takes those of its checkpoint)
 """
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vae_runner.augmentation import Augmentation
 from vae_runner.callbacks import Callback
@@ -23,6 +21,7 @@ from vae_runner.engine.batches import Batches
 from vae_runner.engine.config import EngineConfig, choose_device, choose_precision
 from vae_runner.engine.finite import NonFinite, gradient_norm
 from vae_runner.engine.fitting import load_optimizer, load_weights
+from vae_runner.engine.interrupted import Interrupted
 from vae_runner.engine.machine.allocator import keep_freed_memory
 from vae_runner.engine.machine.compilation import pays
 from vae_runner.engine.machine.process_globals import process_globals
@@ -33,27 +32,16 @@ from vae_runner.engine.step_values import StepValues
 from vae_runner.engine.trial import Trial
 from vae_runner.engine.turning import Turning
 from vae_runner.errors import UserError
+from vae_runner.latent_frame import Turn
 from vae_runner.objective import Evidence, Objective
 from vae_runner.randomness import isolated, reseed, seed_for
+from vae_runner.ranks import ALONE, Ranks
 from vae_runner.schedule import Constant, Schedule
-from vae_runner.state import DEVICE, METRICS, SCHEDULED, STEP, TURNS, State
+from vae_runner.state import DEVICE, LOSS, METRICS, SCHEDULED, STEP, TURNS, State
 
-__all__ = ["Engine", "Interrupted"]
+__all__ = ["Engine"]
 
 LONG = 0.1  # of the steps between two validations: epochs below that are not validated one by one
-
-
-class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, by the signal of that `number`, and has saved where it was: the `step`; 0 where it
-    stops at once, and has not.
-    """
-
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(signal.Signals(number).name + (" (Ctrl-C)" if number == signal.SIGINT else ""))
-        self.number, self.step = number, step
-
-    def __reduce__(self) -> tuple[type, tuple[int, int]]:
-        return type(self), (self.number, self.step)  # from the process of a job to that of its sweep
 
 
 class Engine:
@@ -63,7 +51,8 @@ class Engine:
     `optimizer` is made of the objective's `parameter_groups()` by the caller; `lr_schedule` gives the factor of its
     learning rate at each step. `stop_signal()`, asked between steps, returns the number of a signal to stop at, or
     None. `corruption` makes the model's input from the clean images, which stay the target;
-    `augmentation` changes input and target of a training step alike.
+    `augmentation` changes input and target of a training step alike. Of several processes that train together, `ranks`
+    is what this one is to the others: each makes its part of every step, and the first one validates.
     """
 
     def __init__(
@@ -79,30 +68,32 @@ class Engine:
         corruption: Corruption | None = None,
         test: Subset | None = None,
         augmentation: Augmentation | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.config = config
-        self.device = choose_device(config.device)
+        self.config, self.ranks = config, ranks
+        self.device = ranks.taken(choose_device(config.device))
         self.precision = choose_precision(config.precision, self.device)
         self.objective = objective.to(self.device)
-        self.optimizer = optimizer
+        self.optimizer, self.stop_signal = optimizer, stop_signal
         self.train, self.validation = train.to(self.device), validation.to(self.device)
         self.test = None if test is None or not len(test) else test.to(self.device)
         self.lr_schedule = lr_schedule or Constant(1.0)
         self.callbacks = list(callbacks)
-        self.stop_signal = stop_signal
         self.corruption = corruption or Clean()
         self.order = EpochOrder(len(train), config.batch_size, config.seed, self.train.indices.device)
         self.total_steps = config.steps or config.epochs * self.order.steps_per_epoch
         self.step = 0
         self.nonfinite = NonFinite(config.on_nonfinite, self.device)
         self.validated: dict[str, float | list[float]] = {}  # the newest validation
+        self.message = ranks.message(self.objective.parameters(), lambda: self.stop_signal())
         self._rates = Rates(self.objective, optimizer)
         self._players = self.objective.players()
         self._step_values = StepValues(config.seed)
         self.turning = Turning(objective.model, self.train, self.corruption, config.seed, config.batch_size)
-        self.batches = Batches(self.train, self.order, self.total_steps, self._partners(), augmentation)
+        images = self.train, self.order, self.total_steps, self._partners()
+        self.batches = Batches(*images, augmentation, self.corruption, ranks.rows(config.batch_size))
         self.compiled = pays(self.device, self.total_steps, objective) if config.compile == "auto" else config.compile
-        self.thread_choice = ThreadChoice(config.threads, self.device, self._timed_trial)
+        self.thread_choice = ThreadChoice(ranks.threads(config.threads), self.device, self._timed_trial)
         self.training_step = TrainingStep(self.objective, optimizer, config, self.device, self.precision)
 
     @property
@@ -178,20 +169,22 @@ class Engine:
 
         Raises `RunError` before the update if loss or gradient are not finite, and that is to end the run.
         """
-        config, turns = self.config, self.turning.behind(self.step)
+        config, turns = self.config, self._turned()
         factor, seed = self._step_values.at(self.step, self.total_steps, self.lr_schedule)
         self._rates.set(factor)
         reseed(seed, self.device)
-        x, partner = self.batches.at(self.step)
+        images = self.batches.given(self.step)
         if not self.objective.training:
             self.objective.train()
-        state = self.training_step.gradients(self.corruption(x), x, *self._pair(partner))
-        state[STEP], state[DEVICE], state[TURNS] = self.step, self.device, turns
-        norm = gradient_norm(self._players, config.clip_norm)
-        if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
-            self.training_step.update(state)
-        else:
-            self._leave_out(state)
+        with self.ranks.sharing():
+            state = self.training_step.gradients(*images)
+            state[STEP], state[DEVICE], state[TURNS] = self.step, self.device, turns
+            self.message.exchange(state[LOSS])
+            norm = gradient_norm(self._players, config.clip_norm)
+            if self.nonfinite.is_sound(state, norm, self.step, self._is_read):
+                self.training_step.update(state)
+            else:
+                self._leave_out(state)
         state[SCHEDULED]["lr"] = self.optimizer.param_groups[0]["lr"]
         self.step += 1
         return state
@@ -228,6 +221,7 @@ class Engine:
             "threads": self.threads,
             "compiled": self.compiled,
             "device": self.device.type,
+            "processes": self.ranks.world,
             "nonfinite": self.nonfinite.state_dict(),
             "callbacks": {callback.name: callback.state_dict() for callback in self.callbacks},
         }
@@ -256,9 +250,12 @@ class Engine:
             raise UserError("terms on pairs of images have one `differ` in common; divergence has several")
         return Partners(self.train, self.order, numbers.pop()) if numbers else None
 
-    def _pair(self, partner: Tensor | None) -> tuple[Tensor, ...]:
-        """The input that is made of the partners, and what is to be reconstructed; nothing where there are none."""
-        return () if partner is None else (self.corruption(partner), partner)
+    def _turned(self) -> dict[str, Turn]:
+        """The turns that are due, which all processes make of the same images, to the same frames."""
+        turns = self.turning.behind(self.step)
+        if turns:
+            self.ranks.even([space.frame for space in self.turning.spaces.values()])
+        return turns
 
     def _ends_epoch(self, step: int) -> bool:
         """Whether so many steps end an epoch that is long enough for a validation of its own."""
@@ -266,6 +263,8 @@ class Engine:
         return step % length == 0 and length >= LONG * self.config.validate_every
 
     def _validate(self) -> None:
+        if not self.ranks.is_first:
+            return
         self.validated = self.validate()
         for callback in self.callbacks:
             callback.on_validation(self)
@@ -289,7 +288,7 @@ class Engine:
         state[METRICS] = {}
 
     def _stop_if_asked(self) -> None:
-        number = self.stop_signal()
+        number = self.message.asked(self.step)
         if number is not None and self.step < self.total_steps:
             for callback in self.callbacks:
                 callback.on_interrupt(self)

@@ -45,6 +45,7 @@ from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
+from vae_runner.ranks import ALONE, Ranks
 from vae_runner.runs.names import CHECKPOINTS, EPOCHS, GRIDS, METRICS
 from vae_runner.signature import locate, parameters
 from vae_runner.visualisation import Picture
@@ -80,26 +81,24 @@ def assemble(
     folder: Path | None = None,
     stop_signal: Callable[[], int | None] = lambda: None,
     data: Parts | None = None,
+    ranks: Ranks = ALONE,
 ) -> Engine:
     """The engine of a checked config; with a `folder`, it writes its logs, pictures and checkpoints there. `data` are
-    the images, where they have been looked up already.
+    the images, where they have been looked up already; `ranks` what this process is to others that train with it.
 
     What the config leaves to the data is filled in: the length of the learning rate's schedule.
     """
     settings = EngineConfig(**config["engine"])
     train, validation, test = data or build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, len(train))
-    optimizer = build_optimizer(config["optimizer"], objective)
+    parts = settings, objective, build_optimizer(config["optimizer"], objective), train, validation
     engine = Engine(
-        settings,
-        objective,
-        optimizer,
-        train,
-        validation,
+        *parts,
         stop_signal=stop_signal,
         corruption=build_corruption(config),
         test=test,
         augmentation=build(config["augmentation"]) if "augmentation" in config else None,  # older runs have none
+        ranks=ranks,
     )
     probe(engine, config)
     if config["lr_schedule"].get("steps", 0) is None:  # kept in the config: a resumed run that is longer keeps its rate

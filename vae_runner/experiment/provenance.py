@@ -29,13 +29,14 @@ from vae_runner.runs.words import images
 __all__ = ["describe_data", "describe_model", "describe_run", "environment", "warn_of_another_place"]
 
 # What a session keeps for itself, and, of that, what is told where it is not the same: a resumed run may then differ.
-KEPT = ("versions", "host", "processor", "device", "precision", "threads", "git")
+KEPT = ("versions", "host", "processor", "device", "processes", "precision", "threads", "git")
 TOLD = {
     "torch": ("versions", "torch"),
     "vae_runner": ("versions", "vae_runner"),
     "git commit": ("git", "commit"),
     "device": ("device",),
     "processor": ("processor",),
+    "processes": ("processes",),
     "precision": ("precision",),
     "threads": ("threads",),
 }
@@ -94,6 +95,7 @@ def _here(engine: Engine) -> dict[str, Any]:
         "host": platform.node(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",  # which kernels torch takes
         "device": torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else "cpu",
+        "processes": engine.ranks.world,
         "precision": engine.precision,
         "threads": engine.threads,
         "compiled": engine.compiled,

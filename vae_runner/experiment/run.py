@@ -35,9 +35,11 @@ from vae_runner.experiment.saved_run.resume import (
 )
 from vae_runner.experiment.saved_run.roots import absolute_root, found_root
 from vae_runner.experiment.scoring.at_end import report_end
+from vae_runner.experiment.several.leading import begin_together, call
 from vae_runner.experiment.signals import StopSignals
 from vae_runner.files import write_json
 from vae_runner.foreign import dig, read_json, read_yaml
+from vae_runner.ranks import Ranks, current
 from vae_runner.runs.folder import RunFolder
 from vae_runner.runs.names import CHECKPOINTS, ENVIRONMENT, EXPLORER, GRIDS, NOTED_HYDRA, NOTES, PAGE
 from vae_runner.runs.read import read_run
@@ -111,7 +113,7 @@ def _choices(path: Path) -> dict[str, str]:
 @dataclass(frozen=True)
 class _Session:
     """One time that a run is taken up: what the user typed, which settings he changed, the link to set, the images,
-    where they have been looked up already, and the signals that he may send.
+    where they have been looked up already, the signals that he may send, and the processes that train together.
     """
 
     command: str
@@ -120,6 +122,7 @@ class _Session:
     latest: Path | None = None
     data: Parts | None = None
     signals: StopSignals = field(default_factory=StopSignals)
+    ranks: Ranks = field(default_factory=current)
 
 
 def _checked(cfg: DictConfig) -> dict[str, Any]:
@@ -143,11 +146,13 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
     try:
         if not session.is_resumed:
             status.write("running")
-        engine = assemble(config, path, lambda: signals.number, session.data)
+        call(session.ranks, config)
+        engine = assemble(config, path, lambda: signals.number, session.data, session.ranks)
         log.info("run   %s", shown(path))  # behind what is found wrong while the parts are made
         engine.callbacks.insert(0, status)
         is_new = not (session.is_resumed and _go_on(engine, path, config, is_done=before == "done"))
         inherited = begun_with(engine.objective, config, known) if is_new else None
+        begin_together(engine, config)
         engine.prepare()
         record = _recorded(engine, config, known, session, inherited)
         begun = True
@@ -156,7 +161,8 @@ def _trained(folder: RunFolder, config: Mapping[str, Any], known: Mapping[str, A
         _keep_first_step(engine, inherited)
         validated = _run(engine, config, status, signals)
     except (RunError, OutOfMemoryError) as error:
-        error = RunError(f"{_reason(error)}{_last_good(engine)}")
+        reason = session.ranks.loss(error) if isinstance(error, RunError) else _full(error)
+        error = RunError(f"{reason}{_last_good(engine)}")
         _tell_failure(error, status)
         raise error from None
     except BaseException as error:
@@ -266,10 +272,8 @@ def _go_on(engine: Engine, path: Path, config: Mapping[str, Any], is_done: bool)
     return True
 
 
-def _reason(error: RunError | OutOfMemoryError) -> str:
-    """Its words; of a GPU's memory that is full, torch's first two sentences of many."""
-    if isinstance(error, RunError):
-        return str(error)
+def _full(error: OutOfMemoryError) -> str:
+    """Of a GPU's memory that is full, torch's first two sentences of many."""
     full, wanted, *_ = [*str(error).split(". "), ""]
     return f"{full}: {wanted or 'no more is left'}; a smaller engine.batch_size or model takes less"
 

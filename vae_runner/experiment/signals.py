@@ -3,14 +3,17 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 from vae_runner.engine import Interrupted
+from vae_runner.ranks import current
 
 __all__ = ["StopSignals", "hand_on", "stop_if_asked"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+ECHO = 3.0  # seconds in which several processes hear a signal again: from the terminal, and from torchrun
 LAUNCHERS = (signal.SIGUSR1, signal.SIGUSR2)  # by which one asks its jobs to make room, and hears of it itself
 
 
@@ -20,11 +23,13 @@ class StopSignals:
 
     SIGHUP counts once: the shell and the system both send it when a terminal is closed, and nobody insists. Where it
     was ignored at the start, by nohup, it stays so. SIGUSR2 counts where a launcher listens to it: see `hand_on`.
+    One of several processes hears the same signal twice, and counts it once.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._deferring = False
+        self._heard = 0.0
         self._around: StopSignals | None = None
 
     @contextlib.contextmanager
@@ -52,8 +57,11 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         is_first = self.number is None
-        if number == signal.SIGHUP and not is_first:
+        if not is_first and (
+            number == signal.SIGHUP or (current().world > 1 and time.monotonic() < self._heard + ECHO)
+        ):
             return
+        self._heard = time.monotonic()
         self._note(number)
         if not (self._deferring and is_first):
             raise Interrupted(number, 0)

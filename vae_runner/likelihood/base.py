@@ -19,6 +19,8 @@ class Likelihood(nn.Module):
 
     Attributes:
         measure: what p(x|z) is: a probability of a `binary` image or of one with 256 `levels`, or a `density`.
+        puts_rows_together: of one that in training makes something of a whole batch, or keeps sums over the steps:
+            whether it knows that each of several processes has its own rows of it (`vae_runner.ranks.share`).
 
     Example:
         >>> from vae_runner.likelihood import Gaussian
@@ -28,6 +30,7 @@ class Likelihood(nn.Module):
 
     channels_per_channel = 1
     measure: ClassVar[Measure] = "density"
+    puts_rows_together: ClassVar[bool] = False
 
     @abstractmethod
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:

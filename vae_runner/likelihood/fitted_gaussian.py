@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vae_runner.likelihood.base import Likelihood
 from vae_runner.likelihood.log_scale import LogScale, Positive
+from vae_runner.ranks import mean_of_all, whole
 from vae_runner.signature import Limit, enforced
 from vae_runner.state import Y_RAW, Y_TRUE, State
 
@@ -73,6 +74,7 @@ class OptimalGaussian(Likelihood):
         {'sigma': tensor(0.5000)}
     """
 
+    puts_rows_together = True
     variance: Tensor
     steps: Tensor
 
@@ -85,7 +87,7 @@ class OptimalGaussian(Likelihood):
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         squares = (raw.float() - target).square().flatten(1).sum(1)  # (B,)
         dimensions = target[0].numel()
-        variance = squares.detach().mean() / dimensions if self.training else self.variance
+        variance = whole(squares.detach()).mean() / dimensions if self.training else self.variance
         variance = variance.clamp(min=self.smallest**2)
         return squares / (2 * variance) + dimensions * (variance.log() + math.log(2 * math.pi)) / 2
 
@@ -94,7 +96,7 @@ class OptimalGaussian(Likelihood):
 
     @torch.no_grad()
     def on_step_training(self, state: State) -> None:
-        squares = (state[Y_RAW].float() - state[Y_TRUE]).square().mean()
+        squares = mean_of_all((state[Y_RAW].float() - state[Y_TRUE]).square().mean())
         weight = (1 / (self.steps + 1)).clamp(min=1 - self.decay)
         self.variance += weight * (squares - self.variance)
         self.steps += 1

@@ -23,6 +23,7 @@ from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import held
 from vae_runner.divergence import WeightedParts, as_precise_as
 from vae_runner.evaluation.importance import effective_samples, importance_bound, prior_over_posterior
+from vae_runner.ranks import own, whole
 from vae_runner.signature import enforced, positive
 from vae_runner.state import MODEL, RECON, Y_RAW, Y_TRUE, StateKey
 
@@ -55,6 +56,7 @@ class ImportanceBound(WeightedParts):
 
     replaces_recon = True
     is_of_numbers = True
+    puts_rows_together = True
     samples: int
 
     def __init__(
@@ -92,17 +94,17 @@ class ImportanceBound(WeightedParts):
         is_dreg = self.estimator == "dreg"
         count = self.samples if is_dreg else self.samples - 1
         codes = [q.rsample((count,)) for q in posteriors]  # (K, B, D) of each space
-        slots = [codes[0].new_zeros(count, len(target)) for _ in codes]
+        slots = [z.new_zeros(z.shape[:2]) for z in codes]
         if is_dreg:
             marked = [WeightedAgain.apply(z, slot) for z, slot in zip(codes, slots, strict=True)]
             codes, slots = [z for z, _ in marked], [slot for _, slot in marked]
             posteriors = tuple(held(q) for q in posteriors)
-        raws = self._raws(model, torch.cat(codes, 2), raw)
+        raws = self._raws(model, own(torch.cat(codes, 2), dim=1), raw)
         if not is_dreg:
             raws = [raw, *raws]
             codes = [torch.cat([z.unsqueeze(0), more]) for z, more in zip(decoded, codes, strict=True)]
         nll = model.likelihood.nll(torch.cat(raws), target.repeat(self.samples, 1, 1, 1)).unflatten(0, (-1, len(raw)))
-        log_weights = prior_over_posterior(priors, posteriors, codes) - nll
+        log_weights = prior_over_posterior(priors, posteriors, codes) - whole(nll, dim=1)
         bound = importance_bound(log_weights)
         weights = torch.softmax(log_weights.detach(), 0)
         trained = bound + sum((weights * slot).sum(0) for slot in slots) if is_dreg else bound

@@ -16,6 +16,7 @@ from vae_runner.divergence import DivergenceBase
 from vae_runner.latent_space import LatentSpace
 from vae_runner.likelihood import Likelihood
 from vae_runner.objective.elbo import measure, shared_kl, space_prefix
+from vae_runner.ranks import whole
 from vae_runner.state import (
     LOSS,
     METRICS,
@@ -73,13 +74,16 @@ class Objective(nn.Module):
 
         Metrics, nats per image: what is measured, `recon` = -log p(x|z), `kl` the sum over spaces, and `kl_dims`; what
         is trained, `loss`, and each term's own; beside them the likelihood's scales, where it learns them.
+
+        In a step of several processes images are this one's rows of the batch, and so is what is decoded; all else is
+        of the whole batch: see `vae_runner.ranks.share`.
         """
         state: State = {X: x, MODEL: self.model, METRICS: {}, SCHEDULED: self._of_spaces(None)}
         if self.pairings():
             state[PARTNER], state[PARTNER_TRUE] = partner, partner_target
         self.model(x, state)
         state[Y_TRUE] = target  # forward() has bound x; a corrupted input is reconstructed towards the clean image
-        recons = self.model.likelihood.nll(state[Y_RAW], target)
+        recons = whole(self.model.likelihood.nll(state[Y_RAW], target))
         state[RECON] = recons if self._is_recon_trained else recons.detach()
         recon = state[LOSS] = state[RECON].mean()
         with torch.autocast(x.device.type, enabled=False):  # the networks alone may be in bf16

@@ -28,6 +28,7 @@ from torch.distributions import Distribution, kl_divergence
 from vae_runner.auto_encoder import VAE
 from vae_runner.distributions import SimpleNormal
 from vae_runner.divergence import WeightedParts, as_precise_as
+from vae_runner.ranks import mean_of_all, own
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
 from vae_runner.state import MODEL, PARTNER, PARTNER_TRUE, RECON, Y_RAW, Y_TRUE, StateKey
@@ -88,6 +89,7 @@ class PairAveraging(WeightedParts):
     replaces_recon = True
     trains_recon = False
     takes_partners = True
+    puts_rows_together = True
 
     def __init__(
         self,
@@ -128,12 +130,12 @@ class PairAveraging(WeightedParts):
                 raise ValueError(f"{type(self).__name__} trains on pairs: call objective(x, target, partner, target)")
             return self.kl_part(posteriors, priors), {}
         with as_precise_as(raw):
-            others = cast(Normals, model.posteriors(partner))
+            others = cast(Normals, model.whole_posteriors(partner))
         first, second, shared = self.merged(posteriors, others)
-        codes = torch.cat([torch.cat([q.rsample() for q in of_one], 1) for of_one in (first, second)])
+        codes = torch.cat([own(torch.cat([q.rsample() for q in of_one], 1)) for of_one in (first, second)])
         with as_precise_as(raw):
             decoded = model.raw(codes)
-        nll = model.likelihood.nll(decoded, torch.cat([target, partner_target])).mean()
+        nll = mean_of_all(model.likelihood.nll(decoded, torch.cat([target, partner_target])).mean())
         kl = (self.kl_part(first, priors) + self.kl_part(second, priors)) / 2
         return nll + kl - recon.mean(), {"shared": shared.sum(1, dtype=nll.dtype).mean()}
 

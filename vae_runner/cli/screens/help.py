@@ -31,6 +31,7 @@ examples:
   vae-train --multirun divergence=beta,capacity seed=0,1,2
   vae-train --multirun seed=0,1,2,3 jobs=auto              several of them at once, as many as there are cores
   vae-train --multirun trials=20 'optimizer.lr=interval(1e-4,1e-2)'        a search: 20 runs, chosen as it goes
+  torchrun --nproc-per-node=2 -m vae_runner SETTING=VALUE  one run on two devices (docs/devices.md)
   vae-train resume=outputs/latest                          go on, where a run was stopped
   vae-train init_from=outputs/latest divergence.beta=8     a new run that begins with the weights of that one
   vae-train dataset=folder dataset.root=DIR                your own images: a folder or a zip

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.datasets.store.cache import cache_dir
+from vae_runner.errors import RunError
+from vae_runner.ranks.share import is_sharing
 from vae_runner.state import State
 
 __all__ = ["Compiled", "pays"]
@@ -66,6 +68,8 @@ class Compiled:
                 self._compiled = self._compile()
             with torch._dynamo.config.patch(recompile_limit=JOBS):
                 state = self._run(gradients)
+        except RunError:  # no fault of the compiler: another process of the run is gone
+            raise
         except Exception as error:  # whatever a compiler, its tools or the module have to say
             log.warning("the step cannot be compiled, going on without: %s", _reason(error))
             self._compiled, self._unproven = None, 0
@@ -78,7 +82,7 @@ class Compiled:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # 'no CUDA runtime' is no news on a CPU
         options: dict[str, Any] = {"fallback_random": True}
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and not is_sharing():  # what is gathered of other processes is in no record
             options["triton.cudagraphs"] = True
         return torch.compile(self.module, dynamic=False, options=options)
 

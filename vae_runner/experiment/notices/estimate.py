@@ -60,7 +60,7 @@ def tell_size(engine: Engine) -> None:
         log.info("size  %s parameters; memory and time are unknown: %s", _millions(_count(engine)), error)
         return
     log.info("%s", describe_estimate(measured, steps))
-    if problem := too_large(measured, memory_room(engine.device)):
+    if problem := too_large(measured, memory_room(engine.device), engine.ranks.world):
         log.warning("%s", problem)
 
 
@@ -70,7 +70,7 @@ def estimate(engine: Engine) -> Estimate:
     engine.prepare()
     try:
         torch.set_num_threads(engine.threads)
-        return _measured(engine, engine.config.batch_size)
+        return _measured(engine, engine.config.batch_size // engine.ranks.world)
     finally:
         torch.set_num_threads(threads)
 
@@ -83,11 +83,13 @@ def describe_estimate(estimate: Estimate, steps: int) -> str:
     )
 
 
-def too_large(estimate: Estimate, room: int | None) -> str | None:
-    """What to do where the run needs more than `room` bytes; None where it does not, or nobody knows the room."""
+def too_large(estimate: Estimate, room: int | None, processes: int = 1) -> str | None:
+    """What to do where each of the processes needs more than `room` bytes; None where it does not, or nobody knows the
+    room.
+    """
     if room is None or estimate.memory <= room:
         return None
-    fitting = int((room - estimate.fixed) / estimate.per_image)
+    fitting = processes * int((room - estimate.fixed) / estimate.per_image)
     advice = f"engine.batch_size={fitting} would fit" if fitting > 0 else "take a smaller model or smaller images"
     return f"this will hardly fit into memory, {_gigabytes(room)} in all; {advice}"
 

@@ -141,6 +141,7 @@ PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "threads": (_is_threads, "a number of threads"),
     "compiled": (lambda value: isinstance(value, bool), "true or false"),
     "device": (lambda value: isinstance(value, str), "a kind of device"),
+    "processes": (_is_threads, "a number of processes"),
     "nonfinite": (_is_nonfinite, "counts of steps"),
     "callbacks": (
         lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value),

@@ -159,6 +159,8 @@ def _subject(environment: Mapping[str, Any], config: object) -> Iterator[str]:
     yield f"batches of {count(batch)}" if whole(batch) else ""
     yield f"seed {seed}" if whole(seed) is not None else ""
     yield " ".join(str(environment[key]) for key in ("device", "precision") if environment.get(key))
+    processes = whole(environment.get("processes")) or 1
+    yield f"{count(processes)} processes" if processes > 1 else ""
 
 
 def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
