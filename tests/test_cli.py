@@ -17,6 +17,7 @@ import yaml
 from conftest import OWN_CONFIGS, TOY
 from photos import write_photos
 from PIL import Image
+from samples import every
 
 from vae_runner import __version__, cli
 from vae_runner.checkpoint import load_checkpoint
@@ -612,7 +613,9 @@ LONG = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+@pytest.mark.parametrize(
+    ("number", "code"), every(3, [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+)
 def test_a_signal_saves_the_step_and_says_how_to_go_on(
     tmp_path: Path, vae_train: Run, number: signal.Signals, code: int
 ) -> None:

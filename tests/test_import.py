@@ -303,6 +303,7 @@ def test_an_imported_model_is_a_run_for_every_command(inside: Path, capfd: pytes
         "init_from=run begins a new run with its weights\n",
     )
     settings = ["architecture=conv", "distribution=normal", "engine.steps=1", "engine.batch_size=4", "visualisation=[]"]
+    settings.append("experiment=null")
     data.append("dataset.image_size=32")  # which the import had found in specs.json
     output = lines(capfd, vae_train, "init_from=run", *data, *settings, "evaluation=none", "engine.device=cpu")[1]
     assert "encoder 10 of 10, head 2 of 2, decoder 12 of 12 tensors" in output

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from samples import sampled
 
 from vae_runner import load
 from vae_runner.cli import run
@@ -22,7 +23,7 @@ RUNS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", sampled(RUNS, "vamp", "joint"))
 def test_a_saved_run_draws_from_its_prior_and_goes_on(name: str, tmp_path: Path, cache: Path) -> None:
     folder = tmp_path / "run"
     data = ["dataset=dsprites", "dataset.source=render", "dataset.validation=32", f"dataset.cache_dir={cache}"]

@@ -73,7 +73,7 @@ def check_stop(launch: Launch, here: Path, settings: list[str], which: str, how:
     assert "going on from step 2" in sorted((here / name).glob("*/train.log"))[0].read_text()
 
 
-@pytest.mark.parametrize("which", sampled(FOLDERS, "deep", "odd", "looked-up", "jobs"))
+@pytest.mark.parametrize("which", sampled(FOLDERS, "odd", "jobs"))
 def test_the_command_that_an_interrupted_sweep_prints_works_as_it_is_printed(
     launch: Launch, tmp_path: Path, settings: list[str], which: str
 ) -> None:

@@ -81,7 +81,7 @@ def read_ledger(folder: Path) -> Ledger | None:
         hydra,
         jobs,
         changes if isinstance(changes, dict) else {},
-        search,
+        tuple(search),
         objective if isinstance(objective, str) else "",
     )
 

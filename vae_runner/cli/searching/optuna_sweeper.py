@@ -28,6 +28,7 @@ class OptunaSweeper(Sweeper):
     search: ClassVar[Search]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra has composed, and make its launcher."""
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

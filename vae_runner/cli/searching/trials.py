@@ -35,10 +35,12 @@ class Proposed:
 
     @property
     def number(self) -> int:
+        """Its number in the study, from 0."""
         return self.trial.number
 
     @property
     def values(self) -> Mapping[str, Any]:
+        """What was proposed, by the names of the settings."""
         return self.trial.params
 
     def note_job(self, job: int) -> None:

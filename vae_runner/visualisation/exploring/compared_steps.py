@@ -42,8 +42,8 @@ def evenly(steps: Sequence[int], count: int, own: int) -> list[int]:
     """Returns so many of the steps, ascending, as evenly apart as they come; `own` is one of them.
 
     Example:
-        >>> evenly([100, 1000, 2000, 3000, 4000, 5000], count=3, own=4000)
-        [100, 2000, 4000]
+        >>> evenly([100, 1000, 2000, 3000, 4000, 5000], count=3, own=5000)
+        [100, 3000, 5000]
     """
     if count >= len(steps):
         return list(steps)
