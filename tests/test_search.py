@@ -166,7 +166,7 @@ def test_the_list_of_a_search_may_have_no_jobs_yet_and_another_may_not(tmp_path:
     write_ledger(tmp_path, Ledger("vae-train", "abcd", search=[RATE], objective="mig"))
     ledger = read_ledger(tmp_path)
     assert ledger is not None
-    assert (ledger.is_search, ledger.search, ledger.objective, ledger.jobs) == (True, [RATE], "mig", [])
+    assert (ledger.is_search, list(ledger.search), ledger.objective, ledger.jobs) == (True, [RATE], "mig", [])
     write_ledger(tmp_path, Ledger("vae-train", "abcd"))
     assert read_ledger(tmp_path) is None
 
