@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Request", "read_arguments"]
+__all__ = ["Request", "name_of", "read_arguments", "taken_out"]
 
 WITH_VALUE = {
     "--cfg": "--cfg",
@@ -108,6 +108,25 @@ class Request:
     def flag_arguments(self) -> list[str]:
         """The flags as arguments again."""
         return [part for flag, value in self.flags.items() for part in (flag, value) if part is not None]
+
+
+def name_of(setting: str) -> str:
+    """Returns the name in 'NAME=VALUE', without the marks of what is added or taken away."""
+    return setting.lstrip("+~").partition("=")[0]
+
+
+def taken_out(request: Request, name: str, of: str) -> tuple[str, str, list[str]]:
+    """Take a setting of the program itself, for what `of` says, out of those of the request; returns it as typed,
+    its value, and a line for each thing that is wrong in any case. All are empty where it is not given.
+    """
+    given = [text for text in request.overrides if name_of(text) == name]
+    if not given:
+        return "", "", []
+    request.overrides[:] = [text for text in request.overrides if text not in given]
+    faults = [f"{name} is given twice; give it once"] if len(given) > 1 else []
+    if not (request.multirun or any(name_of(text) in ("resume", "engine.resume") for text in request.overrides)):
+        faults.append(f"{given[0]} is for {of}: add --multirun, or leave it out")
+    return given[0], given[0].partition("=")[2].strip("'\""), faults
 
 
 def read_arguments(arguments: Sequence[str]) -> Request:

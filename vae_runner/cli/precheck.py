@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
-from vae_runner.cli.arguments import Request
+from vae_runner.cli.arguments import Request, name_of
 from vae_runner.cli.composing.composer import Composer, composer, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
 from vae_runner.cli.judging.hydra_settings import hydra_faults, repeated
@@ -107,7 +107,7 @@ def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
     judged = _Judged()
     problems = judged.problems
     read = [override for argument in request.overrides if (override := parse(argument, composer, problems))]
-    judged.unread = {argument.lstrip("+~").partition("=")[0] for argument in request.overrides} - _keys(read)
+    judged.unread = {name_of(argument) for argument in request.overrides} - _keys(read)
     parsed = judged.parsed = [override for override in read if not _report(judge_values(override), problems)]
     choices = [override for override in parsed if group_of(override, composer)]
     wrong = [override for override in choices if _report(judge_choice(override, composer), problems)]

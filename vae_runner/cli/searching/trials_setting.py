@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 
-from vae_runner.cli.arguments import Request
+from vae_runner.cli.arguments import Request, name_of, taken_out
 from vae_runner.cli.searching.optuna_sweeper import SEARCH
 
 __all__ = ["TRIALS", "is_search", "is_sweepers", "take_trials"]
@@ -19,22 +19,16 @@ SWEEPER = "hydra/sweeper"
 
 def take_trials(request: Request) -> list[str]:
     """Put `trials=N` among the settings in the sweeper's words; returns a line for each thing that is wrong with it."""
-    given = [text for text in request.overrides if _name(text) == TRIALS]
+    given, value, faults = taken_out(request, TRIALS, "a search")
     if not given:
         return []
-    rest = [text for text in request.overrides if text not in given]
-    value = given[0].partition("=")[2].strip("'\"")
-    faults = [f"{TRIALS} is given twice; give it once"] if len(given) > 1 else []
     if not (value.isascii() and value.isdecimal() and int(value) > 0):
         faults.append(f"{TRIALS} must be how many jobs a search makes, 1 or more; got {value[:40] or 'nothing'}")
-    if other := _other(rest):
-        faults.append(f"{given[0]} and {other} do not go together; leave one of them out")
-    if not (request.multirun or any(_name(text) in ("resume", "engine.resume") for text in rest)):
-        faults.append(f"{given[0]} is for a search: add --multirun, or leave it out")
-    request.overrides[:] = rest
+    if other := _other(request.overrides):
+        faults.append(f"{given} and {other} do not go together; leave one of them out")
     if not faults:
         request.trials = value
-        chosen = any(_name(text) == SWEEPER for text in rest)
+        chosen = any(name_of(text) == SWEEPER for text in request.overrides)
         request.overrides += [] if chosen else [f"{SWEEPER}={SEARCH}"]
         request.overrides.append(f"{SETTING}={value}")
     return faults
@@ -42,7 +36,7 @@ def take_trials(request: Request) -> list[str]:
 
 def is_sweepers(setting: str) -> bool:
     """Whether a setting is what `trials=N` stands for, of all settings the one of a search that may be given anew."""
-    return _name(setting) in (SWEEPER, SETTING)
+    return name_of(setting) in (SWEEPER, SETTING)
 
 
 def is_search(settings: Sequence[Override]) -> bool:
@@ -53,10 +47,6 @@ def is_search(settings: Sequence[Override]) -> bool:
 def _other(settings: Sequence[str]) -> str | None:
     """A setting that says otherwise what sweep it is, or how long."""
     for text in settings:
-        if _name(text) == SETTING or (_name(text) == SWEEPER and text.partition("=")[2] != SEARCH):
+        if name_of(text) == SETTING or (name_of(text) == SWEEPER and text.partition("=")[2] != SEARCH):
             return text
     return None
-
-
-def _name(text: str) -> str:
-    return text.lstrip("+~").partition("=")[0]

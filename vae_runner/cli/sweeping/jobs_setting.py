@@ -7,7 +7,7 @@ sweep may be given another one.
 import contextlib
 from collections.abc import Iterator
 
-from vae_runner.cli.arguments import Request
+from vae_runner.cli.arguments import Request, name_of, taken_out
 from vae_runner.datasets.reading.parallel import memory_bytes, usable_cores
 from vae_runner.errors import UserError
 
@@ -20,18 +20,13 @@ MEMORY = 1_500_000_000  # bytes that a job may take of its own, beside the image
 
 def take_jobs(request: Request) -> list[str]:
     """Put `jobs=N` among the settings in the launcher's words; returns a line for each thing that is wrong with it."""
-    given = [text for text in request.overrides if _name(text) == JOBS]
+    given, value, faults = taken_out(request, JOBS, "a sweep")
     if not given:
         return []
-    rest = [text for text in request.overrides if text not in given]
-    value = given[0].partition("=")[2].strip("'\"")
-    faults = [f"{JOBS} is given twice; give it once"] if len(given) > 1 else []
     faults += [fault] if (fault := jobs_fault(value)) else []
-    if others := [text for text in rest if _name(text).startswith(("hydra/launcher", "hydra.launcher"))]:
-        faults.append(f"{given[0]} and {others[0]} both say where jobs run; give one of them")
-    if not (request.multirun or any(_name(text) in ("resume", "engine.resume") for text in rest)):
-        faults.append(f"{given[0]} is for a sweep: add --multirun, or leave it out")
-    request.overrides[:] = rest
+    others = [text for text in request.overrides if name_of(text).startswith(("hydra/launcher", "hydra.launcher"))]
+    if others:
+        faults.append(f"{given} and {others[0]} both say where jobs run; give one of them")
     if not faults:
         request.jobs = value
         one = value == "1"  # one after another, in this process
@@ -73,7 +68,3 @@ def number_of_jobs(wanted: int | str, jobs: int, devices: int) -> int:
     if wanted != AUTO:
         return min(int(wanted), jobs)
     return min(devices or min(usable_cores(), max(memory_bytes() // MEMORY, 1)), jobs)
-
-
-def _name(text: str) -> str:
-    return text.lstrip("+~").partition("=")[0]
