@@ -102,3 +102,10 @@ def test_without_scikit_learn_there_is_none_and_a_line_says_how_to_have_it(
 def test_a_grid_that_would_be_absurd_is_refused() -> None:
     with pytest.raises(UserError, match="num_images=1000000"):
         MixtureSampler(num_images=1_000_000).prepare(vae(), Blobs())
+
+
+def test_one_image_alone_makes_none_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert MixtureSampler().drawings(scene(vae(), images=1)) == []
+    assert caplog.messages == ["no picture of a mixture: the codes of 1 image have no spread"]
+    assert len(MixtureSampler().drawings(scene(vae(), images=2))) == 1

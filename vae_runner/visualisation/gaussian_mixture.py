@@ -15,9 +15,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from vae_runner.auto_encoder import VAE, as_tuple
+from vae_runner.datasets.base import ImageData
 from vae_runner.evaluation.learners import fitted, learner
+from vae_runner.randomness import isolated
 
-__all__ = ["GaussianMixture", "fit_mixture", "why_no_mixture"]
+__all__ = ["GaussianMixture", "drawn_codes_of", "fit_mixture", "why_no_mixture"]
+
+BATCH = 256  # images that are encoded together
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,17 @@ class GaussianMixture:
         noise = generator.standard_normal((count, self.means.shape[1]))
         drawn = self.means[chosen] + temperature * np.einsum("nij,nj->ni", self.lower[chosen], noise)
         return torch.from_numpy(drawn.astype(np.float32))
+
+
+def drawn_codes_of(model: VAE, data: ImageData, indices: Tensor, seed: int, device: torch.device) -> Tensor:
+    """Returns a sample of q(z|x) for each of those images, (N, D) float64, those of all spaces beside each other; the
+    same seed gives the same.
+    """
+    found = []
+    with isolated(seed, device), torch.no_grad():
+        for part in indices.split(BATCH):
+            found.append(torch.cat(as_tuple(model.encode(data.gather(part).to(device))), 1).double().cpu())
+    return torch.cat(found)
 
 
 def fit_mixture(codes: Tensor, components: int, seed: int = 0) -> GaussianMixture:

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_runner.auto_encoder import VAE, as_tuple
+from vae_runner.auto_encoder import VAE
 from vae_runner.datasets.split import Subset
 from vae_runner.distributions import OneHot
 from vae_runner.errors import UserError
 from vae_runner.randomness import isolated, permutation, seed_for
-from vae_runner.visualisation.gaussian_mixture import fit_mixture, why_no_mixture
+from vae_runner.visualisation.gaussian_mixture import drawn_codes_of, fit_mixture, why_no_mixture
 from vae_runner.visualisation.walking.priors import on_whole_line
 
 __all__ = ["COMPONENTS", "IMAGES", "of_mixture", "of_prior"]
 
-COMPONENTS, IMAGES, BATCH = 10, 10_000, 256
+COMPONENTS, IMAGES = 10, 10_000
 
 
 def of_prior(model: VAE, n: int, seed: int, device: torch.device, temperature: float = 1.0) -> tuple[Tensor, ...]:
@@ -64,19 +64,10 @@ def of_mixture(
     """
     if why := why_no_mixture(model.priors()):
         raise UserError(f"from=mixture: {why}; take from=prior")
-    codes = _codes(model, train, images, seed, device)
+    chosen = permutation(len(train), seed_for(seed, "images"))[:images].sort().values.to(train.indices.device)
+    codes = drawn_codes_of(model, train.data, train.indices[chosen], seed_for(seed, "codes"), device)
     if len(codes) < components:
         raise UserError(f"components={components}: only {len(codes):,} images to fit them to")
     mixture = fit_mixture(codes, components, seed_for(seed, "fit") % 2**32)
     drawn = mixture.draw(n, np.random.default_rng(seed_for(seed, "mixture")), temperature)
     return drawn.to(device).split(model.latent_dims, 1)
-
-
-def _codes(model: VAE, train: Subset, images: int, seed: int, device: torch.device) -> Tensor:
-    """A sample of q(z|x) for each of the images, (N, D) float64, the latent spaces one behind the other."""
-    chosen = permutation(len(train), seed_for(seed, "images"))[:images].sort().values.to(train.indices.device)
-    found = []
-    with isolated(seed_for(seed, "codes"), device), torch.no_grad():
-        for positions in chosen.split(BATCH):
-            found.append(torch.cat(as_tuple(model.encode(train.batch(positions).to(device))), 1).double().cpu())
-    return torch.cat(found)

@@ -3,20 +3,18 @@
 import logging
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vae_runner.auto_encoder import VAE, evaluating
 from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.layout import check_size
 from vae_runner.errors import UserError
-from vae_runner.randomness import isolated, seed_for
+from vae_runner.randomness import seed_for
 from vae_runner.signature import enforced
 from vae_runner.state import DEVICE, MODEL
-from vae_runner.visualisation.gaussian_mixture import fit_mixture, why_no_mixture
+from vae_runner.visualisation.gaussian_mixture import drawn_codes_of, fit_mixture, why_no_mixture
 from vae_runner.visualisation.image_grid import Grid
-from vae_runner.visualisation.picture import BATCH, Phase, Picture, Scene
+from vae_runner.visualisation.picture import Phase, Picture, Scene
 from vae_runner.visualisation.walking.walker import Count, Scale, as_lists, decoded, in_rows, titled
 
 __all__ = ["MixtureSampler"]
@@ -67,7 +65,7 @@ class MixtureSampler(Picture):
             log.warning("no picture of a mixture: %s", why)
 
     def drawings(self, scene: Scene) -> list[Drawing]:
-        """Raises `UserError` where there are no images to encode."""
+        """Raises `UserError` where there are no images to encode; of one alone there is no picture."""
         state = scene.state("validation")  # of which other pictures are made too
         model = state[MODEL]
         if why_no_mixture(model.priors()):
@@ -75,8 +73,11 @@ class MixtureSampler(Picture):
         if scene.chosen is None:
             raise UserError("images: there are none to encode")
         data, indices = scene.chosen(self.phase, self.images)
+        if len(indices) < 2:
+            log.warning("no picture of a mixture: the codes of %d image have no spread", len(indices))
+            return []
         with evaluating(model):
-            codes = _codes(model, data, indices, state[DEVICE])
+            codes = drawn_codes_of(model, data, indices, seed_for(0, "mixture codes"), state[DEVICE])
             mixture = fit_mixture(codes, min(self.components, max(1, len(codes) // OF_EACH)))
             drawn = mixture.draw(self.num_images, np.random.default_rng(seed_for(0, "mixture")))
             spaces = drawn.to(state[DEVICE]).split(model.latent_dims, 1)
@@ -85,13 +86,3 @@ class MixtureSampler(Picture):
         gaussians = "a Gaussian" if count == 1 else f"a mixture of {count} Gaussians"
         title = titled(f"samples of {gaussians}, fitted to the codes of {len(codes):,} images", state)
         return [Grid(images, self.row_size, title=title, scale=self.scale, details={"codes": as_lists(spaces)})]
-
-
-def _codes(model: VAE, data: ImageData, indices: Tensor, device: torch.device) -> Tensor:
-    """A sample of q(z|x) for each image, (N, D), those of all spaces beside each other."""
-    found = []
-    with isolated(seed_for(0, "mixture codes"), device):
-        for part in indices.split(BATCH):
-            posteriors = model.posteriors(data.gather(part).to(device))
-            found.append(torch.cat([posterior.sample() for posterior in posteriors], 1).float())
-    return torch.cat(found)
