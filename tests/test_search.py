@@ -253,3 +253,10 @@ def test_a_page_has_the_best_of_a_search_first_by_what_it_is_by(tmp_path: Path) 
     assert [row["name"] for row in table(tmp_path)] == ["1-x", "0-x"]
     sweep = read_sweep(sorted(tmp_path.glob("?-x")), tmp_path)
     assert sweep.ranking.best == "highest mig (test)"
+
+
+@needs_optuna
+def test_a_wrong_number_of_trials_is_all_that_is_told(vae_train: Run) -> None:
+    code, _, errors = vae_train(*toy("--multirun", "trials=0", RATE))
+    told = "vae-train: error: trials must be how many jobs a search makes, 1 or more; got 0\n"
+    assert (code, errors) == (2, told)

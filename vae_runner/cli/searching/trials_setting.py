@@ -26,10 +26,10 @@ def take_trials(request: Request) -> list[str]:
         faults.append(f"{TRIALS} must be how many jobs a search makes, 1 or more; got {value[:40] or 'nothing'}")
     if other := _other(request.overrides):
         faults.append(f"{given} and {other} do not go together; leave one of them out")
+    elif not any(name_of(text) == SWEEPER for text in request.overrides):
+        request.overrides.append(f"{SWEEPER}={SEARCH}")  # a search is meant, however many trials
     if not faults:
         request.trials = value
-        chosen = any(name_of(text) == SWEEPER for text in request.overrides)
-        request.overrides += [] if chosen else [f"{SWEEPER}={SEARCH}"]
         request.overrides.append(f"{SETTING}={value}")
     return faults
 
