@@ -19,7 +19,7 @@ from vae_runner.architectures.parts import halvings
 from vae_runner.architectures.resnet import Enlarged, ResidualBlock
 from vae_runner.auto_encoder import VAE
 from vae_runner.engine import Engine
-from vae_runner.experiment.assemble import build
+from vae_runner.experiment.building import build
 from vae_runner.latent_space import NormalSpace
 from vae_runner.likelihood import Bernoulli
 from vae_runner.paths import config_dir

@@ -1,79 +1,40 @@
 """From a checked config to live objects."""
 
-import errno
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 
 from vae_runner.auto_encoder import VAE
-from vae_runner.callbacks import (
-    AfterPictures,
-    Callback,
-    Checkpoints,
-    Collapse,
-    EpochTable,
-    MetricsLog,
-    NonFatal,
-    Pictures,
-    Progress,
-    Report,
-    Writer,
-)
-from vae_runner.callbacks.loggers.named_loggers import named_loggers
-from vae_runner.callbacks.pages import keepers
 from vae_runner.corruption import Clean, Corruption
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.completion import completed
 from vae_runner.datasets.split import Parts, SplitConfig, split
 from vae_runner.divergence import DivergenceBase
 from vae_runner.engine import Engine, EngineConfig
-from vae_runner.errors import ImagesError, UserError, in_words, place_of
-from vae_runner.experiment.checking.check import shortened, spaces_of
+from vae_runner.errors import UserError
+from vae_runner.experiment.building import build
+from vae_runner.experiment.checking.check import spaces_of
 from vae_runner.experiment.checking.probe import check_kinds, check_model, probe
 from vae_runner.experiment.checking.term_trial import check_learned, check_recons, pair_name, try_term
 from vae_runner.experiment.checking.terms import Term, placed, taken_facts, term_nodes
 from vae_runner.experiment.kept_sets import kept_or_built
 from vae_runner.experiment.notices.estimate import memory_room
-from vae_runner.experiment.scoring.curve import ScoreCurve
-from vae_runner.experiment.scoring.wanted import evaluation_config, makeable
+from vae_runner.experiment.run_callbacks import build_callbacks
 from vae_runner.latent_space import LatentSpace
 from vae_runner.learned_prior import LearnedPrior
 from vae_runner.objective import Objective
 from vae_runner.objective.facts import Facts
 from vae_runner.randomness import isolated, seed_for
 from vae_runner.ranks import ALONE, Ranks
-from vae_runner.runs.names import CHECKPOINTS, EPOCHS, GRIDS, METRICS
 from vae_runner.signature import locate, parameters
-from vae_runner.visualisation import Picture
 
-__all__ = ["assemble", "build", "build_corruption", "build_data", "build_model", "build_objective", "build_set"]
+__all__ = ["assemble", "build_corruption", "build_data", "build_model", "build_objective", "build_set"]
 __all__ += ["set_settings", "split_config"]
 
 log = logging.getLogger(__name__)
-
-
-def build(node: Mapping[str, Any], place: str = "", /, **given: Any) -> Any:
-    """The object that a `_target_` node describes, with the arguments that the config does not hold.
-
-    Raises `UserError` with the reason where the target refuses its arguments, behind the node's place or the target.
-    """
-    try:
-        return instantiate(dict(node), **given, _convert_="all")
-    except Exception as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, UserError):
-            raise cause from None
-        if place_of(cause):  # a part of the user's own
-            raise UserError(f"{node['_target_']}: {in_words(cause)}") from error
-        if isinstance(cause, (ValueError, TypeError)):
-            raise UserError(f"{place or node['_target_']}: {cause}") from error
-        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
-            raise UserError(f"{node['_target_']}: {cause.strerror}: {shortened(cause.filename)}") from error
-        raise
 
 
 def assemble(
@@ -91,9 +52,13 @@ def assemble(
     settings = EngineConfig(**config["engine"])
     train, validation, test = data or build_data(config["dataset"])
     objective = build_objective(config, train.data.image_shape, len(train))
-    parts = settings, objective, build_optimizer(config["optimizer"], objective), train, validation
+    optimizer = build_optimizer(config["optimizer"], objective)
     engine = Engine(
-        *parts,
+        settings,
+        objective,
+        optimizer,
+        train,
+        validation,
         stop_signal=stop_signal,
         corruption=build_corruption(config),
         test=test,
@@ -254,46 +219,3 @@ def build_term(term: Term, space_id: int | None, facts: Facts) -> DivergenceBase
     if not isinstance(made, DivergenceBase):
         raise UserError(f"{term.key}: {term.node['_target_']} makes a {type(made).__name__}, and no DivergenceBase")
     return made
-
-
-def build_callbacks(
-    config: Mapping[str, Any], settings: EngineConfig, folder: Path, model: VAE, data: ImageData
-) -> list[Callback]:
-    """Logs first, checkpoints behind them, so that a checkpoint holds what the logs have summed up.
-
-    A run stops where its metrics, pictures or checkpoints cannot be written; it can do without the others.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    shown = build_pictures(config.get("visualisation") or {}, model, data)
-    metrics, writer = MetricsLog(folder / METRICS, settings.log_every), Writer()
-    names = makeable(wanted := evaluation_config(config), data)
-    curve = [NonFatal(ScoreCurve(metrics, names, wanted.every, config, wanted.inception))] if wanted.every else []
-    pictures = Pictures(folder / GRIDS, shown, settings.picture_every, writer)
-    return [
-        metrics,
-        NonFatal(EpochTable(folder / EPOCHS)),
-        NonFatal(Progress(metrics, settings.progress)),
-        Collapse(),
-        *curve,
-        pictures,
-        *keepers(pictures, folder),
-        Checkpoints(folder / CHECKPOINTS, settings.checkpoint_every, {"config": dict(config)}),
-        *named_loggers(config, metrics, folder, settings.tensorboard),
-        AfterPictures(writer, NonFatal(Report(folder, settings.picture_every)), pictures.is_due),
-    ]
-
-
-def build_pictures(nodes: Mapping[str, Any], model: VAE, data: ImageData) -> dict[str, Picture]:
-    """The pictures by name, ready for that model and data. Raises `UserError`, a line for each that does not fit."""
-    pictures: dict[str, Picture] = {name: build(node) for name, node in nodes.items()}
-    problems = []
-    for name, picture in pictures.items():
-        try:
-            picture.prepare(model, data)
-        except ImagesError:
-            raise
-        except UserError as error:
-            problems.append(f"visualisation.{name}.{error}")
-    if problems:
-        raise UserError("\n".join(problems))
-    return pictures

@@ -17,8 +17,10 @@ from vae_runner.datasets.base import ImageData
 from vae_runner.drawing.encoded import Drawing, Encoded
 from vae_runner.drawing.paper import Paper
 from vae_runner.errors import UserError
-from vae_runner.experiment.assemble import build, build_objective, build_pictures
+from vae_runner.experiment.assemble import build_objective
+from vae_runner.experiment.building import build
 from vae_runner.experiment.checking.check import check
+from vae_runner.experiment.run_callbacks import build_pictures
 from vae_runner.experiment.saved_run.loading import Checkpoint, load
 from vae_runner.experiment.saved_run.resume import check_targets, saved_config
 from vae_runner.experiment.saved_run.saved import SavedRun
