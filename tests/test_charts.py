@@ -25,8 +25,6 @@ from vae_runner.drawing.on_screen import heat_map, strips
 from vae_runner.drawing.palette import COLOURS, DEAD, INK, VIRIDIS, rgb
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
-from vae_runner.files import write_atomically
-from vae_runner.foreign import json_object
 from vae_runner.report.run.gallery import PAGE_WIDTH
 from vae_runner.state import FACTORS, MODEL, State, X
 from vae_runner.visualisation import (
@@ -36,7 +34,6 @@ from vae_runner.visualisation import (
     LossCurves,
     Scene,
     ScheduleChart,
-    curves,
 )
 
 Make = Callable[..., Engine]
@@ -280,29 +277,6 @@ def test_terms_of_spaces_alone_have_no_names(tmp_path: Path) -> None:
     svg, _, _ = drawn(LossCurves(), scene(folder=tmp_path, step=10))
     assert "beta, weight of the KL" in texts(svg)
     assert "terms as weighted, nats" not in texts(svg)
-
-
-def test_of_a_log_that_grows_each_line_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, picture, read = tmp_path / "metrics.jsonl", LossCurves(), []
-    lines = [json.dumps({"step": step, "split": "train", "loss": 100.0 - step, "kl_dims": [1.0]}) for step in range(40)]
-    monkeypatch.setattr(curves, "json_object", lambda line: read.append(line) or json_object(line))
-
-    def shown() -> tuple[int, bytes]:
-        """How many lines were read for it, and the picture."""
-        read.clear()
-        (drawing,) = picture.drawings(scene(folder=tmp_path, step=39))
-        return len(read), drawing.encode().files[".svg"]
-
-    def afresh() -> bytes:
-        (drawing,) = LossCurves().drawings(scene(folder=tmp_path, step=39))
-        return drawing.encode().files[".svg"]
-
-    log.write_text("\n".join(lines[:11]))  # the last one is not whole yet
-    assert shown() == (10, afresh())
-    log.write_text("\n".join(lines) + "\n")
-    assert shown() == (30, afresh())
-    write_atomically(log, ("\n".join(lines[:20]) + "\n").encode())  # as a resumed run does
-    assert shown() == (20, afresh())
 
 
 def cells(svg: ElementTree.Element) -> dict[str, str]:

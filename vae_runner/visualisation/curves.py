@@ -1,10 +1,8 @@
 """Charts over the steps of a run: its schedules, before it starts, and its losses."""
 
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 
@@ -12,8 +10,8 @@ from vae_runner.drawing.chart.axes import Series
 from vae_runner.drawing.encoded import Drawing
 from vae_runner.drawing.on_screen import Panel, panels
 from vae_runner.drawing.palette import COLOURS
-from vae_runner.foreign import json_object, number
-from vae_runner.foreign import whole as count
+from vae_runner.runs.growing.growing_log import Log, read_log
+from vae_runner.runs.growing.record_table import names, points
 from vae_runner.runs.names import METRICS
 from vae_runner.runs.turn_marks import TURN, turn_marks
 from vae_runner.signature import Limit, enforced, positive
@@ -41,6 +39,7 @@ class ScheduleChart(Picture):
         points: at how many steps each is shown.
 
     Example:
+        >>> from pathlib import Path
         >>> scene = Scene(0, 1001, Path("run"), state=dict, schedules=lambda steps: {"beta": steps / 1000})
         >>> ScheduleChart(points=3).drawings(scene)[0].details
         {'steps': [0, 500, 1000], 'schedules': {'beta': [0.0, 0.5, 1.0]}}
@@ -79,6 +78,7 @@ class LossCurves(Picture):
         points: of a curve at most.
 
     Example:
+        >>> from pathlib import Path
         >>> with Path(METRICS).open("w") as log:
         ...     print('{"step": 1, "split": "train", "loss": 90.0}', file=log)
         >>> [chart] = LossCurves().drawings(Scene(1, 100, Path(), state=dict, schedules=dict))
@@ -90,94 +90,64 @@ class LossCurves(Picture):
 
     def __init__(self, points: Count = 500) -> None:
         self.points = points
-        self._log = _Log()
 
     def drawings(self, scene: Scene) -> list[Drawing]:
-        logged = self._log.records(scene.folder / METRICS)
-        records = [record for record in logged if record["step"] <= scene.step]
-        if not records:
-            return []
-        betas = _named(records, "beta")
-        terms = [name for name in _named(records, "divergence") if not WITHOUT_NAME.fullmatch(name)]
+        file = scene.folder / METRICS
+        log = read_log(file) if file.is_file() else Log({})
+        seen = _Seen(log, scene.step, self.points)
+        betas, terms = (
+            seen.named("beta"),
+            [name for name in seen.named("divergence") if not WITHOUT_NAME.fullmatch(name)],
+        )
         found = [
-            ("loss, nats", self._both(records, "loss")),
-            ("reconstruction, nats", self._both(records, "recon")),
-            ("KL, nats", [*self._both(records, "kl"), *self._lines(records, _named(records, "capacity"), "C")]),
-            (_meaning("beta", betas), self._lines(records, betas)),
-            ("terms as weighted, nats", self._lines(records, terms)),
+            ("loss, nats", seen.both("loss")),
+            ("reconstruction, nats", seen.both("recon")),
+            ("KL, nats", [*seen.both("kl"), *seen.lines(seen.named("capacity"), "C")]),
+            (_meaning("beta", betas), seen.lines(betas)),
+            ("terms as weighted, nats", seen.lines(terms)),
         ]
         found = [(title, [curve for curve in curves if curve.points]) for title, curves in found]
         shown = [_panel(title, curves) for title, curves in found if curves]
-        turns = list(turn_marks(records))
+        if not shown:
+            return []
+        turns = [turn for turn in turn_marks(log.of(TURN)) if turn.step <= scene.step]
         title = f"training, step {scene.step:,}" + ("; upright: latents turned or opened" if turns else "")
         marks = [(turn.step, turn.words) for turn in turns]
         details = {"turns": [turn.words for turn in turns]} if turns else {}
         return [Chart(panels(shown, title, scene.step, 2, 340, 170, marks), details)]
 
-    def _both(self, records: Sequence[dict[str, Any]], name: str) -> list[Series]:
-        train, validation = (self._points(_of(records, split), name) for split in ("train", "validation"))
+
+class _Seen:
+    """Curves of what a log has up to a step, of so many points at most."""
+
+    def __init__(self, log: Log, step: int, most: int) -> None:
+        self.log, self.step, self.most = log, step, most
+
+    def named(self, kind: str) -> list[str]:
+        """The names of all figures of that kind, `tc/beta` is a `beta`, in the order in which they come."""
+        return [name for name in names(self.log.of("train")) if name.rpartition("/")[2] == kind]
+
+    def both(self, name: str) -> list[Series]:
+        train, validation = (self._points(split, name) for split in ("train", "validation"))
         return [Series("training", train, COLOURS[0]), Series("validation", validation, COLOURS[1], "dots")]
 
-    def _lines(self, records: Sequence[dict[str, Any]], names: Sequence[str], label: str = "") -> list[Series]:
+    def lines(self, names: Sequence[str], label: str = "") -> list[Series]:
         """A curve of the training for each name, called by what stands before its last part."""
-        train = _of(records, "train")
         return [
-            Series(f"{label} {name.rpartition('/')[0]}".strip(), self._points(train, name), COLOURS[2 + number % 4])
+            Series(f"{label} {name.rpartition('/')[0]}".strip(), self._points("train", name), COLOURS[2 + number % 4])
             for number, name in enumerate(names)
         ]
 
-    def _points(self, records: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-        points = [(record["step"], record[name]) for record in records if name in record]
-        every = -(-len(points) // self.points) or 1
-        return [*points[:-1:every], *points[-1:]]
-
-
-def _named(records: Sequence[dict[str, Any]], kind: str) -> list[str]:
-    """The names of all figures of that kind, `tc/beta` is a `beta`, in the order in which they come."""
-    return list(dict.fromkeys(name for record in records for name in record if name.rpartition("/")[2] == kind))
+    def _points(self, split: str, name: str) -> list[tuple[float, float]]:
+        found = [point for point in points(self.log.of(split), name) if point[0] <= self.step]
+        every = -(-len(found) // self.most) or 1
+        return [*found[:-1:every], *found[-1:]]
 
 
 def _meaning(kind: str, names: Sequence[str]) -> str:
     """What a kind of schedule is, for the head of its chart."""
     is_of_terms = kind == "beta" and not all(map(WITHOUT_NAME.fullmatch, names))
     return OF_TERMS if is_of_terms else MEANINGS.get(kind, kind)
-
-
-def _of(records: Sequence[dict[str, Any]], split: str) -> list[dict[str, Any]]:
-    return [record for record in records if record.get("split") == split]
-
-
-class _Log:
-    """A log that grows, of which every line is read once: the training waits for it."""
-
-    def __init__(self) -> None:
-        self._file: tuple[Path, int] | None = None  # its path and its number on the disk, for it may be replaced
-        self._end = 0  # bytes that were read
-        self._records: list[dict[str, Any]] = []
-
-    def records(self, file: Path) -> list[dict[str, Any]]:
-        """The figures of the whole lines; a line that is no record is left out."""
-        if not file.is_file():
-            return []
-        with file.open("rb") as log:
-            about = os.fstat(log.fileno())
-            if self._file != (file, about.st_ino) or about.st_size < self._end:
-                self._file, self._end, self._records = (file, about.st_ino), 0, []
-            log.seek(self._end)
-            new = log.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._end += len(whole)
-        read = map(json_object, whole.decode("utf-8", "replace").split("\n")[:-1])
-        self._records += [_figures(record) for record in read if record and count(record.get("step")) is not None]
-        return self._records
-
-
-def _figures(record: dict[str, Any]) -> dict[str, Any]:
-    """Its numbers, and what it is of; of a turn all."""
-    if record.get("split") == TURN:
-        return {**record, "step": count(record["step"])}
-    figures = {name: figure for name, value in record.items() if (figure := number(value)) is not None}
-    return {**figures, "step": count(record["step"]), "split": record.get("split")}
 
 
 def _panel(title: str, curves: Sequence[Series], is_schedule: bool = False) -> Panel:

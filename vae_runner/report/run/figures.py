@@ -2,19 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, cast
 
 from vae_runner.foreign import dig, number
 from vae_runner.report.run.findings import DEAD_NATS, latent_kl
-from vae_runner.runs.growing.record_table import Records
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.read import Run
 from vae_runner.runs.words import count, duration, moment, nats
 from vae_runner.text import plain
 
-__all__ = ["Figure", "figures", "images_per_second", "points", "wall_seconds"]
+__all__ = ["Figure", "figures", "images_per_second", "wall_seconds"]
 
 SHORT = 40  # characters of a file's name
 
@@ -31,13 +30,6 @@ class Figure:
 def figures(run: Run) -> list[Figure]:
     """Returns those that are known: the test's, the last validation's, the active latents, speed and time."""
     return [*_tested(run), *_validated(run), *_active(run), *_speed(run)]
-
-
-def points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
-    """Returns (step, value) of the records that have a number there, which may be nan or inf."""
-    if isinstance(records, Records):
-        return cast(list[tuple[float, float]], records.points(key))
-    return [(record["step"], value) for record in records if (value := number(record.get(key))) is not None]
 
 
 def images_per_second(run: Run) -> float | None:

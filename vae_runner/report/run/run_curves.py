@@ -8,7 +8,7 @@ from vae_runner.foreign import number
 from vae_runner.report.chart import Point, Series, chart
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run.figures import points
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.read import Run
 from vae_runner.runs.turn_marks import TurnMark, turn_marks
 from vae_runner.runs.words import nats

@@ -7,12 +7,13 @@ from vae_runner.foreign import dig, number, plain_yaml, whole
 from vae_runner.report.explorers import explorer_link
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import folded, marks, notes
-from vae_runner.report.run.figures import figures, points
+from vae_runner.report.run.figures import figures
 from vae_runner.report.run.findings import findings
 from vae_runner.report.run.gallery import animations, pictures
 from vae_runner.report.run.latents import latents
 from vae_runner.report.run.run_curves import curves
 from vae_runner.report.scored.score_sections import scores
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.read import Run
 from vae_runner.runs.settings import marks_of
 from vae_runner.runs.words import count, images, moment, resume_command

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vae_runner.foreign import dig
-from vae_runner.report.run.figures import images_per_second, points, wall_seconds
+from vae_runner.report.run.figures import images_per_second, wall_seconds
 from vae_runner.report.run.findings import latent_kl
 from vae_runner.report.scored.score_records import score_records
 from vae_runner.report.sweep.ranking import Ranking, by_score
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.ledger import Ledger, job_number, read_ledger
 from vae_runner.runs.read import Run, read_run
 from vae_runner.runs.settings import Settings, differences, label_keys, read_settings, short_names, short_value

@@ -14,11 +14,11 @@ from vae_runner.drawing.palette import COLOURS as INKS
 from vae_runner.report.chart import chart
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import section
-from vae_runner.report.run.figures import points
 from vae_runner.report.run.run_curves import NATS
 from vae_runner.report.sweep.colours import COLOURS
 from vae_runner.report.sweep.jobs import Job, Sweep
 from vae_runner.report.sweep.seeds import Group, groups
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.settings import short_value
 
 __all__ = ["CURVES", "Curve", "curves_over_seeds", "label_of", "mean_curve", "series_of"]

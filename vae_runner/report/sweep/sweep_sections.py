@@ -10,7 +10,6 @@ from vae_runner.report.chart import Point, Series, chart, thinned
 from vae_runner.report.explorers import explorer_link
 from vae_runner.report.markup import Html, tag
 from vae_runner.report.page import notes, section
-from vae_runner.report.run.figures import points
 from vae_runner.report.run.gallery import embedded
 from vae_runner.report.run.run_curves import NATS, further_curves, title_of
 from vae_runner.report.sweep.colours import colours
@@ -19,6 +18,7 @@ from vae_runner.report.sweep.multiples import codes_of_runs, kl_of_runs
 from vae_runner.report.sweep.over_seeds import curves_over_seeds
 from vae_runner.report.sweep.seeds import seeds_table
 from vae_runner.report.sweep.table import config_differences, figures_table
+from vae_runner.runs.growing.record_table import points
 from vae_runner.runs.names import contact_sheet_file
 from vae_runner.runs.picture_files import Picture
 from vae_runner.runs.words import count, plural

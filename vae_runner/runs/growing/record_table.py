@@ -10,11 +10,11 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from vae_runner.foreign import HUGE, number
 
-__all__ = ["Records", "Table"]
+__all__ = ["Records", "Table", "names", "points"]
 
 Values = array | list  # of floats, of whole numbers, or of anything
 WHOLE = 1 << 63
@@ -135,6 +135,10 @@ class Records(Sequence[dict[str, Any]]):
         places = {kind.place[row] for kind, count in self._kinds() for row in kind.wrong_until(count)}
         return [self._get(place) for place in sorted(places)]
 
+    def kinds(self) -> list[tuple[str, ...]]:
+        """Returns the names that records have together, in the order in which such records come."""
+        return [kind.names for kind, _ in self._kinds()]
+
     def _kinds(self) -> Iterator[tuple["Kind", int]]:
         """Each kind, and how many of its records are among these."""
         for kind in list(self._table.known):
@@ -143,6 +147,29 @@ class Records(Sequence[dict[str, Any]]):
 
     def _get(self, place: int) -> dict[str, Any]:
         return self._table.known[self._table.kind[place]].get(self._table.row[place])
+
+
+def points(records: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    """Returns (step, value) of the records that have a number of that name, which may be nan or inf.
+
+    Example:
+        >>> points([{"step": 1, "kl": 2.0}, {"step": 2, "loss": 3.0}], "kl")
+        [(1, 2.0)]
+    """
+    if isinstance(records, Records):
+        return cast(list[tuple[float, float]], records.points(name))
+    return [(record["step"], value) for record in records if (value := number(record.get(name))) is not None]
+
+
+def names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the names of all that the records have, in the order in which they come.
+
+    Example:
+        >>> names([{"step": 1, "kl": 2.0}, {"step": 2, "loss": 3.0}])
+        ['step', 'kl', 'loss']
+    """
+    kinds = records.kinds() if isinstance(records, Records) else records
+    return list(dict.fromkeys(name for kind in kinds for name in kind))
 
 
 def _code(value: Any) -> str:
