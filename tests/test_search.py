@@ -177,6 +177,27 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 @needs_optuna
+@pytest.mark.parametrize(("way", "best"), [("minimize", 1.0), ("maximize", 3.0)])
+def test_of_a_study_that_two_searches_have_in_common_each_knows_its_own_best(
+    tmp_path: Path, way: str, best: float
+) -> None:
+    settings = {"storage": f"sqlite:///{tmp_path / 'all.db'}", "study_name": "all", "sampler": "random", "seed": 0}
+    mine, theirs = (
+        Trials(tmp_path / name, settings, space(searched), way)
+        for name, searched in (
+            ("mine", "optimizer.lr=interval(0,1)"),
+            ("theirs", "distribution.dims=int(interval(4,20))"),
+        )
+    )
+    assert mine.best() is None
+    for trials, figures in ((theirs, (0.0, 9.0)), (mine, (2.0, 1.0, 3.0, None))):
+        for figure in figures:
+            trials.tell(trials.propose(is_beside_others=False).number, figure)
+    found = mine.best()
+    assert (found.value, list(found.params)) == (best, ["optimizer.lr"])
+
+
+@needs_optuna
 @pytest.mark.slow
 def test_a_search_that_was_stopped_is_the_unbroken_one_to_the_bit_and_goes_on_to_more(
     vae_train: Run, inside: Path, stopped_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch

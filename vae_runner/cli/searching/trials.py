@@ -109,11 +109,13 @@ class Trials:
         return [one.number for one in self._open() if JOB not in one.user_attrs]
 
     def best(self) -> "FrozenTrial | None":
-        """The best of all that are told of."""
-        try:
-            return self.study.best_trial
-        except ValueError:  # none has been
-            return None
+        """The best of this sweep's that came to something; None where none has."""
+        from optuna.study import StudyDirection
+        from optuna.trial import TrialState
+
+        sign = 1 if self.study.direction == StudyDirection.MINIMIZE else -1
+        told = [one for one in self._own() if one.state == TrialState.COMPLETE]
+        return min(told, key=lambda one: sign * (one.value or 0.0), default=None)
 
     def _sampler(self, number: int, is_beside_others: bool) -> "BaseSampler":
         from optuna import samplers
