@@ -282,11 +282,15 @@ def test_terms_of_spaces_alone_have_no_names(tmp_path: Path) -> None:
 def test_a_curve_has_so_many_points_at_most_and_the_last_one(tmp_path: Path) -> None:
     records = [{"step": step, "split": "train", "loss": float(1000 - step)} for step in range(1, 1000)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    svg, _, _ = drawn(LossCurves(points=50), scene(folder=tmp_path, step=999))
-    drawn_lines = [line.get("points").split() for line in svg.iter(f"{SVG}polyline")]
-    most, longest = max((len(line), line) for line in drawn_lines)
-    assert 40 < most <= 51
-    assert float(longest[-1].split(",")[0]) == max(float(point.split(",")[0]) for point in longest)
+
+    def curve(points: int) -> list[str]:
+        svg, _, _ = drawn(LossCurves(points), scene(folder=tmp_path, step=999))
+        return max((line.get("points").split() for line in svg.iter(f"{SVG}polyline")), key=len)
+
+    few, whole = curve(50), curve(5000)
+    assert len(whole) == 999
+    assert 40 < len(few) <= 51
+    assert (few[0], few[-1]) == (whole[0], whole[-1])
 
 
 def cells(svg: ElementTree.Element) -> dict[str, str]:
