@@ -196,6 +196,21 @@ def test_float32_is_float32_on_a_gpu_too(experiment: Make) -> None:
         assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_numbers_that_are_no_normal_ones_are_0_while_a_run_trains(experiment: Make, before: bool) -> None:
+    def smallest() -> Tensor:
+        return torch.full((70_000,), 1e-38) / 4  # of several threads, where there are some
+
+    try:
+        if not torch.set_flush_denormal(before):
+            pytest.skip("this processor cannot be told to take them for 0")
+        with experiment("engine.threads=2").session():
+            assert not smallest().any()
+        assert bool(smallest().any()) is not before
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_validation_covers_the_whole_split_and_moves_nothing(experiment: Make) -> None:
     engine = experiment("engine.batch_size=17", "divergence=capacity")  # 40 images: the last batch holds 6
     before = weights(engine)

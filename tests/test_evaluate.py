@@ -18,6 +18,7 @@ from vae_runner.cli.evaluating.score_lines import score_line
 from vae_runner.datasets import TorchImages
 from vae_runner.errors import UserError
 from vae_runner.evaluation import mig, udr
+from vae_runner.experiment.scoring import catalogue
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT
 from vae_runner.experiment.scoring.subject import Settings, Subject
@@ -128,6 +129,24 @@ def test_a_score_is_the_same_whatever_else_is_computed(sweep: Path, codes: str) 
         assert without_time(alone)[name] == without_time(together)[name]
     other = run.evaluate(["irs"], samples=100, codes=codes, seed=1)["irs"]
     assert other["value"] != together["irs"]["value"]
+
+
+@pytest.mark.slow
+def test_log_p_of_many_samples_is_made_in_what_the_run_was_trained_in(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, found = vae_runner.load(sweep / "a", device="cpu", trust=True), {}
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr(catalogue, "choose_precision", lambda name, device, precision=precision: precision)
+        for k in (catalogue.MANY - 1, catalogue.MANY):
+            found[precision, k] = run.evaluate(["log_px"], samples=40, k=k)["log_px"]
+    assert {key for key, one in found.items() if "corrected_by" in one["settings"]} == {("bf16", catalogue.MANY)}
+    few, many = (
+        tuple(found[precision, k] for precision in ("fp32", "bf16")) for k in (catalogue.MANY - 1, catalogue.MANY)
+    )
+    assert few[0]["value"] == few[1]["value"]
+    assert many[0]["value"] != many[1]["value"]
+    assert many[0]["value"] == pytest.approx(many[1]["value"], abs=0.1)
 
 
 @pytest.mark.slow

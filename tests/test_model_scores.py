@@ -109,6 +109,49 @@ def test_parts_of_any_size_give_what_all_weights_at_once_do(at_once: int, monkey
     torch.testing.assert_close(effective, effective_samples(together), rtol=1e-4, atol=1e-4)
 
 
+class Rough(Decoder):
+    """The same, and in bf16 far off, by the code."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        off = 0.3 * z[:, :1].sin() + 0.2 if torch.is_autocast_enabled("cpu") else 0.0
+        return (z.float() @ self.weight.T + off).unflatten(1, (1, 2, 3))
+
+
+@pytest.mark.parametrize("at_once", [1000, 5000])
+def test_what_bf16_gets_wrong_is_made_good(at_once: int) -> None:
+    model, exact = linear_gaussian(wider=1.3)
+    images = exact.sample((50,)).float().unflatten(1, (1, 2, 3))
+    model.decoder = Rough()
+    torch.manual_seed(0)
+    values, _ = log_evidence(model, images, 5000, at_once, corrected_by=64)
+    expected = exact.log_prob(images.flatten(1).double())
+    assert float(values.mean()) == pytest.approx(float(expected.mean()), abs=0.05)  # 64 samples of 0.6 nats off
+    values, _ = log_evidence(model, images, 5000, at_once, corrected_by=1000)
+    assert float(values.mean()) == pytest.approx(float(expected.mean()), abs=0.02)
+
+
+@pytest.mark.parametrize("at_once", [4, 12, 1000])
+def test_samples_are_drawn_by_their_weights_however_they_come(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vae_runner.evaluation.unsupervised.log_evidence as module
+
+    model, exact = linear_gaussian(wider=1.5)
+    images, codes = exact.sample((4,)).float().unflatten(1, (1, 2, 3)), []
+    model.decoder = Rough()
+    ratio = module.prior_over_posterior
+
+    def noted(priors, posteriors, drawn):
+        codes.append(drawn[0])
+        return ratio(priors, posteriors, drawn)
+
+    monkeypatch.setattr(module, "prior_over_posterior", noted)
+    torch.manual_seed(0)
+    values, _ = log_evidence(model, images, 9, at_once, corrected_by=4000)
+    z = torch.cat(codes)
+    nll = torch.stack([model.likelihood.nll(model.decoder(part), images) for part in z]).double()
+    weights = ratio(model.priors(), model.posteriors(images), [z]).double() - nll
+    torch.testing.assert_close(values, importance_bound(weights), rtol=0, atol=0.08)
+
+
 def test_the_error_of_log_p_is_that_of_a_mean_over_images() -> None:
     values, effective = torch.tensor([1.0, 2.0, 6.0]).double(), torch.tensor([3.0, 5.0, 4.0]).double()
     gathered = Evidences(10)

@@ -15,6 +15,8 @@ from vae_runner.signature import enforced
 
 __all__ = ["Bernoulli", "Gaussian", "Laplace"]
 
+SURE = 80.0  # logits beyond: 1 + e^-80 is 1, and below e^-87 are no normal numbers, a hundred times as slow
+
 
 class Bernoulli(Likelihood):
     """Independent pixels in {0, 1}, or gray values in [0, 1] taken as probabilities (then it is no normalised density).
@@ -43,7 +45,7 @@ class Bernoulli(Likelihood):
         logits = raw.float().flatten(2)
         size = logits.abs()
         signed = torch.addcmul(size, logits, 1 - 2 * target.flatten(1)).sum(2) / 2
-        factors = size.neg_().exp_().add_(1)
+        factors = size.clamp_(max=SURE).neg_().exp_().add_(1)
         while factors.shape[2] % 2 == 0 and logits.shape[2] < 64 * factors.shape[2]:
             half = factors.shape[2] // 2
             factors = factors[..., :half].mul_(factors[..., half:])

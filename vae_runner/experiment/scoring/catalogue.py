@@ -10,9 +10,11 @@ import torch
 from vae_runner import evaluation as of
 from vae_runner.auto_encoder import evaluating
 from vae_runner.distributions import has_closed_form_kl, log_ratio
+from vae_runner.engine import choose_precision
 from vae_runner.evaluation import ActiveUnits, Draws, Evidences, Fidelity, Score
 from vae_runner.evaluation.score import Array
 from vae_runner.experiment.scoring.subject import BATCH, Subject
+from vae_runner.foreign import dig
 from vae_runner.randomness import isolated
 
 __all__ = ["CATALOGUE", "DEFAULT", "OF_FEATURES", "Entry", "Watch"]
@@ -20,6 +22,7 @@ __all__ = ["CATALOGUE", "DEFAULT", "OF_FEATURES", "Entry", "Watch"]
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 IMAGES = 1000  # of which log p(x) is estimated at most
 FEW = 16  # images whose samples are decoded together
+MANY, CHECKED = 512, 64  # samples of an image that are worth bf16, and those that are decoded in fp32 again
 PAIRS = 64  # images of a vote, pairs of a feature
 
 
@@ -146,12 +149,19 @@ def _rate(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[s
 
 def _log_px(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:
     rows, k = subject.some(name, min(IMAGES, subject.settings.samples)), subject.settings.k
-    found = Evidences(k)
+    found, checked = Evidences(k), _checked(subject)
     with isolated(subject.seed(name), subject.run.device):
         seen = zip(subject.images(rows, FEW), subject.posteriors(rows, at_once=FEW), strict=True)
         for images, (_, posteriors) in watch(list(seen)):
-            found.add(*of.log_evidence(subject.model, images, k, posteriors=posteriors))
-    return found.read(), len(rows), {"k": k}
+            found.add(*of.log_evidence(subject.model, images, k, posteriors=posteriors, corrected_by=checked))
+    return found.read(), len(rows), {"k": k} if checked is None else {"k": k, "corrected_by": checked}
+
+
+def _checked(subject: Subject) -> int | None:
+    """How many of many samples are decoded in fp32 again, where the run was trained in bf16; None: all are in fp32."""
+    trained = dig(subject.run.config, "engine", "precision") or "auto"
+    is_rough = choose_precision(trained, subject.run.device) == "bf16"
+    return CHECKED if is_rough and subject.settings.k >= MANY else None
 
 
 def _reconstruction(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict[str, Any]]:

@@ -112,6 +112,7 @@ class Subject:
         self.dims = sum(run.model.latent_dims)
         if run.device.type == "cpu":
             accelerate(run.model)
+            run.model.to(memory_format=torch.channels_last)
 
     def __len__(self) -> int:
         return len(self.indices)
