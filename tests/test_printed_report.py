@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from test_sweep import make_run, page
 from test_sweep_seeds import make_sweep
 
 from vae_runner.cli import report
+from vae_runner.errors import UserError
 from vae_runner.report.printed.latex_table import escaped, latex_table
 from vae_runner.report.sweep.jobs import read_sweep
 from vae_runner.report.sweep.over_seeds import CURVES, mean_curve, series_of
@@ -55,6 +58,41 @@ def test_scores_count_their_own_way_and_what_is_unknown_is_a_dash(tmp_path: Path
     assert [row[tc] for row in (two, eight)] == [r"$\mathbf{6.000 \pm 1.414}$", r"$8.500 \pm 0.707$"]
     (tmp_path / "3-ab/evaluation.json").unlink()
     assert table_of(tmp_path)[2][mig] == "--"
+
+
+def test_a_table_is_of_the_test_images_where_there_are_some_or_has_the_columns_named(tmp_path: Path) -> None:
+    make_sweep(tmp_path, {"2.0": [70.0, 65.0], "8.0": [66.0, 71.0]})
+    assert table_of(tmp_path)[0][2:] == ["$-$ELBO", "Recon.", "KL", "Active"]
+    for number in range(4):
+        found = {"mig": {"value": number / 10, "part": "test"}, "sap": {"value": 0.5, "part": "train"}}
+        (tmp_path / f"{number}-ab/evaluation.json").write_text(json.dumps(found))
+        figures = {"neg_elbo": 60.0 + number, "recon": 40.0 + number, "kl": 20.0, "bits_per_dim": 0.02}
+        with (tmp_path / f"{number}-ab/metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"split": "test", "step": 100, **figures}) + "\n")
+    head, two, _ = table_of(tmp_path)
+    assert head[2:] == ["$-$ELBO (test)", "Recon. (test)", "KL (test)", "mig (test)", "sap (train)"]
+    assert two[2] == r"$\mathbf{60.5 \pm 0.7}$"
+    sweep = read_sweep(find_runs(tmp_path), tmp_path)
+    text = latex_table(sweep, ["mig", "kl_test"])
+    assert r"beta & Runs & mig & KL \\" in text
+    assert "% of the test images, nats per image, mean and" in text
+    assert re.search("% not shown: .*neg_elbo_test.*sap_train; columns", text)
+    assert r"& $66.5 \pm 0.7$ &" not in latex_table(sweep, ["neg_elbo"]).splitlines()[6]
+    with pytest.raises(UserError, match=r"no figure called 'migg'\. Choices: .*mig_test"):
+        latex_table(sweep, ["kl", "migg"])
+    with pytest.raises(UserError, match=r"columns=\[\] names no figure"):
+        latex_table(sweep, [])
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX here")
+def test_latex_takes_the_table(tmp_path: Path) -> None:
+    make_sweep(tmp_path, BETAS)
+    (tmp_path / "table.tex").write_text(latex_table(read_sweep(find_runs(tmp_path), tmp_path)))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_without_seeds_each_run_has_a_line_and_those_not_done_are_counted(tmp_path: Path) -> None:
@@ -133,6 +171,8 @@ def test_table_and_charts_are_files_beside_the_runs_or_where_they_are_wanted(vae
     [
         ("sweep", ["format=gif"], "format: expected one of png, pdf, svg, latex, got 'gif'"),
         ("sweep", ["format=latex", "width=84mm"], "width: for format=png, pdf and svg; a table in LaTeX has none"),
+        ("sweep", ["format=pdf", "columns=[kl]"], "columns: for format=latex; charts have each"),
+        ("sweep", ["--latex", "columns=[kll]"], "columns: no figure called 'kll'. Choices: neg_elbo, "),
         ("sweep", ["format=pdf", "width=84"], "width: expected a length such as 84mm"),
         ("sweep", ["dpi=0"], "dpi must be a number from 30 to 2,400, got '0'"),
         ("sweep", ["format=pdf", "rank=mig"], "rank=mig: no run has that score"),

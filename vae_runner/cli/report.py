@@ -38,7 +38,8 @@ usage:  vae-report RUN                       RUN/report.html, and explore.html w
                                              explore.html, up to six side by side;
                                              of a folder that is no sweep, as outputs, FOLDER/index.html too
         vae-report RUN RUN ... [--out DIR]   the same of those runs, in DIR (default: report)
-        vae-report FOLDER format=latex       FOLDER/sweep.tex: mean and spread over the seeds, the best in bold
+        vae-report FOLDER format=latex [columns=[NAME,...]]
+                                             FOLDER/sweep.tex: mean and spread over the seeds, the best in bold
         vae-report FOLDER format=pdf [width=84mm] [text=8pt] [title=false]
                                              FOLDER/figures: curves over the seeds, a strip for each figure and score
         vae-report RUN format=pdf ...        RUN/figures: the matrices of its scores as heat maps
@@ -50,7 +51,7 @@ examples:
   vae-report multirun/latest
   vae-report multirun/latest rank=mig        the best by a score that vae-evaluate has made first, not that by -ELBO
   vae-report outputs                         index.html: all runs, their tags and notes, the difference of any two
-  vae-report multirun/latest format=latex
+  vae-report multirun/latest format=latex columns=[mig,factor_vae,recon_test,kl_test]
   vae-report multirun/latest format=pdf width=3.3in rank=mig
   vae-report outputs/2026-11-22 --out comparison
 
@@ -63,6 +64,8 @@ options:
   --port N      of that address; by default any that is free
   format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
                 as by vae-redraw: width=84mm (mm, cm, in, pt, px), text=8pt, title=true
+  columns=[mig,kl_test]  of the table, by their names in sweep-seeds.csv; by default what was measured on the test
+                images, or else in validation, and all scores
   --help        this screen
   --version     the version
 

@@ -11,7 +11,7 @@ __all__ = ["taken", "write_printed"]
 
 LATEX = "latex"
 CHARTS = "figures"  # the folder of charts beside the runs
-NAMES = ("format", "dpi", "width", "text", "title")
+NAMES = ("format", "columns", "dpi", "width", "text", "title")
 
 
 def taken(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -48,9 +48,11 @@ def write_printed(
     if settings.get("format", "").lower() == LATEX:
         _check_table(settings, folders[0] if is_one else None)
         file = (out or base) / LATEX_TABLE
-        write_atomically(file, latex_table(read_sweep(runs, base, rank)).encode())
+        write_atomically(file, latex_table(read_sweep(runs, base, rank), _columns(settings)).encode())
         yield file
         return
+    if "columns" in settings:
+        raise UserError("columns: for format=latex; charts have each figure and score in a file of its own")
     paper = read_paper(settings, [LATEX])
     if is_one and rank is not None:
         raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
@@ -72,5 +74,12 @@ def write_printed(
 def _check_table(settings: Mapping[str, str], run: Path | None) -> None:
     if run is not None:
         raise UserError(f"format=latex is for several runs, and {plain(run)} is one")
-    if others := [name for name in settings if name != "format"]:
+    if others := [name for name in settings if name not in ("format", "columns")]:
         raise UserError(f"{', '.join(others)}: for format=png, pdf and svg; a table in LaTeX has none")
+
+
+def _columns(settings: Mapping[str, str]) -> list[str] | None:
+    """The names of columns=[a,b], of which one may stand without brackets."""
+    given = settings.get("columns")
+    names = None if given is None else given.strip().removeprefix("[").removesuffix("]").split(",")
+    return None if names is None else [name.strip() for name in names if name.strip()]

@@ -3,58 +3,109 @@
 A line for each combination of settings, of the runs that are done; where none differ in the seed alone, for each run.
 It is a `tabular`, for `\\input` inside a table of one's own. The best of a column is the best mean, by the way in which
 that figure counts; KL and active latents have none, nor has a figure of the likelihood where runs cannot be compared.
+
+A page is narrow: what was measured on the test images stands there for that, and not what was on the validation images
+too, and no bits per dimension, which are -ELBO in another unit; `columns` names others.
 """
 
 from collections.abc import Iterator, Sequence
 
+from vae_runner.errors import UserError
 from vae_runner.report.scored.score_kinds import LOWER_IS_BETTER
 from vae_runner.report.sweep.jobs import Sweep
 from vae_runner.report.sweep.ranking import OF_LIKELIHOODS
 from vae_runner.report.sweep.seeds import Figure, Group, groups, seed_figures, setting_keys
 from vae_runner.runs.score_names import parted
 from vae_runner.runs.settings import short_value
+from vae_runner.text import plain
 
 __all__ = ["escaped", "latex_table"]
 
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
 SPECIAL |= {">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", **{c: f"\\{c}" for c in "&%$#_{}"}}
+VALIDATION = "validation"
 NO_BEST = frozenset({"kl", "active_latents", "active_units"})  # more of it is neither better nor worse
 
 
-def latex_table(sweep: Sweep) -> str:
-    """Returns the text of the file; only ASCII."""
+def latex_table(sweep: Sweep, columns: Sequence[str] | None = None) -> str:
+    """Returns the text of the file; only ASCII.
+
+    columns   figures and scores, in their order, by their names in sweep-seeds.csv (`kl_test`), a score also without
+              its part (`mig`)
+
+    Raises `UserError` for a column that the sweep has not.
+    """
     rows = groups(sweep) or [Group(job.apart, [job]) for job in sweep.jobs if job.state == "done"]
     has_seeds = any(len(row.jobs) > 1 for row in rows)
     keys = setting_keys(sweep) if has_seeds else list(sweep.keys)
     keys = [key for key in keys if any(key in row.apart for row in rows)]
-    figures = [figure for figure in seed_figures(sweep) if any(row.figure(figure[4])[0] is not None for row in rows)]
+    known = [figure for figure in seed_figures(sweep) if any(row.figure(figure[4])[0] is not None for row in rows)]
+    figures = _suited(known, sweep) if columns is None else _named(columns, known, sweep)
+    parts = {_part(figure, sweep) for figure in figures}
+    shared = parts.pop() if len(parts) == 1 else None
     heads = [*(escaped(sweep.short[key]) for key in keys), *(["Runs"] if has_seeds else [])]
     best = [_best(figure, rows, sweep) for figure in figures]
     lines = [
-        " & ".join([*heads, *(_head(figure) for figure in figures)]) + r" \\",
+        " & ".join([*heads, *(_head(figure, shared) for figure in figures)]) + r" \\",
         r"\midrule",
         *(_row(row, keys, figures, best, has_seeds) + r" \\" for row in rows),
     ]
-    columns = "l" * len(keys) + "r" * (len(figures) + has_seeds)
-    return "\n".join([*_about(sweep, has_seeds), rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines]) + (
+    about = [*_about(sweep, shared, has_seeds), *_left_out(known, figures)]
+    aligned = "l" * len(keys) + "r" * (len(figures) + has_seeds)
+    return "\n".join([*about, rf"\begin{{tabular}}{{{aligned}}}", r"\toprule", *lines]) + (
         "\n\\bottomrule\n\\end{tabular}\n"
     )
 
 
-def _about(sweep: Sweep, has_seeds: bool) -> Iterator[str]:
+def _part(figure: Figure, sweep: Sweep) -> str:
+    """Of which images a figure is."""
+    return {"_".join(score): score[1] for score in sweep.scores}.get(figure[0], VALIDATION)
+
+
+def _suited(known: Sequence[Figure], sweep: Sweep) -> list[Figure]:
+    is_tested = ("neg_elbo", "test") in sweep.scores
+    shown = [figure for figure in known if not figure[0].startswith("bits_per_dim")]
+    return [figure for figure in shown if not (is_tested and _part(figure, sweep) == VALIDATION)] or shown
+
+
+def _named(columns: Sequence[str], known: Sequence[Figure], sweep: Sweep) -> list[Figure]:
+    plain_names = {"_".join(score): score[0] for score in sweep.scores}
+    found, unknown = [], []
+    for column in dict.fromkeys(columns):
+        own = [one for one in known if one[0] == column]
+        own = own or [one for one in known if plain_names.get(one[0]) == column]
+        found += own
+        unknown += [] if own else [column]
+    if unknown or not found:
+        choices = [figure[0] for figure in known]
+        lines = [f"columns: no figure called {plain(name)!r}." for name in unknown] or ["columns=[] names no figure."]
+        raise UserError("\n".join([*lines[:-1], f"{lines[-1]} Choices: {', '.join(choices)}"]))
+    return found
+
+
+def _about(sweep: Sweep, part: str | None, has_seeds: bool) -> Iterator[str]:
     yield r"% \usepackage{booktabs}; \input{this file} inside a table"
     spread = ", mean and standard deviation over the seeds" if has_seeds else ""
-    yield f"% nats per image of the last validation, scores of the part of the data that is named{spread}"
+    if part is None:
+        yield f"% nats per image of the last validation, scores of the part of the data that is named{spread}"
+    else:
+        yield f"% of the {part} images, nats per image{spread}"
     left_out = len(sweep.jobs) - sweep.count("done")
     if left_out:
         yield f"% left out: {left_out} of {len(sweep.jobs)} runs, which are not done"
 
 
-def _head(figure: Figure) -> str:
-    """'mig, test': a unit that is nats stands above the table."""
+def _left_out(known: Sequence[Figure], figures: Sequence[Figure]) -> Iterator[str]:
+    names = [figure[0] for figure in known if figure not in figures]
+    if names:
+        yield f"% not shown: {', '.join(names)}; columns=[...] chooses"
+
+
+def _head(figure: Figure, part: str | None) -> str:
+    """'mig (test)', or 'mig' where all are of one part; a unit that is nats stands above the table."""
     _, head, unit, *_ = figure
     shown = escaped(head).replace("-ELBO", "$-$ELBO")
-    return shown if unit in ("", "nats", "latents") else f"{shown} ({escaped(unit)})"
+    return shown if unit in ("", "nats", "latents", part) else f"{shown} ({escaped(unit)})"
 
 
 def _row(
