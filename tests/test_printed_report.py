@@ -88,7 +88,7 @@ def test_a_table_is_of_the_test_images_where_there_are_some_or_has_the_columns_n
 def test_latex_takes_the_table(tmp_path: Path) -> None:
     make_sweep(tmp_path, BETAS)
     (tmp_path / "table.tex").write_text(latex_table(read_sweep(find_runs(tmp_path), tmp_path)))
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\noindent\input{table}\end{document}"
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -35,39 +35,53 @@ def write_printed(
 
     Raises `UserError` with a line for each mistake.
     """
+    from vae_runner.runs.read import is_run
+
+    run = folders[0] if len(folders) == 1 and is_run(folders[0]) else None
+    base = folders[0] if len(folders) == 1 else out or Path("report")
+    if settings.get("format", "").lower() == LATEX:
+        _check_table(settings, run)
+        yield _write_table((out or base) / LATEX_TABLE, runs, base, rank, _columns(settings))
+    else:
+        yield from _write_charts(out or base / CHARTS, runs, base, rank, settings, run)
+
+
+def _write_table(file: Path, runs: Sequence[Path], base: Path, rank: str | None, columns: list[str] | None) -> Path:
+    from vae_runner.files import write_atomically
+    from vae_runner.report.printed.latex_table import latex_table
+    from vae_runner.report.sweep.jobs import read_sweep
+
+    write_atomically(file, latex_table(read_sweep(runs, base, rank), columns).encode())
+    return file
+
+
+def _write_charts(
+    folder: Path, runs: Sequence[Path], base: Path, rank: str | None, settings: Mapping[str, str], run: Path | None
+) -> Iterator[Path]:
     from vae_runner.drawing.paper import read_paper
     from vae_runner.drawing.printing.on_paper import printed
     from vae_runner.files import write_atomically
-    from vae_runner.report.printed.latex_table import latex_table
     from vae_runner.report.printed.sweep_charts import run_charts, sweep_charts
     from vae_runner.report.sweep.jobs import read_sweep
-    from vae_runner.runs.read import is_run, read_run
+    from vae_runner.runs.read import read_run
 
-    is_one = len(folders) == 1 and is_run(folders[0])
-    base = folders[0] if len(folders) == 1 else out or Path("report")
-    if settings.get("format", "").lower() == LATEX:
-        _check_table(settings, folders[0] if is_one else None)
-        file = (out or base) / LATEX_TABLE
-        write_atomically(file, latex_table(read_sweep(runs, base, rank), _columns(settings)).encode())
-        yield file
-        return
     if "columns" in settings:
         raise UserError("columns: for format=latex; charts have each figure and score in a file of its own")
     paper = read_paper(settings, [LATEX])
-    if is_one and rank is not None:
-        raise UserError(f"rank={plain(rank)} is for several runs, and {plain(folders[0])} is one")
-    charts = run_charts(read_run(folders[0])) if is_one else sweep_charts(read_sweep(runs, base, rank))
+    if run is not None and rank is not None:
+        raise UserError(f"rank={plain(rank)} is for several runs, and {plain(run)} is one")
+    charts = sweep_charts(read_sweep(runs, base, rank)) if run is None else run_charts(read_run(run))
     made = 0
     for name, canvas in charts:
         if paper is None:
             continue
         for ending, data in printed(canvas, paper).file().items():
-            file = (out or base / CHARTS) / f"{name}{ending}"
+            file = folder / f"{name}{ending}"
             write_atomically(file, data)
             made += 1
             yield file
     if not made:
-        missing = "score of it has a matrix: vae-evaluate RUN score=[dci,mig]" if is_one else "run of it is done"
+        missing = "run of it is done" if run is None else "score of it has a matrix: vae-evaluate RUN score=[dci,mig]"
         raise UserError(f"nothing to draw in {plain(base)}: no {missing}")
 
 

@@ -17,7 +17,7 @@ over the root of M.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -53,27 +53,30 @@ def log_evidence(
     for name, count in {"samples": samples, "at_once": at_once, "corrected_by": corrected_by}.items():
         if count is not None and count < 1:
             raise ValueError(f"{name} must be 1 or more, got {count}")
-    chunk = max(at_once // len(images), 1)
     total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=images.device)
     squares = total.clone()
     with evaluating(model):
         posteriors = model.posteriors(images) if posteriors is None else posteriors
-        priors = model.priors()
         drawn = None if corrected_by is None else _Drawn(corrected_by, images, sum(model.latent_dims))
-        for start in range(0, samples, chunk):
-            count = min(chunk, samples - start)
-            codes = [posterior.sample((count,)) for posterior in posteriors]
-            joined = torch.cat(codes, 2)
-            nll = _nll(model, joined, images, is_rough=drawn is not None)
-            weights = prior_over_posterior(priors, posteriors, codes).double() - nll
+        for codes, nll, weights in _weighted(model, images, posteriors, samples, at_once, drawn is not None):
             total = torch.logaddexp(total, weights.logsumexp(0))
             squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
             if drawn is not None:
-                drawn.add(joined, nll, weights, total)
-        found = total - math.log(samples)
-        if drawn is not None:
-            found = found + importance_bound(drawn.nll - _nll(model, drawn.codes, images))
-    return found, (2 * total - squares).exp()
+                drawn.add(codes, nll, weights, total)
+        correction = 0.0 if drawn is None else importance_bound(drawn.nll - _nll(model, drawn.codes, images))
+    return total - math.log(samples) + correction, (2 * total - squares).exp()
+
+
+def _weighted(
+    model: VAE, images: Tensor, posteriors: Sequence[Distribution], samples: int, at_once: int, is_rough: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Codes (k, B, D) of q(z|x), -log p(x|z) of each and its log weight, (k, B) float64, some at a time."""
+    priors, chunk = model.priors(), max(at_once // len(images), 1)
+    for start in range(0, samples, chunk):
+        codes = [posterior.sample((min(chunk, samples - start),)) for posterior in posteriors]
+        joined = torch.cat(codes, 2)
+        nll = _nll(model, joined, images, is_rough)
+        yield joined, nll, prior_over_posterior(priors, posteriors, codes).double() - nll
 
 
 def _nll(model: VAE, codes: Tensor, images: Tensor, is_rough: bool = False) -> Tensor:
