@@ -1,5 +1,4 @@
 import contextlib
-import functools
 import hashlib
 import http.server
 import io
@@ -373,7 +372,7 @@ def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     blob = hashlib.sha1(b"blob %d\0" % len(server.content) + server.content).hexdigest()
     monkeypatch.setattr(dsprites, "URL", server.url)
     monkeypatch.setattr(dsprites, "PUBLISHED_BLOB", blob)
-    monkeypatch.setattr(dsprites_file, "read_packed", functools.partial(dsprites_file.read_packed, images=10))
+    monkeypatch.setattr(dsprites_file, "IMAGES", 10)
     return server
 
 

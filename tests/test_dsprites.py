@@ -1,7 +1,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,13 @@ def test_positions_go_right_and_down_and_the_heart_stands_on_its_tip(rendered: d
 def test_the_rendered_set_says_so_and_is_there_again_without_rendering(
     rendered: dSprites, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def render(progress: object) -> None:
+    def render() -> None:
         raise AssertionError("rendered twice")
 
     monkeypatch.setattr(dsprites_render, "render", render)
     again = dSprites(None, source="render", cache_dir=cache)
     assert again.source == rendered.source == "rendered"
-    sha256 = dsprites_render.RENDERED_SHA256
+    sha256 = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"  # as runs from the first on have it
     assert again.fingerprint() == rendered.fingerprint() == sha256
     assert again.provenance == {"source": "rendered", "sha256": sha256}
 
@@ -163,13 +163,14 @@ def test_to_moves_the_data_and_returns_the_set(rendered: dSprites) -> None:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files need only ten images here instead of 737,280; the list says which ones were read."""
     files: list[Path] = []
-    read_packed = dsprites_file.read_packed
+    read_rows = dsprites_file.read_rows
 
-    def read_ten(path: Path, progress: Callable[[int], object]) -> np.ndarray:
+    def noted(path: Path, images: int) -> Iterator[np.ndarray]:
         files.append(path)
-        return read_packed(path, 10, progress)
+        return read_rows(path, images)
 
-    monkeypatch.setattr(dsprites_file, "read_packed", read_ten)
+    monkeypatch.setattr(dsprites_file, "read_rows", noted)
+    monkeypatch.setattr(dsprites_file, "IMAGES", 10)
     return files
 
 
@@ -198,6 +199,18 @@ def test_an_archive_is_read_once_and_again_when_it_has_changed(tmp_path: Path, r
         expected = dsprites_render.render_images(range(first, first + 10))
         np.testing.assert_array_equal(data.gather(torch.arange(10)).numpy()[:, 0], expected)
     assert read == [path, path]
+
+
+@pytest.mark.parametrize("name", [NPZ_NAME, "imgs.npy"])
+def test_a_file_of_larger_images_than_sprites_is_used_all_the_same(tmp_path: Path, read: list[Path], name: str) -> None:
+    images = dsprites_render.render_images(range(10))
+    images[7] = np.random.default_rng(0).integers(0, 2, (64, 64))
+    np.save(tmp_path / name, images) if name.endswith(".npy") else np.savez_compressed(tmp_path / name, imgs=images)
+    for _ in range(2):  # of an archive, the second time from the cache
+        data = dSprites(tmp_path, cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(data.gather(torch.arange(10)).numpy()[:, 0], images)
+        assert data.fingerprint() == hashlib.sha256(np.packbits(images)).hexdigest()
+    assert len(read) == (2 if name == NPZ_NAME else 4)  # twice each time: as windows, then as bits
 
 
 def test_an_archive_other_than_the_published_one_is_used_with_a_warning(

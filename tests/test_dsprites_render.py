@@ -2,19 +2,25 @@
 
 import hashlib
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from vae_runner.datasets import dSprites
 from vae_runner.datasets.sprites import dsprites_render
+from vae_runner.datasets.sprites.packed import packed_rows
+from vae_runner.datasets.sprites.windowed import packed_sha256, windows
 
 COUNT = 737_280
+GOLDEN = "2c612e5234d21c2b576c375ebe1faa1b363ab97d340164c5d2dcf27f35dd5eb6"  # of all pixels, a byte each
 
 
 @pytest.fixture(scope="module")
 def bits() -> np.ndarray:
-    """The whole set, packed, (737280, 512)."""
-    return dsprites_render.render()
+    """The whole set as bits, (737280, 512)."""
+    return packed_rows(dsprites_render.render(), COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +35,22 @@ def test_the_whole_set_has_the_golden_checksum(bits: np.ndarray) -> None:
     digest = hashlib.sha256()
     for start in range(0, COUNT, 4096):
         digest.update(np.unpackbits(bits[start : start + 4096]))
-    assert digest.hexdigest() == "2c612e5234d21c2b576c375ebe1faa1b363ab97d340164c5d2dcf27f35dd5eb6"
+    assert digest.hexdigest() == GOLDEN
 
 
-def test_the_packed_set_has_the_checksum_that_the_cache_expects(bits: np.ndarray) -> None:
+@pytest.mark.exhaustive
+def test_the_images_of_all_batches_have_the_golden_checksum(cache: Path) -> None:
+    data, digest = dSprites(None, cache_dir=cache), hashlib.sha256()
+    for indices in torch.arange(COUNT).split(4096):
+        digest.update(data.gather(indices).byte().numpy())
+    assert digest.hexdigest() == GOLDEN
+
+
+def test_the_set_has_the_checksums_that_the_cache_and_old_runs_expect(bits: np.ndarray) -> None:
     assert hashlib.sha256(bits).hexdigest() == dsprites_render.RENDERED_SHA256
+    kept = windows(bits.view(np.uint64).reshape(-1, 1024, 64), COUNT)
+    assert hashlib.sha256(kept).hexdigest() == dsprites_render.WINDOWS_SHA256
+    assert packed_sha256(kept) == dsprites_render.RENDERED_SHA256
 
 
 @pytest.mark.slow

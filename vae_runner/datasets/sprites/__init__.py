@@ -1,1 +1,1 @@
-"""dSprites: the set and its factors, the published file, the renderer that takes its place, and images kept as bits."""
+"""dSprites: the set and its factors, the published file, the renderer that takes its place, images in less memory."""

@@ -6,8 +6,8 @@ the order of their codes with posY varying fastest. So a code, one class per fac
     index = ((((shape * 6 + scale) * 40 + orientation) * 32 + posX) * 32 + posY
 
 The labels therefore take no memory: they are functions of the index. The images come from the published file or are
-rendered here (`dsprites_render`), and are held as bits (`packed`). Orientation 39 is a full turn: its images are those
-of orientation 0.
+rendered here (`dsprites_render`), and are held as windows (`windowed`); where a file holds larger ones than sprites, as
+bits (`packed`). Orientation 39 is a full turn: its images are those of orientation 0.
 
 Loic Matthey, Irina Higgins, Demis Hassabis and Alexander Lerchner, "dSprites: Disentanglement testing Sprites dataset",
 2017, https://github.com/deepmind/dsprites-dataset
@@ -25,7 +25,6 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.factors import FactoredImages
@@ -34,7 +33,7 @@ from vae_runner.datasets.reading.listing import printable
 from vae_runner.datasets.sprites import dsprites_file, dsprites_render
 from vae_runner.datasets.sprites.dressed import Variant, dressing
 from vae_runner.datasets.sprites.dsprites_factors import GRID, METADATA
-from vae_runner.datasets.sprites.packed import PackedImages
+from vae_runner.datasets.sprites.sprite_array import SpriteArray, fingerprint, images_of, read, render
 from vae_runner.datasets.store import cache
 from vae_runner.errors import UserError
 from vae_runner.signature import any_size
@@ -61,15 +60,15 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         source: "file" reads the data in `root`; "download" does too, after fetching it if it is not there; "render"
             draws the images and never looks at `root`; "auto" is "file" where the data is there or `download` is set,
             else "render".
-        cache_dir: where packed images are kept for the next start; ~/.cache/vae_runner by default.
+        cache_dir: where the windows of images are kept for the next start; ~/.cache/vae_runner by default.
         variant: "plain", or with a "colour" of each sprite, "noisy" around it, or with a "background", see `dressed`.
         seed: of what the variants draw, once for each image.
         background: the picture of that variant, which may lie in `root`.
 
     Attributes:
         source: where the images came from: "file", "downloaded" or "rendered".
-        provenance: `source`, the `sha256` of the packed images, the `path` of a file, and of an .npz its `git_blob` and
-            whether it is the one `published`.
+        provenance: `source`, the `sha256` of the images as bits, the `path` of a file, and of an .npz its `git_blob`
+            and whether it is the one `published`.
         grid: the six factors as all data sets with factors state them, see `factors`.
         latents_names, latents_sizes, latents_bases: the six factors, their numbers of values, and what one step of each
             adds to the index.
@@ -143,16 +142,16 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         """Read or render the images, as `source` asked for; the constructor has done it."""
         path = None if self._wanted == "render" else self._find()
         if path is not None:
-            bits, self._provenance = self._load_file(path)
+            array, self._provenance = self._load_file(path)
         elif self._wanted in ("auto", "render"):
-            bits, self._provenance = self._load_rendered()
+            array, self._provenance = self._load_rendered()
         else:
             raise UserError(
                 f"no {dsprites_file.NPZ_NAME} and no imgs.npy in dataset.root={self._root()}: "
                 "set dataset.root=DIR, dataset.source=download or dataset.source=render"
             )
         self.source = self.provenance["source"]
-        self._images = PackedImages(torch.from_numpy(bits), (64, 64))
+        self._images = images_of(array)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -173,12 +172,12 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return sprites if self._dress is None else self._dress(sprites, indices)
 
     def to(self, device: torch.device | str) -> "dSprites":
-        """Move the packed images, 377 MB, to `device`; returns self."""
+        """Move the images, 45 MB of windows and rows, to `device`; returns self."""
         self._images.to(device)
         return self
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of the packed images, in hex: the same for the same images from wherever; of a variant
+        """Returns the SHA-256 of the images as bits, in hex: the same for the same images from wherever; of a variant
         one of that and all that it draws from.
         """
         mark = self.provenance["sha256"]
@@ -248,18 +247,18 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
     def _find(self) -> Path | None:
         return None if self.root is None else dsprites_file.find(self.root)
 
-    def _load_file(self, path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """The packed images of a file and their provenance; only an .npz is cached, for reading an .npy is as fast."""
+    def _load_file(self, path: Path) -> tuple[SpriteArray, dict[str, Any]]:
+        """The images of a file and their provenance; only an .npz is cached, for reading an .npy is as fast."""
         about = {"source": "downloaded" if self._fetched else "file", "path": str(path)}
         if dsprites_file.is_archive(path):
             blob = git_blob_id(path)
             about |= {"git_blob": blob, "published": blob == PUBLISHED_BLOB}
-            bits = cache.cached_array(self._cache, f"dsprites-file-{blob}.npy.xz", lambda: _read(path))
+            array = cache.cached_array(self._cache, f"dsprites-windows-{blob}.npy.xz", lambda: read(path))
             if blob != PUBLISHED_BLOB:
                 logger.warning("%s is not the published file (git blob %s); its images are used", path, blob)
         else:
-            bits = _read(path)
-        return bits, about | {"sha256": cache.digest(bits)}
+            array = read(path)
+        return array, about | {"sha256": fingerprint(array)}
 
     def _tell_not_found(self, root: Path) -> None:
         """Say that the images are rendered; a warning, unless `root` is the one that nobody has asked for."""
@@ -267,31 +266,15 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         why = "" if root.is_dir() else ", which is no file and no folder" if root.exists() else ", which does not exist"
         logger.log(level, "no dSprites file in dataset.root=%s%s: rendering takes its place", printable(root), why)
 
-    def _load_rendered(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """The rendered images, packed, and their provenance."""
+    def _load_rendered(self) -> tuple[SpriteArray, dict[str, Any]]:
+        """The rendered images and their provenance."""
         if self._wanted == "auto" and self.root is not None:
             self._tell_not_found(self.root)
-        sha256 = dsprites_render.RENDERED_SHA256
-        bits = cache.cached_array(self._cache, f"dsprites-rendered-{sha256}.npy.xz", _render, sha256)
-        return bits, {"source": "rendered", "sha256": sha256}
+        sha256 = dsprites_render.WINDOWS_SHA256
+        array = cache.cached_array(self._cache, f"dsprites-windows-{sha256}.npy.xz", render, sha256)
+        return array, {"source": "rendered", "sha256": dsprites_render.RENDERED_SHA256}
 
 
 def _difference_from_published(path: Path) -> str | None:
     blob = git_blob_id(path)
     return None if blob == PUBLISHED_BLOB else f"sha1 {blob}, expected {PUBLISHED_BLOB}"
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    logger.info("reading %s", path)
-    with _bar("reading dSprites") as bar:
-        return dsprites_file.read_packed(path, progress=bar.update)
-
-
-def _render() -> NDArray[np.uint8]:
-    logger.info("rendering dSprites (once, a few seconds)")
-    with _bar("rendering dSprites") as bar:
-        return dsprites_render.render(bar.update)
-
-
-def _bar(label: str) -> tqdm:
-    return tqdm(desc=label, total=dsprites_file.IMAGES, unit=" images", unit_scale=True, disable=None)

@@ -1,15 +1,15 @@
 """The published dSprites file, read in pieces.
 
 The .npz is a zip archive; its member imgs.npy is (737280, 64, 64) bytes of zeros and ones, 3 GB once decompressed. It
-is read as a stream and packed to bits as it comes, so that memory holds the 377 MB of the result and one piece. An
-imgs.npy that has been extracted is read in the same way. Nothing is ever unpickled: the archive's metadata, a pickle,
+is read as a stream and packed to bits as it comes, so that memory holds no more of it than one piece. An imgs.npy that
+has been extracted is read in the same way. Nothing is ever unpickled: the archive's metadata, a pickle,
 is not touched, and an array of objects is refused.
 """
 
 import contextlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vae_runner.datasets.reading.listing import open_regular
 from vae_runner.errors import UserError
 
-__all__ = ["IMAGES", "NPZ_NAME", "find", "is_archive", "read_packed"]
+__all__ = ["IMAGES", "NPZ_NAME", "find", "is_archive", "read_rows"]
 
 NPZ_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 IMAGES = 737_280
@@ -53,29 +53,22 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def read_packed(
-    path: str | Path, images: int = IMAGES, progress: Callable[[int], object] | None = None
-) -> NDArray[np.uint8]:
-    """Read the .npz or .npy at `path`; `progress` is called with the number of images each time that some are done.
+def read_rows(path: str | Path, images: int) -> Iterator[NDArray[np.uint64]]:
+    """Read the .npz or .npy at `path`, some images at a time.
 
-    Returns:
-        (images, 512) uint8, each row an image in the order of `np.packbits`.
+    Yields:
+        (n, 64) uint64: the rows of each image, 64 pixels in the order of `np.packbits`.
 
     Raises:
         UserError: in one line where the file is damaged or does not hold that many 64x64 images of zeros and ones.
     """
     path = Path(path)
-    packed = np.empty((images, _SIDE * _SIDE // 8), np.uint8)
     with _member(path) as stream:
         _check_header(stream, path, images)
         for start in range(0, images, _PIECE):
-            piece = packed[start : start + _PIECE]
-            piece[:] = _read_piece(stream, path, start, len(piece))
-            if progress is not None:
-                progress(len(piece))
+            yield _read_piece(stream, path, start, min(_PIECE, images - start))
         if stream.read(1):  # at its end a zip member is compared with its checksum
             raise UserError(f"{path}: {_MEMBER} is longer than {images:,} images")
-    return packed
 
 
 @contextlib.contextmanager
@@ -117,8 +110,8 @@ def _check_header(stream: BinaryIO, path: Path, images: int) -> None:
         raise UserError(f"{path}: {_MEMBER} holds {held}, expected uint8 {(images, _SIDE, _SIDE)}")
 
 
-def _read_piece(stream: BinaryIO, path: Path, start: int, images: int) -> NDArray[np.uint8]:
-    """The next images of the stream, packed: (images, 512) uint8; `start` is the index of the first."""
+def _read_piece(stream: BinaryIO, path: Path, start: int, images: int) -> NDArray[np.uint64]:
+    """The rows of the next images of the stream, (images, 64); `start` is the index of the first."""
     data = stream.read(images * _SIDE * _SIDE)
     if len(data) < images * _SIDE * _SIDE:
         whole = start + len(data) // _SIDE**2
@@ -126,4 +119,4 @@ def _read_piece(stream: BinaryIO, path: Path, start: int, images: int) -> NDArra
     pixels = np.frombuffer(data, np.uint8)
     if pixels.max() > 1:
         raise UserError(f"{path}: {_MEMBER} holds the value {pixels.max()}, expected zeros and ones only")
-    return np.packbits(pixels.reshape(images, -1), axis=1)
+    return np.packbits(pixels.reshape(images, -1), axis=1).view(np.uint64)

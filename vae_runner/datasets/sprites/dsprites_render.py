@@ -21,15 +21,16 @@ The constants were fitted to published frames of the original, which they reprod
 for the original's vertices were float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FACTOR_SIZES", "RENDERED_SHA256", "render", "render_images"]
+__all__ = ["FACTOR_SIZES", "RENDERED_SHA256", "WINDOWS_SHA256", "render", "render_images"]
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)  # shape (square, ellipse, heart), scale, orientation, posX, posY; posY varies fastest
-RENDERED_SHA256 = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"  # of what render() returns
+RENDERED_SHA256 = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"  # of all images, as bits
+WINDOWS_SHA256 = "6d9c3abaa3472c38d42f8c0bd90e364197f3c73a14c2f356978df2c8950cd1d6"  # of all images, as windows
 
 _SIDE = 64  # pixels
 _UNIT = 19.2  # pixels: the side of the square at scale 1
@@ -45,20 +46,14 @@ _Integers = NDArray[np.int64]
 _Rows = NDArray[np.uint64]  # one row of an image each: its 64 pixels in the order of np.packbits
 
 
-def render(progress: Callable[[int], object] | None = None) -> NDArray[np.uint8]:
-    """Draw the whole set, bit-packed; `progress` is called with the number of images each time that some are done.
+def render() -> Iterator[_Rows]:
+    """Draw the whole set, the 1,024 positions of one turned shape at a time.
 
-    Returns:
-        (737280, 512) uint8, each row an image in the order of `np.packbits`.
+    Yields:
+        (1024, 64) uint64: the rows of each image.
     """
-    shapes, scales, orientations, *positions = FACTOR_SIZES
-    rows = np.empty((shapes * scales * orientations, *positions, _SIDE), np.uint64)
-    for sprite, drawn in enumerate(rows):
-        shape, scale, orientation = np.unravel_index(sprite, (shapes, scales, orientations))
-        drawn[:] = _draw(_sprite(shape, scale, orientation), _CENTRES, _CENTRES)
-        if progress is not None:
-            progress(drawn.shape[0] * drawn.shape[1])
-    return rows.reshape(-1, _SIDE).view(np.uint8)
+    for shape, scale, orientation in np.ndindex(FACTOR_SIZES[:3]):
+        yield _draw(_sprite(shape, scale, orientation), _CENTRES, _CENTRES).reshape(-1, _SIDE)
 
 
 def render_images(indices: ArrayLike) -> NDArray[np.uint8]:
@@ -125,8 +120,8 @@ def _crossings(y: _Integers) -> tuple[_Integers, _Integers]:
     """
     ends = y.T[:, None], np.roll(y, -1, axis=0).T[:, None]  # (Q, 1, vertices)
     level = _ROW_CENTRES[:, None]
-    q, row, edge = np.nonzero((np.minimum(*ends) <= level) & (level < np.maximum(*ends)))
-    return q * _SIDE + row, edge
+    crossed = (np.minimum(*ends) <= level) & (level < np.maximum(*ends))  # (Q, 64, edges)
+    return np.divmod(np.flatnonzero(crossed), len(y))
 
 
 def _first_columns(x: _Integers, y: _Integers, line: _Integers, edge: _Integers) -> _Integers:

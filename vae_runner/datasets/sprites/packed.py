@@ -1,17 +1,21 @@
 """Binary images kept as bits, and unpacked a whole batch at a time.
 
-A 64x64 image of zeros and ones is 4,096 bits: as float32 it takes 16 KiB, as bits 512 bytes, so that the 737,280 images
-of dSprites are 377 MB and stay in memory, on a GPU too. A batch is read in three operations on the device the bits live
+A 64x64 image of zeros and ones is 4,096 bits: as float32 it takes 16 KiB, as bits 512 bytes, so that 737,280 of them,
+as many as dSprites has, are 377 MB and stay in memory, on a GPU too; those that are sprites are kept as less, see
+`windowed`. A batch is read in three operations on the device the bits live
 on: its rows are selected, each byte is looked up in a table of 256 entries, and the result becomes float32. An entry is
 the eight pixels of that byte, one byte each, held as one int64: one lookup moves eight pixels, which on a CPU is about
 twice as fast as a table of floats and four times as fast as shifting and masking.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["PackedImages"]
+__all__ = ["PackedImages", "packed_rows"]
 
 
 class PackedImages:
@@ -67,6 +71,15 @@ class PackedImages:
         pixels = self._pixels_of_byte.index_select(0, packed.flatten().int()).view(torch.uint8)  # (B * bytes * 8,)
         images = pixels.view(len(packed), -1)[:, : height * width]
         return images.to(torch.float32).view(-1, 1, height, width)
+
+
+def packed_rows(pieces: Iterable[NDArray[np.uint64]], count: int) -> NDArray[np.uint8]:
+    """Returns the bits (count, 512) of so many 64x64 images, whose rows (n, 64) come some at a time."""
+    bits, start = np.empty((count, 512), np.uint8), 0
+    for piece in pieces:
+        bits[start : start + len(piece)] = piece.view(np.uint8)
+        start += len(piece)
+    return bits
 
 
 def _pixels_of_byte() -> Tensor:
