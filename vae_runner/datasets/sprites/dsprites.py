@@ -172,7 +172,7 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         return sprites if self._dress is None else self._dress(sprites, indices)
 
     def to(self, device: torch.device | str) -> "dSprites":
-        """Move the images, 45 MB of windows and rows, to `device`; returns self."""
+        """Move the images, 46 MB of windows and rows, to `device`; returns self."""
         self._images.to(device)
         return self
 

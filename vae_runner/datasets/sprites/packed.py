@@ -1,11 +1,11 @@
 """Binary images kept as bits, and unpacked a whole batch at a time.
 
 A 64x64 image of zeros and ones is 4,096 bits: as float32 it takes 16 KiB, as bits 512 bytes, so that 737,280 of them,
-as many as dSprites has, are 377 MB and stay in memory, on a GPU too; those that are sprites are kept as less, see
-`windowed`. A batch is read in three operations on the device the bits live
-on: its rows are selected, each byte is looked up in a table of 256 entries, and the result becomes float32. An entry is
-the eight pixels of that byte, one byte each, held as one int64: one lookup moves eight pixels, which on a CPU is about
-twice as fast as a table of floats and four times as fast as shifting and masking.
+as many as dSprites has, are 377 MB and stay in memory, on a GPU too; those that are sprites take less, see `windowed`.
+A batch is read in three operations on the device the bits live on: its rows are selected, each byte is looked up in a
+table of 256 entries, and the result becomes float32. An entry is the eight pixels of that byte, one byte each, held as
+one int64: one lookup moves eight pixels, which on a CPU is about twice as fast as a table of floats and four times as
+fast as shifting and masking.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """The images of dSprites as one array in memory, from a file or rendered.
 
-Sprites come as windows (`windowed`), 41 MB for all of them. A file of the same size may hold anything; where its images
+Sprites come as windows (`windowed`), 43 MB for all of them. A file of the same size may hold anything; where its images
 have no windows, since white rows lie too far apart or too many of them differ, it is read once more and they come as
 bits (`packed`), 377 MB. What an array holds is told by its dimensions.
 """

@@ -1,13 +1,14 @@
 """Small shapes on black, kept as windows of numbered rows, and put back a whole batch at a time.
 
 A sprite covers at most 27 of its image's 64 rows, and one row is like another: the 47 million rows of dSprites are
-12,908 different ones. So an image is the place of its window, the first of its 27 rows, and the number of each of
-these: 56 bytes instead of the 512 of its bits (`packed`), 41 MB for all 737,280 images. A batch is read on the device
+12,908 different ones. So an image is the place of its window, the first of 28 rows (one to spare, for the published
+sprites differ from the rendered ones by a pixel now and then), and the number of each of these: 58 bytes instead of the
+512 of its bits (`packed`), 43 MB for all 737,280 images. A batch is read on the device
 that the numbers lie on: those of its windows are put at their places among zeros, the number of the black row, and each
 is looked up in the table of rows, 64 floats at once. No bit is unpacked.
 
 As an array, which can be kept in a file, images are int16: 32,768 rows of 64 bits, zeros behind those that there are,
-then 28 numbers for each image. Images have windows where the white rows of each lie among 27, and all of them together
+then 29 numbers for each image. Images have windows where the white rows of each lie among 28, and all of them together
 have no more different ones than that.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 __all__ = ["WINDOW", "WindowedImages", "packed_sha256", "windows"]
 
-WINDOW = 27  # rows
+WINDOW = 28  # rows
 
 _SIDE = 64  # pixels of an image
 _ROOM = 1 << 15  # different rows that int16 can number
@@ -36,14 +37,14 @@ class WindowedImages:
     """N binary images of 64x64, each a window of numbered rows.
 
     Args:
-        array: (32768 * 4 + N * 28,) int16, as `windows` makes it, on the CPU.
+        array: (32768 * 4 + N * 29,) int16, as `windows` makes it, on the CPU.
 
     Example:
         >>> image = np.zeros((64, 8), np.uint8)
         >>> image[40, 7] = 0b11110000
         >>> images = WindowedImages(torch.from_numpy(windows([image.view(np.uint64).T], 1)))
-        >>> images.gather(torch.tensor([0]))[0, 0, 40, 55:62], images.nbytes  # 28 numbers, and a black and another row
-        (tensor([0., 1., 1., 1., 1., 0., 0.]), 568)
+        >>> images.gather(torch.tensor([0]))[0, 0, 40, 55:62], images.nbytes  # 29 numbers, and a black and another row
+        (tensor([0., 1., 1., 1., 1., 0., 0.]), 570)
     """
 
     def __init__(self, array: Tensor) -> None:
@@ -146,5 +147,5 @@ def packed_sha256(array: _Numbers) -> str:
 
 
 def _parts(array: _Numbers) -> tuple[_Rows, _Numbers]:
-    """The table of rows (32768,) and the windows (N, 28) of an array."""
+    """The table of rows (32768,) and the windows (N, 29) of an array."""
     return array[:_TABLE].view(np.uint64), array[_TABLE:].reshape(-1, 1 + WINDOW)

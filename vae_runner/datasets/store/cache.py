@@ -1,7 +1,7 @@
 """Arrays that are expensive to make, made once per machine.
 
 A cached array is one file: a line with the SHA-256 of its elements, then the array as an .npy in an .xz stream. For
-sparse images the lowest xz level is the fastest choice: the 42 MB of dSprites become 2.9 MB and are back in half a
+sparse images the lowest xz level is the fastest choice: the 43 MB of dSprites become 2.7 MB and are back in half a
 second, checksum included.
 
 The cache never stands in the way: a damaged file is made again, and where the folder cannot be written the array is
