@@ -7,7 +7,7 @@ from vae_runner.errors import UserError
 from vae_runner.runs.names import LATEX_TABLE
 from vae_runner.text import plain
 
-__all__ = ["taken", "write_printed"]
+__all__ = ["NAMES", "taken", "write_printed"]
 
 LATEX = "latex"
 CHARTS = "figures"  # the folder of charts beside the runs
