@@ -56,6 +56,26 @@ def test_what_another_program_s_habits_type_is_told_in_one_line_as_it_is_typed_h
     assert said in line
 
 
+@pytest.mark.parametrize(
+    ("program", "arguments", "name"),
+    [
+        ("vae-use", ["out=x", "n=4", "n=5"], "n"),
+        ("vae-evaluate", ["score=mig", "score=sap"], "score"),
+        ("vae-redraw", ["width=84mm", "width=90mm"], "width"),
+        ("vae-redraw", ["--out", "a", "--out=b"], "--out"),
+        ("vae-report", ["format=pdf", "format=svg"], "format"),
+        ("vae-report", ["--latex", "format=svg"], "format"),
+    ],
+)
+def test_a_setting_that_is_given_twice_is_refused_and_none_is_ignored(
+    program: str, arguments: list[str], name: str, runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert PROGRAMS[program](["outputs/day/run", *arguments]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == f"{program}: error: {name} is given twice"
+    assert not list(runs.rglob("*.pdf"))
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_job_that_is_named_by_its_number_is_told_by_its_name(
     program: str, runs: Path, capfd: pytest.CaptureFixture[str]

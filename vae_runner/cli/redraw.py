@@ -125,7 +125,9 @@ def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str
     given, of_pictures = {}, []
     for argument in overrides:
         name, equals, value = argument.partition("=")
-        if equals and name in (*own, *SETTINGS):
+        if equals and name in given:
+            problems.append(f"{name} is given twice")
+        elif equals and name in (*own, *SETTINGS):
             given[name] = value
         elif equals and name.lstrip("+~").split(".")[0] == GROUP:
             of_pictures.append(argument)
@@ -151,6 +153,8 @@ def _paper(given: Mapping[str, str], problems: list[str]) -> Any:
 def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """The folder behind --out, and the other arguments."""
     rest, out = list(arguments), None
+    if sum(argument.partition("=")[0] == "--out" for argument in arguments) > 1:
+        raise UserError("--out is given twice")
     for index, argument in enumerate(arguments):
         if argument == "--out":
             if index + 1 == len(arguments):

@@ -137,6 +137,8 @@ def _wish(arguments: list[str]) -> Wish:
             problems.append(
                 f"{plain(name)} cannot be set: a run is scored as it is ({', '.join(KNOWN)}).{meant(name, KNOWN)}"
             )
+        elif name in wish.given:
+            problems.append(f"{name} is given twice")
         elif fault := _fault(name, value):
             problems.append(f"{name}: {fault}, got {plain(value)!r}")
         else:
