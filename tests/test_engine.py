@@ -4,6 +4,7 @@ import math
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -455,14 +456,18 @@ def test_the_split_is_disjoint_whole_and_by_its_own_seed(experiment: Make) -> No
     assert torch.equal(limited.batch(torch.tensor([3])), data.gather(limited.indices[3:4]))
 
 
+EACH = "; dataset.validation=0.1 dataset.test=0.1 leave some of each"
+FOR_TWO = "; dataset.validation=0.1 leaves some of each"
+
+
 @pytest.mark.parametrize(
     ("validation", "test", "words"),
     [
-        (200, 0, "dataset.validation=200 of 200 images leaves nothing to train on"),
-        (0.001, 0, "dataset.validation=0.001 of 200 images leaves nothing to validate"),
-        (0.001, 0.5, "dataset.validation=0.001 of 200 images leaves nothing to validate"),
-        (0.5, 0.5, "dataset.validation=0.5 and dataset.test=0.5 of 200 images leave nothing to train on"),
-        (150, 1000, "dataset.validation=150 and dataset.test=1000 of 200 images leave nothing to train on"),
+        (200, 0, f"dataset.validation=200 of 200 images leaves nothing to train on{FOR_TWO}"),
+        (0.001, 0, f"dataset.validation=0.001 of 200 images leaves nothing to validate{FOR_TWO}"),
+        (0.001, 0.5, f"dataset.validation=0.001 of 200 images leaves nothing to validate{EACH}"),
+        (0.5, 0.5, f"dataset.validation=0.5 and dataset.test=0.5 of 200 images leave nothing to train on{EACH}"),
+        (150, 1000, f"dataset.validation=150 and dataset.test=1000 of 200 images leave nothing to train on{EACH}"),
         (10, 0.001, "dataset.test=0.001 of 200 images leaves nothing to test; dataset.test=0 does without"),
     ],
 )
@@ -470,6 +475,23 @@ def test_an_empty_part_is_one_line(experiment: Make, validation: float, test: fl
     with pytest.raises(UserError) as told:
         split(experiment().train.data, SplitConfig(validation=validation, test=test))
     assert str(told.value) == words
+
+
+@pytest.mark.parametrize("limit", [10, 40, 199])
+def test_what_is_advised_where_a_part_is_empty_leaves_images_in_each(experiment: Make, limit: int) -> None:
+    data, large = experiment().train.data, SplitConfig(limit=limit, validation=2000, test=0.1)
+    with pytest.raises(UserError) as told:
+        split(data, large)
+    assert str(told.value).endswith(f"nothing to train on{EACH}, and so may a larger dataset.limit")
+    assert all(map(len, split(data, replace(large, validation=0.1, test=0.1))))
+
+
+def test_of_few_images_more_are_asked_for(experiment: Make) -> None:
+    data, few = experiment().train.data, SplitConfig(limit=3, validation=0.1, test=0.1)
+    with pytest.raises(UserError) as told:
+        split(data, few)
+    assert str(told.value).endswith("; give dataset.limit=100 or more")
+    assert all(map(len, split(data, replace(few, limit=100))))
 
 
 @pytest.mark.parametrize("validation", [0, -1, 1.5])

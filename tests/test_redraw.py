@@ -197,11 +197,11 @@ def test_a_target_on_the_command_line_is_not_trusted_either(tmp_path: Path, capf
     assert "names the target 'os.system'" in capfd.readouterr().err
 
 
-def test_where_no_run_is_it_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert redraw.run([str(tmp_path)]) == 2
+def test_where_no_run_is_it_is_said(inside: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert redraw.run([str(inside)]) == 2
     assert redraw.run([]) == 2
     errors = capfd.readouterr().err.splitlines()
-    assert errors[0] == f"vae-redraw: error: {tmp_path}: no run there (no config.yaml); give the folder of a run"
+    assert errors[0] == f"vae-redraw: error: {inside}: no run there (no config.yaml); give the folder of a run"
     assert errors[1] == "vae-redraw: error: give the folder of one run: vae-redraw outputs/latest"
 
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
-from typing import Any
+from typing import Any, NoReturn
 
+from vae_runner import __version__
 from vae_runner.cli import exit_code_of
 from vae_runner.errors import UserError
 from vae_runner.runs.words import duration
@@ -46,6 +47,15 @@ PARTS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, as all programs here do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `UserError`, with what is wrong."""
+        without = "; settings are written without dashes" if message.startswith("unrecognized") else ""
+        raise UserError(f"{message.removeprefix('argument ')}{without}; see vae-bench --help")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says, and exit."""
     sys.exit(exit_code_of("vae-bench", lambda: _bench(_options(arguments))))
@@ -53,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line, taken apart. Exits where there is a mistake in it, or no more to do than to print the help."""
-    parser = argparse.ArgumentParser("vae-bench", description=HELP, formatter_class=argparse.RawTextHelpFormatter)
+    parser = _Parser("vae-bench", description=HELP, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of vae-train")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument("--rounds", type=int, default=8, help="turns of each program in all (default 8)")
@@ -62,6 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder with options of your own")
     parser.add_argument("--parts", action="store_true", help="take the parts of the fast step out, one at a time")
     parser.add_argument("--against", choices=("pythae",), help="another program too: pip install 'vae_runner[pythae]'")
+    parser.add_argument("--version", action="version", version=f"vae-bench {__version__}", help="the version")
     options = parser.parse_args(arguments)
     if options.threads < 1 or options.rounds < 2 or not options.seconds > 0:
         parser.error("give --threads 1 or more, --rounds 2 or more and --seconds above 0")

@@ -195,12 +195,12 @@ def _resume(request: Request, cfg: DictConfig, compose: "Composer") -> int:
     if request.trials is not None:
         raise UserError(f"trials={request.trials} is for a search, and {shown(path)} is none; leave it out")
     if not _is_file(path / CONFIG):
+        from vae_runner.runs.read import such_as
         from vae_runner.runs.words import resume_command
 
-        several = " It holds several runs: give one of its folders." if _is_file(path / OF_HYDRAS_SWEEP) else ""
         run = next((folder for folder in path.parents if _is_file(folder / CONFIG)), None)
-        inside = f" It lies in a run: {resume_command(run)}" if run else ""
-        raise UserError(f"resume={cfg.engine.resume}: no run there (no {CONFIG}).{several}{inside}")
+        other = f"It lies in a run: {resume_command(run)}" if run else f"Give the folder of a run{such_as(path)}"
+        raise UserError(f"resume={cfg.engine.resume}: no run there (no {CONFIG}). {other}")
     from vae_runner.console import logging_to
     from vae_runner.experiment.run import resume
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vae_runner.cli import exit_code_of
 from vae_runner.cli.arguments import Request, read_arguments
+from vae_runner.cli.few_settings import about_dashes, meant
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
 from vae_runner.runs.names import CONFIG, EXPLORER
@@ -90,12 +91,15 @@ def draw(arguments: list[str]) -> int:
 
 def _wish(arguments: list[str]) -> Wish:
     """Take the command line apart. Raises `UserError` with all that is no setting of a picture."""
+    from vae_runner.drawing.paper import SETTINGS
+
     out, rest = _take_out(arguments)
     request = read_arguments(rest)
     folders = [argument for argument in request.overrides if "=" not in argument]
     own = {"checkpoint": "", "engine.device": "auto", "trust": "false", "dataset.root": ""}
-    dashed = [f"--{name}" for name, _ in request.stray] + [flag for flag in request.flags if flag != "--config-dir"]
-    problems = [f"no option called '{name}'; see vae-redraw --help" for name in dashed]
+    known = (GROUP, *own, *SETTINGS)
+    dashed = [*request.stray, *((flag, "") for flag in request.flags if flag != "--config-dir")]
+    problems = [about_dashes(name, value, known, "vae-redraw") for name, value in dashed]
     given, settings = _sorted(request.overrides, own, problems)
     own |= given
     if len(folders) != 1:
@@ -121,13 +125,17 @@ def _sorted(overrides: Sequence[str], own: Mapping[str, str], problems: list[str
     given, of_pictures = {}, []
     for argument in overrides:
         name, equals, value = argument.partition("=")
-        if equals and name in (*own, *SETTINGS):
+        if equals and name in given:
+            problems.append(f"{name} is given twice")
+        elif equals and name in (*own, *SETTINGS):
             given[name] = value
         elif equals and name.lstrip("+~").split(".")[0] == GROUP:
             of_pictures.append(argument)
         elif equals:
             known = ", ".join([f"{GROUP}...", *own, *SETTINGS])
-            problems.append(f"{name} cannot be set: only pictures are made anew ({known})")
+            problems.append(
+                f"{name} cannot be set: only pictures are made anew ({known}).{meant(name, (*own, *SETTINGS))}"
+            )
     return given, of_pictures
 
 
@@ -145,6 +153,8 @@ def _paper(given: Mapping[str, str], problems: list[str]) -> Any:
 def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """The folder behind --out, and the other arguments."""
     rest, out = list(arguments), None
+    if sum(argument.partition("=")[0] == "--out" for argument in arguments) > 1:
+        raise UserError("--out is given twice")
     for index, argument in enumerate(arguments):
         if argument == "--out":
             if index + 1 == len(arguments):
@@ -157,7 +167,11 @@ def _take_out(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 def _redraw(wish: Wish) -> int:
     if not (wish.folder / CONFIG).is_file():
-        raise UserError(f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run")
+        from vae_runner.runs.read import such_as
+
+        raise UserError(
+            f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run{such_as(wish.folder)}"
+        )
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.saved_run.redrawing import checked_nodes, redraw

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vae_runner.cli import exit_code_of
-from vae_runner.cli.reporting.printed_report import taken, write_printed
+from vae_runner.cli.few_settings import about_dashes, meant, value_behind
+from vae_runner.cli.reporting.printed_report import NAMES, taken, write_printed
 from vae_runner.errors import RunError, UserError
 from vae_runner.output import to_stdout
 from vae_runner.runs.names import (
@@ -27,6 +28,8 @@ from vae_runner.runs.words import shown
 from vae_runner.text import plain
 
 __all__ = ["main", "run"]
+
+KNOWN = ("rank", "explore", "trust", *NAMES)  # its settings, all without dashes
 
 HELP = """\
 vae-report: make the report of a run, or of several runs side by side, from what lies in their folders
@@ -212,7 +215,13 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None, str | None]:
         elif name == "rank" and equals and not Path(argument).is_dir():
             ranks.append(value)
         elif argument.startswith("-"):
-            problems.append(f"no option called {argument!r}; there are --out DIR, --serve, --port N, --help, --version")
+            value = value_behind(argument, rest, KNOWN)
+            told = (
+                about_dashes(name, value, KNOWN, "vae-report")
+                if meant(name.lstrip("-"), KNOWN)
+                else f"no option called {plain(argument)!r}"
+            )
+            problems.append(f"{told}; there are --out DIR, --serve, --port N, --help, --version")
         else:
             names.append(argument)
     problems += [_fault(name) for name in names if not Path(name).is_dir()]
@@ -230,11 +239,14 @@ def _read(arguments: list[str]) -> tuple[list[Path], Path | None, str | None]:
 
 
 def _fault(name: str) -> str:
-    return (
-        f"{plain(name)} is not a folder; give the folder of a run or of a sweep"
-        if Path(name).exists()
-        else f"no folder {plain(name)}"
-    )
+    from vae_runner.runs.read import such_as
+
+    if Path(name).exists():
+        return f"{plain(name)} is not a folder; give the folder of a run or of a sweep"
+    setting, equals, _ = name.partition("=")
+    if equals and "/" not in setting:
+        return f"no setting called {plain(setting)}; there are {', '.join(KNOWN)}.{meant(setting, KNOWN)}"
+    return f"no folder {plain(name)}; give that of a run or of a sweep{such_as(Path(name))}"
 
 
 def _write(folders: list[Path], out: Path | None, rank: str | None) -> list[Path]:

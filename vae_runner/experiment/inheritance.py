@@ -26,6 +26,7 @@ from vae_runner.experiment.saved_run.content import content_fault
 from vae_runner.foreign import dig
 from vae_runner.objective import Objective
 from vae_runner.runs.names import CHECKPOINTS, CONFIG, checkpoint_file
+from vae_runner.runs.read import such_as
 from vae_runner.runs.words import and_more, shown
 from vae_runner.text import plain
 
@@ -119,7 +120,7 @@ def source_fault(name: str | None) -> str | None:
     try:
         folder = Path(name).expanduser()
         if not (folder / CONFIG).is_file():
-            return f"{said}: no run there (no {CONFIG}); give the folder of a run"
+            return f"{said}: no run there (no {CONFIG}); give the folder of a run{such_as(folder)}"
         if not any((folder / CHECKPOINTS / checkpoint_file(one)).is_file() for one in NAMES):
             return f"{said}: the run has no checkpoint yet, and so no weights to begin with"
     except (OSError, ValueError, RuntimeError) as error:  # a name that is none

@@ -3,6 +3,8 @@
 What is there and cannot be read is left out, and said: `faults`.
 """
 
+import difflib
+import itertools
 import math
 import os
 import platform
@@ -22,6 +24,7 @@ from vae_runner.runs.names import (
     EVALUATION,
     GRIDS,
     LAST,
+    LATEST_RUN,
     METRICS,
     NOTES,
     PREVIOUS,
@@ -29,11 +32,12 @@ from vae_runner.runs.names import (
 )
 from vae_runner.runs.picture_files import Picture, read_pictures
 from vae_runner.runs.turn_marks import TURN
-from vae_runner.runs.words import nats, natural_order, plural
+from vae_runner.runs.words import nats, natural_order, plural, shown
 from vae_runner.text import NAME, plain
 
-__all__ = ["Run", "find_runs", "is_run", "read_run"]
+__all__ = ["Run", "find_runs", "is_run", "read_run", "such_as"]
 
+LOOKED_AT = 2000  # folders, where somebody looks for a run in a place of many others
 MARKS = (STATUS, CONFIG, METRICS, NOTES)  # any of them makes a folder a run's
 
 
@@ -102,6 +106,36 @@ def find_runs(folder: Path) -> list[Path]:
         found += [here / name for name in runs]
         names[:] = [name for name in names if name not in runs]
     return sorted(found, key=lambda run: natural_order(run.relative_to(folder).as_posix()))
+
+
+def such_as(folder: Path) -> str:
+    """', such as RUN' of a folder that is no run's: the newest of those in it; where there is no such folder, the one
+    beside it that is meant, as a sweep's job is by its number, or the newest; else that of `outputs/latest`, if any.
+    """
+    beside = [] if _is_there(folder) else _runs_in(folder.parent, "*")
+    for runs in (_runs_in(folder, "*", "*/*"), beside, _runs_in(Path(), str(LATEST_RUN))):
+        job = [run for run in runs if run.name.startswith(f"{folder.name}-")] if runs is beside else []
+        alike = difflib.get_close_matches(folder.name, [run.name for run in runs], 1)
+        if runs:
+            return f", such as {shown((job or [run for run in runs if run.name in alike] or runs)[0])}"
+    return ""
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return os.path.lexists(folder)
+    except ValueError:  # a name that is none
+        return False
+
+
+def _runs_in(place: Path, *patterns: str) -> list[Path]:
+    """That of `latest`, and others, the newest names first; of very many folders a part."""
+    try:
+        found = [one for pattern in patterns for one in itertools.islice(place.glob(pattern), LOOKED_AT)]
+        runs = [one for one in found if not one.name.startswith(".") and (one / CONFIG).is_file()]
+    except (OSError, ValueError, RuntimeError):  # a name that is none
+        return []
+    return sorted(runs, key=lambda run: (run.name == LATEST_RUN.name, natural_order(run.as_posix())), reverse=True)
 
 
 def read_run(folder: Path, with_pictures: bool = True) -> Run:

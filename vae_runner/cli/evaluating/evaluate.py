@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_runner.cli import exit_code_of
+from vae_runner.cli.few_settings import about_dashes, meant, value_behind
 from vae_runner.errors import UserError
 from vae_runner.runs.names import CONFIG
 from vae_runner.runs.score_names import parted
@@ -127,13 +128,17 @@ def _wish(arguments: list[str]) -> Wish:
         if name == "--config-dir":
             wish.data.append(argument if equals or not rest else f"{name}={rest.pop(0)}")
         elif argument.startswith("-"):
-            problems.append(f"no option called {plain(argument)!r}; see vae-evaluate --help")
+            problems.append(about_dashes(name, value_behind(argument, rest, KNOWN), KNOWN, "vae-evaluate"))
         elif not equals or Path(argument).is_dir():
             wish.folders.append(Path(argument))
         elif name == "dataset" or name.startswith("dataset."):
             wish.data.append(argument)
         elif name not in KNOWN:
-            problems.append(f"{plain(name)} cannot be set: a run is scored as it is ({', '.join(KNOWN)})")
+            problems.append(
+                f"{plain(name)} cannot be set: a run is scored as it is ({', '.join(KNOWN)}).{meant(name, KNOWN)}"
+            )
+        elif name in wish.given:
+            problems.append(f"{name} is given twice")
         elif fault := _fault(name, value):
             problems.append(f"{name}: {fault}, got {plain(value)!r}")
         else:
@@ -141,7 +146,11 @@ def _wish(arguments: list[str]) -> Wish:
     problems += _of_own_data(wish)
     if not wish.folders:
         problems.append("which runs? vae-evaluate outputs/latest; --help says more")
-    problems += [f"no folder {plain(folder)}" for folder in wish.folders if not folder.is_dir()]
+    missing = [folder for folder in wish.folders if not folder.is_dir()]
+    if missing:
+        from vae_runner.runs.read import such_as
+
+        problems += [f"no folder {plain(folder)}; give that of a run{such_as(folder)}" for folder in missing]
     if problems:
         raise UserError("\n".join(problems))
     return wish

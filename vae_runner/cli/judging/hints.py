@@ -5,12 +5,13 @@ chosen, or one that is misspelt.
 import difflib
 from collections.abc import Callable, Collection, Sequence
 
-from vae_runner.cli.judging.other_names import option_here, typed_here
+from vae_runner.cli.judging.other_names import OFF, option_here, typed_here
 from vae_runner.cli.screens.topics import homes_of
 from vae_runner.experiment.spelling import nearest
 
 __all__ = ["bare_hint", "hint", "option_hint"]
 
+LISTED = "visualisation"  # the group of which any number is chosen, none by an empty list
 Options = Callable[[str], Sequence[str]]  # of a group
 
 
@@ -33,7 +34,7 @@ def hint(key: str, value: str, known: Collection[str], groups: Collection[str], 
 
 def option_hint(group: str, name: str, option: str, options: Sequence[str]) -> str:
     """The same of an option of the group, which is typed as `name`."""
-    here = option_here(group, option)
+    here = "[]" if group == LISTED and option.lower() in OFF else option_here(group, option)
     close = [here] if here else difflib.get_close_matches(option, options, 1)
     return f" Did you mean {name}={close[0]}?" if close else ""
 

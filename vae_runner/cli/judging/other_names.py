@@ -12,12 +12,14 @@ __all__ += ["typed_here"]
 
 # All are named by the last part of a dotted name, in small letters without _ and -.
 SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
-    **dict.fromkeys(("latentdim", "latentdims", "latentsize", "zdim", "zsize", "nlatents", "nz"), "distribution.dims"),
+    **dict.fromkeys(
+        ("latentdim", "z", "latentdims", "latentsize", "zdim", "zsize", "nlatents", "nz"), "distribution.dims"
+    ),
     **dict.fromkeys(("latents", "numlatents", "codesize", "bottleneck"), "distribution.dims"),
     **dict.fromkeys(("lr", "learningrate", "stepsize"), "optimizer.lr"),
-    **dict.fromkeys(("epochs", "nepochs", "numepochs", "maxepochs"), "engine.epochs engine.steps=null"),
+    **dict.fromkeys(("epochs", "e", "nepochs", "numepochs", "maxepochs"), "engine.epochs engine.steps=null"),
     **dict.fromkeys(("steps", "maxsteps", "numsteps", "trainsteps", "iterations", "iters", "maxiter"), "engine.steps"),
-    **dict.fromkeys(("batchsize", "bs", "batch", "minibatch"), "engine.batch_size"),
+    **dict.fromkeys(("batchsize", "b", "bs", "batch", "minibatch"), "engine.batch_size"),
     **dict.fromkeys(("device", "gpu", "gpuid", "cudadevice", "accelerator"), "engine.device"),
     **dict.fromkeys(("precision", "dtype"), "engine.precision"),
     **dict.fromkeys(("threads", "numthreads", "numworkers", "workers"), "engine.threads"),
@@ -28,11 +30,15 @@ SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
     **dict.fromkeys(("imagesize", "imgsize", "resolution"), "dataset.image_size"),
     **dict.fromkeys(("valsplit", "validationsplit", "valsize"), "dataset.validation"),
     **dict.fromkeys(("outputdir", "outdir", "savedir", "logdir", "resultsdir", "runname", "expname"), "hydra.run.dir"),
-    **dict.fromkeys(("randomseed", "manualseed", "rngseed"), "seed"),
+    **dict.fromkeys(("randomseed", "manualseed", "rngseed", "s"), "seed"),
     **dict.fromkeys(("checkpoint", "ckpt", "ckptpath", "resumefrom", "resumefromcheckpoint"), "resume"),
     **dict.fromkeys(("weightdecay", "wd"), "optimizer.weight_decay"),
     **dict.fromkeys(("capacity", "maxcapacity", "capacitymax", "cmax"), "divergence.capacity.end"),
     **dict.fromkeys(("klweight", "kldweight", "betavae", "kweight"), "divergence.beta"),
+    **dict.fromkeys(("betahb",), "divergence.beta divergence=beta"),  # disentangling-vae's --betaH-B, --btcvae-B
+    "btcvaeb": "divergence.beta divergence=beta_tc",
+    "betabg": "divergence.gamma divergence=capacity",
+    "betabfinc": "divergence.capacity.end divergence=capacity",
     **dict.fromkeys(("loginterval", "logfreq", "logevery"), "engine.log_every"),
     **dict.fromkeys(("saveinterval", "saveevery", "checkpointinterval"), "engine.checkpoint_every"),
     **dict.fromkeys(("loggers", "tracker", "reportto"), "logger"),
@@ -50,12 +56,12 @@ SWITCHES: Mapping[str, tuple[str, str]] = {  # what to type where it is on, and 
     **dict.fromkeys(("noprogress", "quiet"), ("engine.progress=false", "engine.progress=true")),
 }
 CHOICES: Mapping[str, Sequence[str]] = {  # of the first of these groups that has such an option
-    **dict.fromkeys(("loss", "objective"), ("divergence", "likelihood")),
+    **dict.fromkeys(("loss", "objective", "l"), ("divergence", "likelihood")),
     **dict.fromkeys(("model", "vaetype", "modelname", "modeltype"), ("divergence", "architecture", "distribution")),
     **dict.fromkeys(("reconloss", "recon", "recdist", "reconstructionloss", "decoderdist"), ("likelihood",)),
     **dict.fromkeys(("scheduler", "lrscheduler"), ("lr_schedule",)),
     **dict.fromkeys(("optim", "opt"), ("optimizer",)),
-    **dict.fromkeys(("data", "datasetname"), ("dataset",)),
+    **dict.fromkeys(("data", "datasetname", "d"), ("dataset",)),
     **dict.fromkeys(("arch", "network", "backbone", "encoder"), ("architecture",)),
     **dict.fromkeys(("config", "preset", "recipe"), ("experiment",)),
     **dict.fromkeys(("posterior", "latentdist", "latentdistribution"), ("distribution",)),

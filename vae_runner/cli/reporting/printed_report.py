@@ -7,7 +7,7 @@ from vae_runner.errors import UserError
 from vae_runner.runs.names import LATEX_TABLE
 from vae_runner.text import plain
 
-__all__ = ["taken", "write_printed"]
+__all__ = ["NAMES", "taken", "write_printed"]
 
 LATEX = "latex"
 CHARTS = "figures"  # the folder of charts beside the runs
@@ -15,13 +15,16 @@ NAMES = ("format", "columns", "dpi", "width", "text", "title")
 
 
 def taken(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The settings of what is printed, and the other arguments; a folder of such a name is a folder."""
+    """The settings of what is printed, and the other arguments; a folder of such a name is a folder.
+
+    Raises `UserError` where one of them is given twice.
+    """
     settings, rest = {}, []
     for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if argument == "--latex":
-            settings["format"] = LATEX
-        elif equals and name in NAMES and not Path(argument).is_dir():
+        name, equals, value = ("format", "=", LATEX) if argument == "--latex" else argument.partition("=")
+        if equals and name in NAMES and not Path(argument).is_dir():
+            if name in settings:
+                raise UserError(f"{name} is given twice")
             settings[name] = value
         else:
             rest.append(argument)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vae_runner.cli.few_settings import about_dashes, meant, value_behind
 from vae_runner.errors import UserError
 from vae_runner.runs.names import CONFIG
 from vae_runner.text import plain
@@ -86,13 +87,11 @@ def read_wish(verb: str, arguments: Sequence[str]) -> Wish:
             name, equals, value = "out", "=", rest.pop(0)
         name = "out" if name == "--out" else name
         if argument.startswith("-") and name != "out":
-            problems.append(
-                f"no option called {plain(name)!r}; settings are written without dashes: see vae-use --help"
-            )
+            problems.append(about_dashes(name, value_behind(argument, rest, known), known, "vae-use"))
         elif not equals or (name not in known and _is_there(argument)):
             names.append(argument)
         elif name not in known:
-            problems.append(f"{plain(name)} cannot be set for {verb}; it takes {', '.join(known)}")
+            problems.append(f"{plain(name)} cannot be set for {verb}; it takes {', '.join(known)}.{meant(name, known)}")
         elif name in given:
             problems.append(f"{name} is given twice")
         else:
@@ -141,7 +140,11 @@ def _missing(wish: Wish, has_run: bool) -> list[str]:
     except (OSError, ValueError, RuntimeError):
         is_run = False
     if not is_run:
-        problems.append(f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run")
+        from vae_runner.runs.read import such_as
+
+        problems.append(
+            f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run{such_as(wish.folder)}"
+        )
     if "out" not in given:
         problems.append(f"where to? give {OUT.get(wish.verb, 'out=DIR')}")
     elif wish.verb == "encode" and not given["out"].lower().endswith(TABLES):

@@ -149,9 +149,20 @@ def _refuse_empty(config: SplitConfig, chosen: tuple[Tensor, Tensor, Tensor], im
         told = settings if not train else settings[:1] if config.validation else []
         verb = "leave" if len(told) > 1 and not is_own else "leaves"
         source = "the split" if is_own or not told else " and ".join(told)
-        raise UserError(f"{source} {of} {verb} nothing to {'validate' if train else 'train on'}")
+        raise UserError(
+            f"{source} {of} {verb} nothing to {'validate' if train else 'train on'}{_instead(config, images)}"
+        )
     if not test and config.test:
         raise UserError(f"{settings[-1]} {of} leaves nothing to test; dataset.test=0 does without")
+
+
+def _instead(config: SplitConfig, images: int) -> str:
+    """What to do where a part is empty that is drawn from the images: parts of them, of few images more of these."""
+    if round(_TEST * images) < 1:
+        return "; give dataset.limit=100 or more" if config.limit else "; there have to be more images"
+    parts = [f"dataset.validation={_TEST:g}", *([] if config.test == 0 else [f"dataset.test={_TEST:g}"])]
+    larger = ", and so may a larger dataset.limit" if config.limit else ""
+    return f"; {' '.join(parts)} {'leave' if len(parts) > 1 else 'leaves'} some of each{larger}"
 
 
 def _own_split(data: ImageData) -> list[Tensor | None] | None:

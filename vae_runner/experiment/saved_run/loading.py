@@ -21,6 +21,7 @@ from vae_runner.experiment.saved_run.saved import SavedRun
 from vae_runner.randomness import isolated
 from vae_runner.runs.folder import warn_of_real_latest
 from vae_runner.runs.names import CHECKPOINTS, CONFIG, checkpoint_file
+from vae_runner.runs.read import such_as
 from vae_runner.runs.words import shown
 from vae_runner.text import plain
 
@@ -42,7 +43,7 @@ def load(
     """The documented `vae_runner.load`, which see."""
     folder = Path(run).expanduser()
     if not (folder / CONFIG).is_file():
-        raise UserError(f"{run}: no run there (no {CONFIG}); give the folder of a run")
+        raise UserError(f"{run}: no run there (no {CONFIG}); give the folder of a run{such_as(folder)}")
     warn_of_real_latest(folder)
     here = {"engine.device": str(choose_device(device)), "engine.threads": None}  # those of the training's machine
     cfg = saved_config(folder, here, trust)

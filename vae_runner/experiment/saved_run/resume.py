@@ -18,6 +18,7 @@ from vae_runner.files import has_aliases, read_json
 from vae_runner.foreign import leaves
 from vae_runner.paths import make_importable
 from vae_runner.runs.names import CONFIG, ENVIRONMENT
+from vae_runner.runs.read import such_as
 from vae_runner.runs.words import images, shown
 from vae_runner.signature import locate
 from vae_runner.text import plain
@@ -84,7 +85,9 @@ def saved_config(folder: Path, changes: Mapping[str, Any], trust: bool) -> DictC
     """
     file = folder / CONFIG
     if not file.is_file():
-        raise UserError(f"resume={shown(folder)}: no run there (no {CONFIG}); give the folder of a run")
+        raise UserError(
+            f"resume={shown(folder)}: no run there (no {CONFIG}); give the folder of a run{such_as(folder)}"
+        )
     refuse_changes(changes)
     cfg = _read(file)
     plain_nodes = OmegaConf.to_container(cfg, resolve=False)
