@@ -233,6 +233,7 @@ def test_a_damaged_archive_in_root_is_reported_and_not_rendered_over(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rendered")  # so that no line says that it is done now
 def test_without_a_file_in_root_auto_renders_and_says_so(
     tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
