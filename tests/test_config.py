@@ -22,7 +22,9 @@ from vae_runner.cli.sweeping.sweep import _Rest
 from vae_runner.datasets.split import SplitConfig
 from vae_runner.engine import Engine, EngineConfig
 from vae_runner.errors import UserError
+from vae_runner.experiment.assemble import build_model
 from vae_runner.experiment.checking.check import FILLED, GIVEN, check
+from vae_runner.experiment.checking.scheduled import CHOICES
 from vae_runner.experiment.saved_run.resume import compare_configs
 from vae_runner.experiment.spelling import nearest
 from vae_runner.paths import config_dir
@@ -43,6 +45,16 @@ def nodes(config: Any, key: str = "") -> list[tuple[str, dict[str, Any]]]:
         return []
     here = [(key, config)] if config.get("_target_", "???") != "???" else []
     return here + [node for name, value in config.items() for node in nodes(value, f"{key}.{name}".strip("."))]
+
+
+def test_a_latent_space_that_cannot_be_made_is_told_by_its_place(compose: Compose) -> None:
+    config = check(compose("distribution=normal_aligned", "distribution/prior=laplace"))[0]
+    with pytest.raises(UserError, match=r"^distribution: prior: SimpleLaplace is not the same in every direction"):
+        build_model(config, (1, 32, 32))
+
+
+def test_each_option_of_the_group_of_schedules_can_be_meant() -> None:
+    assert {file.stem for file in (config_dir() / "schedule").glob("*.yaml")} == set(CHOICES)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(config_dir()).as_posix())
@@ -199,7 +211,11 @@ def test_the_photo_presets_train_on_colour_images_of_64_pixels(experiment: Calla
         (["++engine.stepz=3"], "no setting called 'engine.stepz'. Did you mean engine.steps?"),
         (["++epcohs=3"], "no setting called 'epcohs'. Did you mean engine.epochs?"),
         (["++optimizer.learning_rate=3"], "no setting called 'optimizer.learning_rate'."),
-        (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'"),
+        (["divergence.beta=abc"], "divergence.beta: expected float or Schedule, got 'abc'; a schedule is chosen by its "
+         "group: schedule@divergence.beta=linear"),
+        (["divergence.beta=steps"], "divergence.beta: expected float or Schedule, got 'steps'; a schedule is chosen by "
+         "its group: schedule@divergence.beta=steps"),
+        (["dataset.held_out=heart"], "dataset.held_out: expected {NAME: VALUE} or null, got 'heart'"),
         (["divergence.beta=-1"], "divergence.beta must not be negative, got -1"),
         (["divergence.beta=inf"], "divergence.beta must be finite, got inf"),
         (["engine.clip_norm=inf"], "engine.clip_norm must be finite, got inf"),

@@ -276,4 +276,6 @@ def _describe_one(kind: Any) -> str:
         return f"list of {describe(args[0])}" if args else "list"
     if origin is tuple:
         return "list" if not args else "[" + ", ".join(describe(part) for part in args) + "]"
+    if kind is dict or origin in (dict, Mapping):
+        return "{NAME: VALUE}"
     return getattr(kind, "__name__", str(kind))

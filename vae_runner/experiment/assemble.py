@@ -145,7 +145,8 @@ def _learns(target: Any) -> bool:
 
 
 def _spaces(config: Mapping[str, Any], image_shape: tuple[int, int, int]) -> list[LatentSpace]:
-    spaces: list[LatentSpace] = [build(node) for node in spaces_of(config["distribution"]).values()]
+    nodes = spaces_of(config["distribution"]).items()
+    spaces: list[LatentSpace] = [build(node, f"distribution.{name}".rstrip(".")) for name, node in nodes]
     for space in spaces:
         check_kinds(config, distribution=space)
         space.see(image_shape)

@@ -24,7 +24,7 @@ from vae_runner.errors import UserError, in_words, place_of
 from vae_runner.experiment.checking.brightness import check_brightness
 from vae_runner.experiment.checking.known_factors import check_factors
 from vae_runner.experiment.checking.ranges import check_rates
-from vae_runner.experiment.checking.scheduled import schedule_faults
+from vae_runner.experiment.checking.scheduled import how_to_schedule, schedule_faults
 from vae_runner.experiment.checking.terms import about_facts, check_terms, term_nodes
 from vae_runner.experiment.scoring.wanted import EvaluationConfig, scores_fault, with_defaults
 from vae_runner.experiment.spelling import did_you_mean
@@ -272,7 +272,8 @@ def _check_values(node: dict[str, Any], key: str, hints: Mapping[str, Any]) -> l
         if problem:
             colon = ":" if problem.startswith("expected") else ""
             full = f"{key}.{name}" if key else name
-            problems.append(f"{full}{colon} {problem}, got {_show(node[name])}")
+            how = how_to_schedule(node[name], hint, full)
+            problems.append(f"{full}{colon} {problem}, got {_show(node[name])}{how}")
     return problems
 
 

@@ -4,15 +4,16 @@ A schedule has to keep, at both its ends and between them, what the number in wh
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from hydra.utils import instantiate
 
 from vae_runner.schedule import Schedule
 from vae_runner.signature import locate, mismatch
 
-__all__ = ["end_faults", "ends", "is_schedule", "schedule_faults"]
+__all__ = ["CHOICES", "end_faults", "ends", "how_to_schedule", "is_schedule", "schedule_faults"]
 
+CHOICES = ("linear", "cosine", "sigmoid", "exponential", "cyclic", "steps", "chain")  # options of the group `schedule`
 ENDS = ("value", "start", "end")  # the arguments of a schedule between which its values lie
 
 
@@ -34,6 +35,13 @@ def schedule_faults(node: Any, hint: Any, key: str) -> list[str]:
         if problem := mismatch(value, hint):
             return [f"{key} {problem}, but its schedule comes to {value:g}"]
     return []
+
+
+def how_to_schedule(value: Any, hint: Any, key: str) -> str:
+    """'; a schedule is chosen by ...', of a word in the place of a number that may be a schedule; else nothing."""
+    if not isinstance(value, str) or Schedule not in get_args(hint):
+        return ""
+    return f"; a schedule is chosen by its group: schedule@{key}={value if value in CHOICES else 'linear'}"
 
 
 def end_faults(node: Any, hint: Any, key: str) -> list[str]:
