@@ -32,7 +32,8 @@ def test_each_problem_is_told_once(tmp_path: Path) -> None:
         look_at_data(nodes)
     lines = str(told.value).splitlines()
     assert len(lines) == 3
-    assert lines[0] == "dataset.validation=12 of 12 images leaves nothing to train on"
+    whole = "dataset.validation=12 of 12 images leaves nothing to train on"
+    assert lines[0] == f"{whole}; dataset.validation=0.1 leaves some of each"
     assert lines[1].startswith("dataset.root=nowhere does not exist")
     assert f"under {empty}" in lines[2]
 
