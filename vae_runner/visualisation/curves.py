@@ -95,10 +95,8 @@ class LossCurves(Picture):
         file = scene.folder / METRICS
         log = read_log(file) if file.is_file() else Log({})
         seen = _Seen(log, scene.step, self.points)
-        betas, terms = (
-            seen.named("beta"),
-            [name for name in seen.named("divergence") if not WITHOUT_NAME.fullmatch(name)],
-        )
+        betas = seen.named("beta")
+        terms = [name for name in seen.named("divergence") if not WITHOUT_NAME.fullmatch(name)]
         found = [
             ("loss, nats", seen.both("loss")),
             ("reconstruction, nats", seen.both("recon")),

@@ -12,10 +12,8 @@ __all__ += ["typed_here"]
 
 # All are named by the last part of a dotted name, in small letters without _ and -.
 SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
-    **dict.fromkeys(
-        ("latentdim", "z", "latentdims", "latentsize", "zdim", "zsize", "nlatents", "nz"), "distribution.dims"
-    ),
-    **dict.fromkeys(("latents", "numlatents", "codesize", "bottleneck"), "distribution.dims"),
+    **dict.fromkeys(("latentdim", "latentdims", "latentsize", "zdim", "zsize", "nz", "z"), "distribution.dims"),
+    **dict.fromkeys(("latents", "nlatents", "numlatents", "codesize", "bottleneck"), "distribution.dims"),
     **dict.fromkeys(("lr", "learningrate", "stepsize"), "optimizer.lr"),
     **dict.fromkeys(("epochs", "e", "nepochs", "numepochs", "maxepochs"), "engine.epochs engine.steps=null"),
     **dict.fromkeys(("steps", "maxsteps", "numsteps", "trainsteps", "iterations", "iters", "maxiter"), "engine.steps"),
@@ -35,7 +33,7 @@ SETTINGS: Mapping[str, str] = {  # ours, with what it needs besides
     **dict.fromkeys(("weightdecay", "wd"), "optimizer.weight_decay"),
     **dict.fromkeys(("capacity", "maxcapacity", "capacitymax", "cmax"), "divergence.capacity.end"),
     **dict.fromkeys(("klweight", "kldweight", "betavae", "kweight"), "divergence.beta"),
-    **dict.fromkeys(("betahb",), "divergence.beta divergence=beta"),  # disentangling-vae's --betaH-B, --btcvae-B
+    "betahb": "divergence.beta divergence=beta",  # disentangling-vae's --betaH-B, --btcvae-B, --betaB-G, --betaB-finC
     "btcvaeb": "divergence.beta divergence=beta_tc",
     "betabg": "divergence.gamma divergence=capacity",
     "betabfinc": "divergence.capacity.end divergence=capacity",

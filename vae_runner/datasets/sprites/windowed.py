@@ -3,9 +3,9 @@
 A sprite covers at most 27 of its image's 64 rows, and one row is like another: the 47 million rows of dSprites are
 12,908 different ones. So an image is the place of its window, the first of 28 rows (one to spare, for the published
 sprites differ from the rendered ones by a pixel now and then), and the number of each of these: 58 bytes instead of the
-512 of its bits (`packed`), 43 MB for all 737,280 images. A batch is read on the device
-that the numbers lie on: those of its windows are put at their places among zeros, the number of the black row, and each
-is looked up in the table of rows, 64 floats at once. No bit is unpacked.
+512 of its bits (`packed`), 43 MB for all 737,280 images. A batch is read on the device where the numbers lie: those of
+its windows are put at their places among zeros, the number of the black row, and each is looked up in the table of
+rows, 64 floats at once. No bit is unpacked.
 
 As an array, which can be kept in a file, images are int16: 32,768 rows of 64 bits, zeros behind those that there are,
 then 29 numbers for each image. Images have windows where the white rows of each lie among 28, and all of them together
@@ -80,7 +80,7 @@ class WindowedImages:
         Returns:
             (B, 1, 64, 64) float32 zeros and ones, on `device`.
         """
-        windows = self._windows.index_select(0, indices.to(self.device))  # (B, 28)
+        windows = self._windows.index_select(0, indices.to(self.device))  # (B, 29)
         black = torch.zeros(len(windows), _SIDE, dtype=torch.int16, device=self.device)
         numbers = black.scatter_(1, windows[:, :1] + self._steps, windows[:, 1:])
         return self._row_pixels.index_select(0, numbers.flatten().int()).view(-1, 1, _SIDE, _SIDE)

@@ -48,7 +48,7 @@ def log_evidence(
     posteriors     q(z|x) of the images, of each latent space, where they are known
     corrected_by   decode in bf16, and so many of the samples of each image in fp32 again; None: all in fp32
 
-    Raises `ValueError` for fewer than one sample.
+    Raises `ValueError` where a count is below 1.
     """
     for name, count in {"samples": samples, "at_once": at_once, "corrected_by": corrected_by}.items():
         if count is not None and count < 1:

@@ -158,7 +158,9 @@ def _log_px(subject: Subject, name: str, watch: Watch) -> tuple[Score, int, dict
 
 
 def _checked(subject: Subject) -> int | None:
-    """How many of many samples are decoded in fp32 again, where the run was trained in bf16; None: all are in fp32."""
+    """How many of many samples are decoded in fp32 again, where the run would train in bf16 on this machine; None: all
+    are in fp32.
+    """
     trained = dig(subject.run.config, "engine", "precision") or "auto"
     is_rough = choose_precision(trained, subject.run.device) == "bf16"
     return CHECKED if is_rough and subject.settings.k >= MANY else None
