@@ -191,8 +191,11 @@ def test_a_part_that_mixes_the_images_of_a_batch_is_not_shared_out(
     OmegaConf.update(cfg, key, {"_target_": f"mixing.{part}"}, merge=False)
     config, problems = check(cfg)
     assert problems == []
+    engine = assemble(config)
+    before = torch.get_rng_state()
     with pytest.raises(UserError) as refused:
-        check_shareable(assemble(config), {})
+        check_shareable(engine, {})
+    assert torch.equal(torch.get_rng_state(), before)  # nor does what is told hang on it
     assert str(refused.value).startswith(line)
     assert "\n" not in str(refused.value)
 

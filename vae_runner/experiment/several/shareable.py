@@ -38,16 +38,21 @@ def check_shareable(engine: Engine, config: Mapping[str, Any]) -> None:
         objective = copy.deepcopy(engine.objective).train()
     except Exception as error:
         raise UserError(f"a part cannot be copied, to try whether several processes can share it; {ALONE}") from error
-    x = torch.rand(FEW, *engine.train.data.image_shape, device=engine.device)
     with isolated(0, engine.device):
-        problems = list(_problems(objective, x, config))
+        problems = list(_problems(objective, _unlike(engine.train.data.image_shape, engine.device), config))
     if problems:
         raise UserError("\n".join(problems))
 
 
+def _unlike(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers in [0, 1], (FEW, *shape), larger from row to row: a mean of some rows is not near that of all."""
+    shades = torch.arange(1, FEW + 1, device=device) / FEW
+    return torch.rand(FEW, *shape, device=device) * shades.view(-1, *[1] * len(shape))
+
+
 def _problems(objective: Objective, x: Tensor, config: Mapping[str, Any]) -> Iterator[str]:
     model = objective.model
-    z = torch.rand(FEW, sum(model.latent_dims), device=x.device)
+    z = _unlike((sum(model.latent_dims),), x.device)
     for key, net, given in (("encoder", model.encoder, x), ("decoder", model.decoder, z)):
         if fault := _fault(given, net):
             yield f"{named(f'architecture.{key}', config)} {fault} in training: several processes cannot; {ALONE}"
