@@ -27,8 +27,10 @@ from vae_runner.distributions.special import (
     lgamma_gap,
     log_ratio,
     log_rising,
+    log_sum_exp,
     stirling,
     stirling_slope,
+    vanishing_exp,
 )
 
 FAMILIES = {
@@ -722,6 +724,32 @@ def test_lgamma_gap_is_a_difference_of_lgammas() -> None:
     u = torch.tensor(1e-9, dtype=torch.float64)
     expected = math.pi**2 / 6 * 1e-18 - 2 * 1.2020569031595943 * 1e-27
     assert lgamma_gap(u).item() == pytest.approx(expected, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dim", [0, 2])
+def test_a_sum_of_exponentials_is_torch_s_and_so_is_its_gradient(dim: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = (300 * torch.randn(5, 4, 6)).to(dtype)
+    x[1, 2, 3] = -math.inf
+    given, same = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, expected = log_sum_exp(given, dim), torch.logsumexp(same, dim)
+    torch.testing.assert_close(found, expected, rtol=1e-6 if dtype == torch.float32 else 1e-14, atol=0)
+    weights = torch.randn_like(found)
+    slopes = [torch.autograd.grad((weights * value).sum(), at)[0] for value, at in ((found, given), (expected, same))]
+    torch.testing.assert_close(*slopes, rtol=1e-5, atol=1e-37)
+    x[0, 0, 0], x[:, 1], x[1, :, 2] = math.inf, -math.inf, math.nan
+    assert torch.equal(log_sum_exp(x, dim).isfinite(), torch.logsumexp(x, dim).isfinite())
+    assert torch.equal(log_sum_exp(x, dim).isneginf(), torch.logsumexp(x, dim).isneginf())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_exponential_that_vanishes_ends_at_a_normal_number(dtype: torch.dtype) -> None:
+    exponent = torch.tensor([0.0, -80.0, -90.0, -800.0, -math.inf], dtype=dtype, requires_grad=True)
+    value, tiny = vanishing_exp(exponent), torch.finfo(dtype).tiny
+    torch.testing.assert_close(value, exponent.exp(), rtol=1e-6, atol=3 * tiny)
+    assert (value >= tiny).all()
+    assert torch.autograd.grad(value.sum(), exponent)[0][-2:].tolist() == [0, 0]
 
 
 def test_log_ratio_keeps_its_digits_near_1() -> None:

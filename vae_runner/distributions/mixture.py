@@ -16,6 +16,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 from vae_runner.distributions.base import Shape, SimpleDistribution
+from vae_runner.distributions.special import log_sum_exp
 
 __all__ = ["Mixture"]
 
@@ -87,7 +88,7 @@ class Mixture(SimpleDistribution):
         value = self._value(value)
         value = value.expand(torch.broadcast_shapes(value.shape, self.batch_shape))
         each = self.components.log_prob(value.unsqueeze(-2)).cumsum(-1)  # (..., K, D)
-        joint = torch.logsumexp(torch.log_softmax(self.logits, 0).unsqueeze(1) + each, -2)  # L_d
+        joint = log_sum_exp(torch.log_softmax(self.logits, 0).unsqueeze(1) + each, -2)  # L_d
         before = torch.nn.functional.pad(joint[..., :-1], (1, 0))
         return torch.where(joint.isneginf(), joint, joint - before)
 

@@ -30,11 +30,13 @@ __all__ = [
     "log_ratio",
     "log_rising",
     "log_standard_exponential",
+    "log_sum_exp",
     "mean_decay",
     "sample_exp",
     "stirling",
     "stirling_slope",
     "times_exp",
+    "vanishing_exp",
 ]
 
 EULER_GAMMA = 0.57721566490153286
@@ -55,6 +57,23 @@ def capped_exp(exponent: Tensor) -> Tensor:
 def excess(exponent: Tensor) -> Tensor:
     """Returns e^t - 1 - t >= 0, what KLs are made of; its gradient is capped like that of `capped_exp`."""
     return _capped(torch.expm1, exponent) - exponent
+
+
+def vanishing_exp(exponent: Tensor) -> Tensor:
+    """Returns e^t for t <= 0; where that is less than twice the smallest normal number (float32: 2e-38, t = -87), so
+    much, without a slope. A processor takes thirty to a hundred times as long for what lies below.
+    """
+    return exponent.clamp(min=math.log(2 * torch.finfo(exponent.dtype).tiny)).exp()
+
+
+def log_sum_exp(x: Tensor, dim: int) -> Tensor:
+    """Returns ln sum e^x, as torch.logsumexp does to the last digit, with `vanishing_exp`: what is by 87 below the
+    largest adds nothing that float32 could hold.
+    """
+    largest = x.detach().amax(dim, keepdim=True)
+    finite = torch.where(largest.isfinite(), largest, 0.0)
+    total = vanishing_exp(x - finite).sum(dim).log() + finite.squeeze(dim)
+    return torch.where(largest.squeeze(dim).isfinite(), total, largest.squeeze(dim))
 
 
 def times_exp(x: Tensor, exponent: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_runner.distributions.special import vanishing_exp
 from vae_runner.divergence.base import sum_mean
 from vae_runner.divergence.composite import WeightedParts, kl_of
 from vae_runner.schedule import Constant, Schedule
@@ -40,7 +41,7 @@ SCALES: dict[str, tuple[float, ...]] = {"rbf": (1.0,), "imq": (0.1, 0.2, 0.5, 1.
 
 def rbf(squared: Tensor, variance: Tensor | float) -> Tensor:
     """Returns exp(-|a - b|^2 / (2 s)), of squared distances."""
-    return torch.exp(-squared / (2 * variance))
+    return vanishing_exp(-squared / (2 * variance))
 
 
 def imq(squared: Tensor, constant: Tensor | float) -> Tensor:

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_runner.distributions import log_density
+from vae_runner.distributions.special import log_sum_exp
 from vae_runner.divergence.composite import WeightedParts
 from vae_runner.schedule import Schedule
 from vae_runner.signature import enforced, non_negative, positive
@@ -82,8 +83,8 @@ def pairwise_log_prob(posterior: Distribution, sample: Tensor) -> Tensor:
 
 def decompose(pairs: Tensor, weights: Tensor, log_prior: Tensor) -> Decomposition:
     """Returns the three parts, of E (B, B, D), log weights (B, B) and log p(z_i), (B,)."""
-    log_qz = torch.logsumexp(weights + pairs.sum(2), dim=1)
-    log_prod_qz = torch.logsumexp(weights.unsqueeze(2) + pairs, dim=1).sum(1)
+    log_qz = log_sum_exp(weights + pairs.sum(2), 1)
+    log_prod_qz = log_sum_exp(weights.unsqueeze(2) + pairs, 1).sum(1)
     log_posterior = torch.diagonal(pairs).sum(0)  # log q(z_i | x_i)
     mi, tc = (log_posterior - log_qz).mean(), (log_qz - log_prod_qz).mean()
     return Decomposition(mi, tc, (log_prod_qz - log_prior).mean(), log_qz, log_prod_qz)

@@ -7,7 +7,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 __all__ = ["log_density", "log_ratio", "monte_carlo_kl"]
 
@@ -33,5 +33,7 @@ def log_density(q: Distribution, x: Tensor) -> Tensor:
     try:
         support = q.support
     except NotImplementedError:  # a user's own, of which only log_prob is asked
+        return q.log_prob(x)
+    if support is constraints.real:
         return q.log_prob(x)
     return torch.where(support.check(x), q.log_prob(x), -math.inf)
