@@ -36,6 +36,7 @@ OBJECTIVES: Mapping[str, tuple[str, ...]] = {
     **{name: (f"divergence={name}",) for name in ("beta", "beta_tc", "dip_i", "dip_ii", "info", "wae", "free_bits")},
     **{name: (f"divergence={name}",) for name in ("control", "geco", "factor")},
     "iwae, K = 5": ("divergence=iwae",),
+    "iwae, K = 5, gradient_from=one": ("divergence=iwae", "divergence.gradient_from=one"),
     "iwae, K = 5, dreg": ("divergence=iwae", "divergence.estimator=dreg"),
     **{name: (f"divergence={name}",) for name in ("ada_gvae", "ada_ml_vae")},
 }

@@ -14,7 +14,7 @@ from vae_runner.distributions import Gamma, SimpleLaplace, SimpleNormal, SimpleU
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.evaluation.importance import effective_samples, importance_bound
-from vae_runner.objective import ImportanceBound
+from vae_runner.objective import ImportanceBound, bound
 from vae_runner.state import (
     METRICS,
     MODEL,
@@ -194,6 +194,63 @@ def test_chunks_change_neither_value_nor_gradient_and_are_decoded_apart(estimato
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("estimator", ["iwae", "dreg"])
+def test_the_gradient_of_one_sample_is_in_its_mean_that_of_all(estimator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    noise, x = torch.randn(5, 2).double(), torch.randn(4, 1, 1, 3).double()
+    mu, logvar, weight = (torch.randn(*shape).double().requires_grad_() for shape in ((4, 2), (4, 2), (3, 2)))
+
+    def of_image(image: int, gradient_from: str, chosen: int) -> tuple[list[Tensor], Tensor | None]:
+        """The loss of one image and its gradients, where that sample is drawn, and the log weights it was drawn by."""
+        seen: list[Tensor] = []
+        monkeypatch.setattr(bound, "drawn_by", lambda weights: seen.append(weights) or torch.tensor([chosen]))
+        q = Drawn(mu[image : image + 1], logvar[image : image + 1])
+        q.noise = noise
+        model = model_of(lambda z: (z @ weight.T)[:, None, None], 0.5)
+        state = state_of(model, x[image : image + 1], q, q.mu + q.stddev * noise[0])
+        term = ImportanceBound(*SPACE, samples=5, estimator=estimator, gradient_from=gradient_from)
+        if not term.trains_recon:
+            state[RECON] = state[RECON].detach()
+        loss = state[RECON].mean() + term.loss(state)
+        return [loss, *torch.autograd.grad(loss, (mu, logvar, weight))], seen[0] if seen else None
+
+    for image in range(4):
+        whole, _ = of_image(image, "all", 0)
+        ones = [of_image(image, "one", chosen) for chosen in range(5)]
+        shares = torch.softmax(ones[0][1], 0)[:, 0]
+        assert shares.max() < 0.99
+        for part, expected in enumerate(whole):
+            mean = sum(share * one[part] for share, (one, _) in zip(shares, ones, strict=True))
+            torch.testing.assert_close(mean, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_sample_is_drawn_by_its_weight() -> None:
+    torch.manual_seed(0)
+    shares = torch.tensor([0.1, 0.6, 0.3])
+    drawn = bound.drawn_by(shares.log().unsqueeze(1).expand(3, 100_000) - 7)
+    counts = torch.bincount(drawn, minlength=3) / 100_000
+    torch.testing.assert_close(counts, shares, rtol=0, atol=0.006)  # four standard errors
+
+
+def test_one_sample_alone_goes_back_through_the_decoder() -> None:
+    decoder = Linear(torch.randn(3, 2).double(), torch.randn(3).double())
+    back: list[int] = []
+
+    def counted(z: Tensor) -> Tensor:
+        raw = decoder(z)
+        if raw.requires_grad:
+            raw.register_hook(lambda gradient: back.append(len(gradient)))
+        return raw
+
+    q = SimpleNormal(torch.zeros(4, 2).double().requires_grad_(), torch.zeros(4, 2).double())
+    state = state_of(model_of(counted, 0.5), torch.randn(4, 1, 1, 3).double(), q, q.rsample())
+    state[RECON] = state[RECON].detach()  # as it is where no term trains it
+    term = ImportanceBound(*SPACE, samples=6, gradient_from="one")
+    assert not term.trains_recon
+    (state[RECON].mean() + term.loss(state)).backward()
+    assert back == [4]
+
+
 def test_the_gradient_is_right() -> None:
     noise = torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = torch.randn(4, 1, 1, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -236,7 +293,15 @@ def test_two_terms_in_the_reconstruction_s_place_are_refused(experiment: Callabl
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "settings", [("estimator=dreg",), ("chunk=2",), ("samples=1",), ("samples=3", "estimator=dreg", "chunk=1")]
+    "settings",
+    [
+        ("estimator=dreg",),
+        ("chunk=2",),
+        ("samples=1",),
+        ("samples=3", "estimator=dreg", "chunk=1"),
+        ("gradient_from=one",),
+        ("gradient_from=one", "estimator=dreg", "chunk=2"),
+    ],
 )
 @pytest.mark.parametrize("space", ["normal", "mixed"])
 def test_every_way_of_it_trains(settings: tuple[str, ...], space: str, experiment: Callable[..., Engine]) -> None:

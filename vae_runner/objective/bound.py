@@ -10,9 +10,13 @@ gradient is that of sum_k w~_k log w_k, w~ held: `iwae`. That of the encoder fal
     sum_k w~_k^2 (d log w_k / d z_k) (d z_k / d phi),      q's parameters held in log q
 
 where the decoder, and a prior that learns, are trained as before. `ess` = 1 / sum_k w~_k^2 is how many samples count.
+
+Each of these sums is a mean over samples drawn by w~; so the gradient of one sample, so drawn, has the same mean, with
+more noise, and one sample alone goes back through the decoder (Burda et al., section 3).
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,8 +45,9 @@ class ImportanceBound(WeightedParts):
 
     Args:
         input_keys, target_keys, sample_keys: facts of the run, see `vae_runner.objective.facts`.
-        samples: K, for each image. The first is the one that is decoded anyway; `dreg` draws all K anew.
+        samples: K, for each image. The first is the one that is decoded anyway; `dreg` of all draws K anew.
         estimator: of the gradient: iwae, or dreg, which takes the way through z alone.
+        gradient_from: all samples, or one of each image, drawn by its weight, in two thirds of the time where K is 5.
         chunk: samples of an image that are decoded at once, the others later, and again on the way back: so many times
             the memory of one; None: all.
 
@@ -66,12 +71,13 @@ class ImportanceBound(WeightedParts):
         sample_keys: tuple[StateKey, ...],
         samples: Annotated[int, positive] = 5,
         estimator: Literal["iwae", "dreg"] = "iwae",
+        gradient_from: Literal["all", "one"] = "all",
         chunk: Annotated[int, positive] | None = None,
     ) -> None:
         keys: dict[str, Any] = {"posteriors": input_keys, "priors": target_keys, "decoded": sample_keys}
         super().__init__({**keys, "recon": RECON, "raw": Y_RAW, "target": Y_TRUE, "model": MODEL}, {})
-        self.samples, self.estimator, self.chunk = samples, estimator, chunk
-        self.trains_recon = estimator != "dreg"
+        self.samples, self.estimator, self.gradient_from, self.chunk = samples, estimator, gradient_from, chunk
+        self.trains_recon = estimator != "dreg" and gradient_from == "all"
 
     def check_spaces(self, posteriors: tuple[Distribution, ...], priors: tuple[Distribution, ...]) -> None:
         bounded = [q for q in posteriors if isinstance(q.support, BOUNDED)]
@@ -91,25 +97,49 @@ class ImportanceBound(WeightedParts):
         target: Tensor,
         model: VAE,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        is_dreg = self.estimator == "dreg"
-        count = self.samples if is_dreg else self.samples - 1
-        codes = [q.rsample((count,)) for q in posteriors]  # (K, B, D) of each space
+        given = Given(posteriors, priors, decoded, raw, target, model)
+        trained, log_weights = self._of_one(given) if self.gradient_from == "one" else self._of_all(given)
+        figures = {"bound": trained.mean(), "ess": effective_samples(log_weights.detach()).mean()}
+        return -trained.mean() - recon.mean(), figures
+
+    def _of_all(self, given: "Given") -> tuple[Tensor, Tensor]:
+        """Returns the bound (B,), with its gradient, and the log weights (K, B) of the samples."""
+        posteriors, is_dreg = given.posteriors, self.estimator == "dreg"
+        codes = [q.rsample((self.samples if is_dreg else self.samples - 1,)) for q in posteriors]  # (K, B, D) of each
         slots = [z.new_zeros(z.shape[:2]) for z in codes]
         if is_dreg:
             marked = [WeightedAgain.apply(z, slot) for z, slot in zip(codes, slots, strict=True)]
             codes, slots = [z for z, _ in marked], [slot for _, slot in marked]
             posteriors = tuple(held(q) for q in posteriors)
-        raws = self._raws(model, own(torch.cat(codes, 2), dim=1), raw)
+        raws = self._raws(given.model, own(torch.cat(codes, 2), dim=1), given.raw)
         if not is_dreg:
-            raws = [raw, *raws]
-            codes = [torch.cat([z.unsqueeze(0), more]) for z, more in zip(decoded, codes, strict=True)]
-        nll = model.likelihood.nll(torch.cat(raws), target.repeat(self.samples, 1, 1, 1)).unflatten(0, (-1, len(raw)))
-        log_weights = prior_over_posterior(priors, posteriors, codes) - whole(nll, dim=1)
+            raws, codes = [given.raw, *raws], given.with_decoded(codes)
+        log_weights = given.log_weights(posteriors, codes, raws)
         bound = importance_bound(log_weights)
         weights = torch.softmax(log_weights.detach(), 0)
-        trained = bound + sum((weights * slot).sum(0) for slot in slots) if is_dreg else bound
-        figures = {"bound": bound.mean(), "ess": effective_samples(log_weights.detach()).mean()}
-        return -trained.mean() - recon.mean(), figures
+        return bound + sum((weights * slot).sum(0) for slot in slots) if is_dreg else bound, log_weights
+
+    def _of_one(self, given: "Given") -> tuple[Tensor, Tensor]:
+        """The same, where the gradient is that of one sample of each image."""
+        posteriors, model = given.posteriors, given.model
+        codes = [q.rsample((self.samples - 1,)) for q in posteriors]
+        with torch.no_grad():
+            raws = [given.raw, *self._raws(model, own(torch.cat(codes, 2), dim=1), given.raw)]
+        codes = given.with_decoded(codes)
+        with torch.no_grad():
+            log_weights = given.log_weights(posteriors, codes, raws)
+            bound = importance_bound(log_weights)
+        if not torch.is_grad_enabled():
+            return bound, log_weights
+        chosen = drawn_by(log_weights).unsqueeze(0)  # (1, B)
+        picked = [z.gather(0, chosen.unsqueeze(2).expand(1, *z.shape[1:])) for z in codes]
+        if self.estimator == "dreg":
+            share = torch.softmax(log_weights, 0).gather(0, chosen).unsqueeze(2)
+            picked = [z.detach() + share * (z - z.detach()) for z in picked]
+            posteriors = tuple(held(q) for q in posteriors)
+        raws = self._raws(model, own(torch.cat(picked, 2), dim=1), given.raw)
+        one = given.log_weights(posteriors, picked, raws).squeeze(0)
+        return bound + one - one.detach(), log_weights
 
     def _raws(self, model: VAE, codes: Tensor, like: Tensor) -> list[Tensor]:
         """What the decoder makes of the codes (K, B, D), (k B, ...) each; as precise as what it has made before."""
@@ -118,6 +148,37 @@ class ImportanceBound(WeightedParts):
             if self.chunk is None or not torch.is_grad_enabled():
                 return [model.raw(part) for part in parts]
             return [checkpoint(model.raw, part, use_reentrant=False) for part in parts]
+
+
+class Given(NamedTuple):
+    """What a bound is made of: of each space q(z|x), p(z) and the sample (B, D) that is decoded; what the decoder makes
+    of that; the images; the model.
+    """
+
+    posteriors: tuple[Distribution, ...]
+    priors: tuple[Distribution, ...]
+    decoded: tuple[Tensor, ...]
+    raw: Tensor
+    target: Tensor
+    model: VAE
+
+    def with_decoded(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """Returns codes (K - 1, B, D) of each space behind the sample that is decoded, (K, B, D)."""
+        return [torch.cat([z.unsqueeze(0), more]) for z, more in zip(self.decoded, codes, strict=True)]
+
+    def log_weights(
+        self, posteriors: Sequence[Distribution], codes: Sequence[Tensor], raws: Sequence[Tensor]
+    ) -> Tensor:
+        """Returns log w of codes (K, B, D) of each space and what the decoder makes of them, (K, B)."""
+        targets = self.target.repeat(len(codes[0]), 1, 1, 1)
+        nll = self.model.likelihood.nll(torch.cat(list(raws)), targets).unflatten(0, (-1, len(self.target)))
+        return prior_over_posterior(self.priors, posteriors, codes) - whole(nll, dim=1)
+
+
+def drawn_by(log_weights: Tensor) -> Tensor:
+    """Returns which of K samples is drawn of each image, (B,), with the probabilities w~, of log weights (K, B)."""
+    gumbel = -torch.empty_like(log_weights).exponential_().log()
+    return (log_weights + gumbel).argmax(0)
 
 
 class WeightedAgain(torch.autograd.Function):
