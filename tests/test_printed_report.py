@@ -21,9 +21,9 @@ from vae_runner.runs.read import find_runs
 BETAS = {"2.0": [70.0, 65.5, 80.25], "8.0": [66.0, 71.0, 72.0], "16.0": [1000.0, 1200.0, 1100.0]}
 
 
-def table_of(folder: Path, rank: str | None = None) -> list[list[str]]:
+def table_of(folder: Path, *columns: str, rank: str | None = None) -> list[list[str]]:
     """The cells of the table's lines, the head first."""
-    text = latex_table(read_sweep(find_runs(folder), folder, rank))
+    text = latex_table(read_sweep(find_runs(folder), folder, rank), columns or None)
     assert text.isascii()
     assert text.count("{") == text.count("}")
     assert re.findall(r"\\(begin|end|toprule|midrule|bottomrule)", text) == [
@@ -52,12 +52,13 @@ def test_scores_count_their_own_way_and_what_is_unknown_is_a_dash(tmp_path: Path
     for number, (mig, tc) in enumerate([(0.1, 5.0), (0.2, 7.0), (0.3, 8.0), (0.4, 9.0)]):
         found = {"mig": {"value": mig, "part": "test"}, "total_correlation": {"value": tc, "part": "test"}}
         (tmp_path / f"{number}-ab/evaluation.json").write_text(json.dumps(found))
-    head, two, eight = table_of(tmp_path)
+    shown = ("mig", "total_correlation", "neg_elbo")
+    head, two, eight = table_of(tmp_path, *shown)
     mig, tc = head.index("mig (test)"), head.index(r"total\_correlation (test)")
     assert [row[mig] for row in (two, eight)] == [r"$0.150 \pm 0.071$", r"$\mathbf{0.350 \pm 0.071}$"]
     assert [row[tc] for row in (two, eight)] == [r"$\mathbf{6.000 \pm 1.414}$", r"$8.500 \pm 0.707$"]
     (tmp_path / "3-ab/evaluation.json").unlink()
-    assert table_of(tmp_path)[2][mig] == "--"
+    assert table_of(tmp_path, *shown)[2][mig] == "--"
 
 
 def test_a_table_is_of_the_test_images_where_there_are_some_or_has_the_columns_named(tmp_path: Path) -> None:
@@ -70,8 +71,8 @@ def test_a_table_is_of_the_test_images_where_there_are_some_or_has_the_columns_n
         with (tmp_path / f"{number}-ab/metrics.jsonl").open("a") as file:
             file.write(json.dumps({"split": "test", "step": 100, **figures}) + "\n")
     head, two, _ = table_of(tmp_path)
-    assert head[2:] == ["$-$ELBO (test)", "Recon. (test)", "KL (test)", "mig (test)", "sap (train)"]
-    assert two[2] == r"$\mathbf{60.5 \pm 0.7}$"
+    assert head[2:] == ["Recon.", "KL", "mig"]  # what fits, of the test images
+    assert two[2] == r"$\mathbf{40.5 \pm 0.7}$"
     sweep = read_sweep(find_runs(tmp_path), tmp_path)
     text = latex_table(sweep, ["mig", "kl_test"])
     assert r"beta & Runs & mig & KL \\" in text
@@ -85,8 +86,12 @@ def test_a_table_is_of_the_test_images_where_there_are_some_or_has_the_columns_n
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX here")
-def test_latex_takes_the_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scores", [0, 9])
+def test_latex_takes_the_table_and_it_is_as_wide_as_the_text(scores: int, tmp_path: Path) -> None:
     make_sweep(tmp_path, BETAS)
+    for run in find_runs(tmp_path):
+        found = {f"score_{number}": {"value": 0.123, "part": "test"} for number in range(scores)}
+        (run / "evaluation.json").write_text(json.dumps({**found, "mig": {"value": 0.3, "part": "test"}}))
     (tmp_path / "table.tex").write_text(latex_table(read_sweep(find_runs(tmp_path), tmp_path)))
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\noindent\input{table}\end{document}"
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document]
@@ -154,7 +159,11 @@ def vae_report(capsys: pytest.CaptureFixture[str]):
 
 def test_table_and_charts_are_files_beside_the_runs_or_where_they_are_wanted(vae_report, tmp_path: Path) -> None:
     make_sweep(tmp_path / "sweep", BETAS)
-    assert vae_report(tmp_path / "sweep", "--latex") == (0, [str(tmp_path / "sweep/sweep.tex")], [])
+    assert vae_report(tmp_path / "sweep", "--latex") == (
+        0,
+        [str(tmp_path / "sweep/sweep.tex"), "not shown: bits_per_dim; columns=[...] chooses"],
+        [],
+    )
     code, files, _ = vae_report(tmp_path / "sweep", "format=pdf", "width=3in", "--out", tmp_path / "paper")
     assert (code, {Path(file).parent.name for file in files}) == (0, {"paper"})
     assert {"curves.pdf", "neg_elbo.pdf", "kl.pdf"} <= {Path(file).name for file in files}

@@ -33,8 +33,8 @@ def taken(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def write_printed(
     runs: Sequence[Path], folders: Sequence[Path], out: Path | None, rank: str | None, settings: Mapping[str, str]
-) -> Iterator[Path]:
-    """Write the table or the charts into `out`, or beside the runs; yields each file.
+) -> Iterator[Path | str]:
+    """Write the table or the charts into `out`, or beside the runs; yields each file, and what a table leaves out.
 
     Raises `UserError` with a line for each mistake.
     """
@@ -44,18 +44,23 @@ def write_printed(
     base = folders[0] if len(folders) == 1 else out or Path("report")
     if settings.get("format", "").lower() == LATEX:
         _check_table(settings, run)
-        yield _write_table((out or base) / LATEX_TABLE, runs, base, rank, _columns(settings))
+        yield from _write_table((out or base) / LATEX_TABLE, runs, base, rank, _columns(settings))
     else:
         yield from _write_charts(out or base / CHARTS, runs, base, rank, settings, run)
 
 
-def _write_table(file: Path, runs: Sequence[Path], base: Path, rank: str | None, columns: list[str] | None) -> Path:
+def _write_table(
+    file: Path, runs: Sequence[Path], base: Path, rank: str | None, columns: list[str] | None
+) -> Iterator[Path | str]:
     from vae_runner.files import write_atomically
     from vae_runner.report.printed.latex_table import latex_table
     from vae_runner.report.sweep.jobs import read_sweep
 
-    write_atomically(file, latex_table(read_sweep(runs, base, rank), columns).encode())
-    return file
+    text = latex_table(read_sweep(runs, base, rank), columns)
+    write_atomically(file, text.encode())
+    yield file
+    if columns is None:
+        yield from (line.removeprefix("% ") for line in text.splitlines() if line.startswith("% not shown: "))
 
 
 def _write_charts(

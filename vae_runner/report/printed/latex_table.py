@@ -5,10 +5,12 @@ It is a `tabular`, for `\\input` inside a table of one's own. The best of a colu
 that figure counts; KL and active latents have none, nor has a figure of the likelihood where runs cannot be compared.
 
 A page is narrow: what was measured on the test images stands there for that, and not what was on the validation images
-too, and no bits per dimension, which are -ELBO in another unit; `columns` names others.
+too, and no bits per dimension, which are -ELBO in another unit; and of these so many as an article's text is wide, what
+is compared most first. `columns` names others.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from vae_runner.errors import UserError
 from vae_runner.report.scored.score_kinds import LOWER_IS_BETTER
@@ -24,6 +26,9 @@ __all__ = ["escaped", "latex_table"]
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
 SPECIAL |= {">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", **{c: f"\\{c}" for c in "&%$#_{}"}}
 VALIDATION = "validation"
+TEXT_WIDTH, GAP = 345.0, 12.0  # of LaTeX's article, and between two columns, in its points
+DIGIT, POINT, PLUS_MINUS, BOLD = 5.0, 2.8, 12.3, 1.15  # how wide they are in 10 point; a letter of text is no wider
+COMPARED = ("recon", "kl", "mig", "factor_vae", "neg_elbo", "dci", "sap")  # by so many papers; the others behind them
 NO_BEST = frozenset({"kl", "active_latents", "active_units"})  # more of it is neither better nor worse
 
 
@@ -40,21 +45,62 @@ def latex_table(sweep: Sweep, columns: Sequence[str] | None = None) -> str:
     keys = setting_keys(sweep) if has_seeds else list(sweep.keys)
     keys = [key for key in keys if any(key in row.apart for row in rows)]
     known = [figure for figure in seed_figures(sweep) if any(row.figure(figure[4])[0] is not None for row in rows)]
+    settings = [_column(sweep.short[key], [short_value(row.apart.get(key, "")) for row in rows]) for key in keys]
+    settings += [_column("Runs", [str(len(row.jobs)) for row in rows])] if has_seeds else []
     figures = _suited(known, sweep) if columns is None else _named(columns, known, sweep)
-    parts = {_part(figure, sweep) for figure in figures}
-    shared = parts.pop() if len(parts) == 1 else None
-    heads = [*(escaped(sweep.short[key]) for key in keys), *(["Runs"] if has_seeds else [])]
-    best = [_best(figure, rows, sweep) for figure in figures]
-    lines = [
-        " & ".join([*heads, *(_head(figure, shared) for figure in figures)]) + r" \\",
-        r"\midrule",
-        *(_row(row, keys, figures, best, has_seeds) + r" \\" for row in rows),
-    ]
+    shared = _shared_part(figures, sweep)
+    if columns is None:
+        left = TEXT_WIDTH - sum(_width(one) for one in settings)
+        figures = _fitting({figure: _figures(figure, rows, sweep, shared) for figure in figures}, left)
+        shared = _shared_part(figures, sweep)
+    cells = [*settings, *(_figures(figure, rows, sweep, shared) for figure in figures)]
+    head, *lines = (" & ".join(line) + r" \\" for line in zip(*cells, strict=True))
     about = [*_about(sweep, shared, has_seeds), *_left_out(known, figures)]
     aligned = "l" * len(keys) + "r" * (len(figures) + has_seeds)
-    return "\n".join([*about, rf"\begin{{tabular}}{{{aligned}}}", r"\toprule", *lines]) + (
-        "\n\\bottomrule\n\\end{tabular}\n"
-    )
+    begin, end = [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*about, *begin, head, r"\midrule", *lines, *end]) + "\n"
+
+
+def _column(head: str, cells: Sequence[str]) -> list[str]:
+    return [escaped(text) for text in (head, *cells)]
+
+
+def _figures(figure: Figure, rows: Sequence[Group], sweep: Sweep, shared: str | None) -> list[str]:
+    """A column of a figure: its head, and a cell for each row."""
+    best = _best(figure, rows, sweep)
+    return [_head(figure, shared), *(_cell(row, figure, is_best=row is best) for row in rows)]
+
+
+def _fitting(columns: Mapping[Figure, Sequence[str]], width: float) -> list[Figure]:
+    """Those that fit side by side, one at least: first what is compared most."""
+    taken: list[Figure] = []
+    for figure in sorted(columns, key=_place):
+        width -= _width(columns[figure])
+        taken += [figure] if width >= 0 or not taken else []
+    return [figure for figure in columns if figure in taken]
+
+
+def _place(figure: Figure) -> int:
+    name = next((name for name in COMPARED if figure[0] == name or figure[0].startswith(f"{name}_")), None)
+    return len(COMPARED) if name is None else COMPARED.index(name)
+
+
+def _width(column: Sequence[str]) -> float:
+    """How wide a column is in LaTeX's points."""
+    return GAP + max(map(_cell_width, column))
+
+
+def _cell_width(cell: str) -> float:
+    parts = re.sub(r"\\mathbf|[${}\\]", "", cell.replace(r"\pm", "±")).split(" ± ")
+    points = sum(part.count(".") + part.count(",") for part in parts)
+    width = DIGIT * (sum(map(len, parts)) - points) + POINT * points + PLUS_MINUS * (len(parts) - 1)
+    return width * (BOLD if "mathbf" in cell else 1)
+
+
+def _shared_part(figures: Sequence[Figure], sweep: Sweep) -> str | None:
+    """Of which images all of them are, where they are of the same."""
+    parts = {_part(figure, sweep) for figure in figures}
+    return parts.pop() if len(parts) == 1 else None
 
 
 def _part(figure: Figure, sweep: Sweep) -> str:
@@ -106,15 +152,6 @@ def _head(figure: Figure, part: str | None) -> str:
     _, head, unit, *_ = figure
     shown = escaped(head).replace("-ELBO", "$-$ELBO")
     return shown if unit in ("", "nats", "latents", part) else f"{shown} ({escaped(unit)})"
-
-
-def _row(
-    row: Group, keys: Sequence[str], figures: Sequence[Figure], best: Sequence[Group | None], has_seeds: bool
-) -> str:
-    settings = [escaped(short_value(row.apart.get(key, ""))) for key in keys]
-    runs = [str(len(row.jobs))] if has_seeds else []
-    cells = [_cell(row, figure, is_best=row is one) for figure, one in zip(figures, best, strict=True)]
-    return " & ".join([*settings, *runs, *cells])
 
 
 def _cell(row: Group, figure: Figure, is_best: bool) -> str:
