@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from vae_runner.datasets.store import cache
-from vae_runner.datasets.store.cache import cache_dir, cached_array
+from vae_runner.datasets.store.cache import cached_array
 from vae_runner.errors import RunError
+from vae_runner.paths import cache_dir
 
 ARRAY = np.arange(6000, dtype=np.uint8).reshape(100, 60)
 SHA256 = hashlib.sha256(ARRAY.tobytes()).hexdigest()

@@ -98,9 +98,7 @@ CONFIGS = {
     "builtins.eval": node("likelihood", target("builtins.eval", _args_=["open('ran', 'w')"])),
     "subprocess.Popen": node("dataset", target("subprocess.Popen", args=["touch", "ran"])),
     "through our module": node("likelihood", target("vae_runner.files.os.system", command="touch ran")),
-    "through a trusted module": node(
-        "likelihood", target("vae_runner.datasets.store.cache.os.system", command="touch ran")
-    ),
+    "through a trusted module": node("likelihood", target("vae_runner.paths.os.system", command="touch ran")),
     "through torch.nn": node("likelihood", target("torch.nn.modules.module.warnings.warn", message="ran")),
     "torch.load": node("likelihood", target("torch.load", f="payload.pt", weights_only=False)),
     "torch.hub.load": node("likelihood", target("torch.hub.load", repo_or_dir="a/b", model="c")),

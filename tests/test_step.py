@@ -168,6 +168,23 @@ def test_what_fails_where_a_gpu_records_the_step_is_no_end_of_the_run(
 
 
 @pytest.mark.slow
+def test_another_number_of_threads_needs_no_other_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    before, made = torch.get_num_threads(), []
+    compiled = compilation.Compiled(torch.nn.Tanh(), torch.device("cpu"))
+    torch._dynamo.reset()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            compiled(lambda forward: forward(torch.ones(300, 300)))
+            made.append(torch._dynamo.utils.counters["inductor"]["fxgraph_cache_miss"])
+    finally:
+        torch.set_num_threads(before)
+    assert torch._dynamo.utils.counters["inductor"]["fxgraph_cache_hit"] == 1
+    assert made[1] == made[0] > 0
+
+
+@pytest.mark.slow
 def test_every_job_of_a_long_sweep_is_compiled(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, compiled = torch.compile, []
 

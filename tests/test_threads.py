@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_runner.cli.process.waiting import sleep_soon
+from vae_runner.cli.process.before_torch import prepare_environment
 from vae_runner.engine import Engine
 from vae_runner.engine.machine import busyness
 from vae_runner.engine.machine.busyness import PATIENCE, WINDOW, OthersBusy, Slowdown, busy_seconds
@@ -170,20 +170,22 @@ def test_the_work_of_others_is_what_all_processors_do_less_our_own(
     assert busy_seconds() == pytest.approx(22 - began - 0.3, abs=0.1)
 
 
-def test_threads_sleep_soon_unless_the_user_has_said_how_they_wait_or_it_is_too_late(
-    monkeypatch: pytest.MonkeyPatch,
+def test_threads_sleep_soon_and_kernels_are_kept_unless_the_user_has_said_otherwise_or_it_is_too_late(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "vae_runner/compiled")}
     late = {"PATH": "x"}
-    sleep_soon(late)
+    prepare_environment(late)
     assert late == {"PATH": "x"}
     monkeypatch.delitem(sys.modules, "torch")
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         environment = {name: "7"}
-        sleep_soon(environment)
-        assert environment == {name: "7"}
-    environment = {"PATH": "x"}
-    sleep_soon(environment)
-    assert environment == {"PATH": "x", "GOMP_SPINCOUNT": "20000"}
+        prepare_environment(environment)
+        assert environment == {name: "7", **kept}
+    environment = {"PATH": "x", "TORCHINDUCTOR_CACHE_DIR": "y"}
+    prepare_environment(environment)
+    assert environment == {"PATH": "x", "GOMP_SPINCOUNT": "20000", "TORCHINDUCTOR_CACHE_DIR": "y"}
 
 
 def test_a_run_whose_steps_get_slow_chooses_anew(

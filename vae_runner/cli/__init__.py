@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vae_runner.cli.process.before_torch import prepare_environment
 from vae_runner.cli.process.own_process import Program
-from vae_runner.cli.process.waiting import sleep_soon
 from vae_runner.errors import RunError, UserError, in_words
 from vae_runner.output import OutputLost, open_streams, standard_output, to_stderr
 
@@ -38,7 +38,7 @@ def exit_code_of(program: str, action: Callable[[], int]) -> int:
     It is there to print, except inside a block that says otherwise: see `standard_output`.
     """
     open_streams()
-    sleep_soon()
+    prepare_environment()
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     try:
         with standard_output(is_needed=True):

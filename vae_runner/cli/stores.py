@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vae_runner.datasets.store.cache import cache_dir
 from vae_runner.datasets.store.inventory import PreparedStore, list_stores, remove_store
 from vae_runner.errors import UserError
 from vae_runner.output import to_stdout
+from vae_runner.paths import cache_dir
 
 __all__ = ["stores"]
 

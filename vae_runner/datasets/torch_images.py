@@ -24,10 +24,10 @@ from tqdm import tqdm
 from vae_runner.datasets.base import ImageData
 from vae_runner.datasets.reading.item import NoImageError, as_pixels, part_of
 from vae_runner.datasets.reading.parallel import sha256
-from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.host_array import HostArray, room_for
 from vae_runner.datasets.store.pixel_rows import HostRows, Rows
 from vae_runner.errors import UserError, in_words
+from vae_runner.paths import cache_dir as cache_folder
 from vae_runner.randomness import all_isolated, permutation, reseed_all, seed_for
 from vae_runner.signature import any_size, enforced, non_negative
 

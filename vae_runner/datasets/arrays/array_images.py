@@ -21,13 +21,13 @@ from vae_runner.datasets.arrays.pieces import Pieces
 from vae_runner.datasets.factors import FactorGrid
 from vae_runner.datasets.reading.item import NoImageError, levels_of
 from vae_runner.datasets.reading.listing import printable
-from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.host_array import HostArray, room_for
 from vae_runner.datasets.store.known_digest import known_digest
 from vae_runner.datasets.store.pixel_rows import Rows
 from vae_runner.datasets.store.preparation import open_store
 from vae_runner.datasets.store.row_images import RowImages
 from vae_runner.errors import UserError
+from vae_runner.paths import cache_dir as cache_folder
 
 __all__ = ["ArrayImages"]
 

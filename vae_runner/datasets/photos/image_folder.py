@@ -30,11 +30,11 @@ from vae_runner.datasets.reading.imaging import VERSION, UnreadableImage
 from vae_runner.datasets.reading.listing import IMAGE_EXTENSIONS, Entry, digest_of, printable
 from vae_runner.datasets.reading.parallel import attempt_all, decode_all
 from vae_runner.datasets.reading.source import Source, ZipSource, open_source
-from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.on_demand_rows import OnDemandRows
 from vae_runner.datasets.store.pixel_rows import HostRows, MemoryRows, Rows
 from vae_runner.datasets.store.preparation import open_store
 from vae_runner.errors import UserError
+from vae_runner.paths import cache_dir as cache_folder
 from vae_runner.randomness import permutation
 from vae_runner.signature import enforced
 

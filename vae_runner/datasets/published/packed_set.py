@@ -17,11 +17,11 @@ from PIL import Image
 
 from vae_runner.datasets.factors import FactorGrid
 from vae_runner.datasets.reading.listing import printable
-from vae_runner.datasets.store.cache import cache_dir as cache_folder
 from vae_runner.datasets.store.known_digest import known_digest
 from vae_runner.datasets.store.preparation import open_store
 from vae_runner.datasets.store.row_images import RowImages
 from vae_runner.errors import UserError
+from vae_runner.paths import cache_dir as cache_folder
 
 __all__ = ["SIDE", "PackedSet", "shrunk"]
 

@@ -33,6 +33,7 @@ from vae_runner.datasets.store.known_digest import known_digest
 from vae_runner.datasets.store.pixel_rows import HostRows, Rows
 from vae_runner.datasets.store.preparation import open_store
 from vae_runner.errors import UserError
+from vae_runner.paths import cache_dir as cache_folder
 
 __all__ = ["Shapes3D"]
 
@@ -98,7 +99,7 @@ class Shapes3D(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
             raise UserError(f"dataset.source must be one of {', '.join(get_args(Source))}, got {source!r}")
         self.root = None if root is None else Path(root).expanduser()
         self.transform = transform
-        self._cache = cache.cache_dir(cache_dir)
+        self._cache = cache_folder(cache_dir)
         self._images: ComposedImages | Rows
         path = None if source == "render" or self.root is None else shapes3d_file.find(self.root)
         if path is not None:

@@ -36,6 +36,7 @@ from vae_runner.datasets.sprites.dsprites_factors import GRID, METADATA
 from vae_runner.datasets.sprites.sprite_array import SpriteArray, fingerprint, images_of, read, render
 from vae_runner.datasets.store import cache
 from vae_runner.errors import UserError
+from vae_runner.paths import cache_dir as cache_folder
 from vae_runner.signature import any_size
 
 __all__ = ["PUBLISHED_BLOB", "URL", "dSprites"]
@@ -111,7 +112,7 @@ class dSprites(FactoredImages, ImageData, Dataset[tuple[Any, Any]]):
         self.variant, self._dress = variant, dressing(variant, seed, background, self.root)
         self.transform = transform
         self._wanted = source
-        self._cache = cache.cache_dir(cache_dir)
+        self._cache = cache_folder(cache_dir)
         self._fetched = False
         if download or source == "download":
             self.download()

@@ -13,7 +13,6 @@ import hashlib
 import io
 import logging
 import lzma
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,18 +21,11 @@ import numpy as np
 from vae_runner.errors import RunError
 from vae_runner.files import locked, write_atomically
 
-__all__ = ["cache_dir", "cached_array", "digest"]
+__all__ = ["cached_array", "digest"]
 
 _DIGEST_LENGTH = 64  # hex digits of a SHA-256
 
 logger = logging.getLogger("vae_runner")
-
-
-def cache_dir(given: str | Path | None = None) -> Path:
-    """Returns the folder for cached files: `given`, else vae_runner in $XDG_CACHE_HOME (~/.cache if not set)."""
-    if given is not None:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vae_runner"
 
 
 def digest(array: np.ndarray) -> str:

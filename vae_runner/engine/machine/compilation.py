@@ -4,20 +4,21 @@ It pays for itself where the steps are many: the first compilation takes up to a
 same model seconds, for its kernels are kept in the cache folder. On a GPU the step becomes a CUDA graph besides, which
 takes the launches, all that a net so small waits for, out of the way.
 
-Random numbers come from torch's own generators, compiled or not, so both draw the same.
+Random numbers come from torch's own generators, compiled or not, so both draw the same. Kernels ask how many threads
+there are when they are used, and so are the same ones where a run takes another number.
 """
 
 import contextlib
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vae_runner.datasets.store.cache import cache_dir
 from vae_runner.errors import RunError
 from vae_runner.ranks.share import is_sharing
 from vae_runner.state import State
@@ -66,7 +67,8 @@ class Compiled:
             if self._compiled is None:
                 log.info("compiling the step: up to a minute the first time, seconds from then on")
                 self._compiled = self._compile()
-            with torch._dynamo.config.patch(recompile_limit=JOBS):
+            with torch._dynamo.config.patch(recompile_limit=JOBS), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")  # of torch to itself
                 state = self._run(gradients)
         except RunError:  # no fault of the compiler: another process of the run is gone
             raise
@@ -79,9 +81,8 @@ class Compiled:
         return state
 
     def _compile(self) -> Callable[..., State]:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # 'no CUDA runtime' is no news on a CPU
-        options: dict[str, Any] = {"fallback_random": True}
+        options: dict[str, Any] = {"fallback_random": True, "cpp.dynamic_threads": True}
         if self.device.type == "cuda" and not is_sharing():  # what is gathered of other processes is in no record
             options["triton.cudagraphs"] = True
         return torch.compile(self.module, dynamic=False, options=options)
