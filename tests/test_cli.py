@@ -45,7 +45,8 @@ def vae_train(inside: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def toy(*arguments: str) -> list[str]:
-    return [OWN_CONFIGS, *TOY, *arguments]
+    chosen = {argument.partition("=")[0] for argument in arguments}
+    return [OWN_CONFIGS, *(part for part in TOY if part.partition("=")[0] not in chosen), *arguments]
 
 
 def runs(folder: Path) -> list[Path]:
@@ -119,6 +120,7 @@ def test_version(vae_train: Run) -> None:
         (["visualisation.path.interpolation=linear"], "visualisation.path.interpolation is a setting of visualisation"),
         (["+experiment=smoke"], "experiment is chosen without +: experiment=smoke"),
         (["+engine.steps=3"], "engine.steps is there already; write it without +"),
+        (["+optimizer.lr=3"], "optimizer.lr is there already; write it without +"),
         (["~engine.nothing"], "no setting called 'engine.nothing'."),
         (["=3"], "cannot read '=3': settings are written NAME=VALUE."),
         (["seed="], "seed= has no value; null stands for none"),
@@ -331,6 +333,13 @@ def test_cfg_prints_the_config_and_trains_nothing(vae_train: Run, inside: Path) 
     assert not (inside / "outputs").exists()
 
 
+def test_a_setting_that_takes_another_s_place_is_said(vae_train: Run) -> None:
+    again = ("divergence.beta=7", "divergence=kl", "seed=2", "divergence.beta=8", "seed=2")
+    code, output, errors = vae_train("--cfg", "job", *again)
+    assert (code, yaml.safe_load(output)["divergence"]["beta"]) == (0, 8)
+    assert errors == "vae-train: divergence.beta=8 takes the place of divergence.beta=7, which is given before it\n"
+
+
 @pytest.mark.slow
 def test_epochs_take_the_place_of_steps(vae_train: Run, inside: Path) -> None:
     assert vae_train(OWN_CONFIGS, *(part for part in TOY if "steps" not in part), "engine.epochs=2")[0] == 0
@@ -344,7 +353,7 @@ def test_a_path_in_the_home_folder_needs_no_quotes(
     monkeypatch.setenv("HOME", str(inside))
     write_photos(inside / "my-photos", 24, (16, 16), ".png")
     small = ("dataset.image_size=16", "dataset.validation=4", "dataset.test=0", *TOY[1:], "visualisation=[]")
-    code, _, errors = vae_train("dataset=folder", "dataset.root=~/my-photos", *small, "architecture=mlp")
+    code, _, errors = vae_train("dataset=folder", "dataset.root=~/my-photos", *small)
     assert (code, errors) == (0, "")
     assert yaml.safe_load((inside / "outputs/latest/config.yaml").read_text())["dataset"]["root"] == "~/my-photos"
     code, _, errors = vae_train("dataset=folder", "dataset.root=~/nothing", *small)

@@ -93,6 +93,8 @@ def _ask_hydra(arguments: list[str]) -> None:
 def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
     """Do what was asked for, and found to be right; returns the exit code."""
     cfg = checked.cfg
+    for line in request.replaced():
+        say(line)
     if "--cfg" in request.flags:
         package = request.flags.get("--package") or "_global_"
         if package != "_global_" and OmegaConf.select(cfg, package) is None:
@@ -101,7 +103,7 @@ def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
             say(line)
         compose.show(request.overrides, request.flags)
         return 0
-    if request.multirun and {"resume", "engine.resume"} & _names(request):
+    if request.multirun and {"resume", "engine.resume"} & request.names:
         raise UserError("resume takes one run, without --multirun")
     from vae_runner.experiment.signals import StopSignals
 
@@ -256,7 +258,7 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
     """
     from vae_runner.runs.place import judge_place, make_folder
 
-    named, tried = key in _names(request), set[tuple[str, Path]]()
+    named, tried = key in request.names, set[tuple[str, Path]]()
     HydraConfig.instance().set_config(cfg)
     while True:
         suffix = os.environ[SUFFIX] = secrets.token_hex(2)
@@ -279,22 +281,17 @@ def _new_folder(cfg: DictConfig, key: str, request: Request) -> tuple[Path, list
 
 def _epochs_instead_of_steps(request: Request) -> None:
     """engine.epochs=N alone means: instead of the default number of steps."""
-    names = _names(request)
+    names = request.names
     if "engine.epochs" in names and "engine.steps" not in names and "engine.epochs=null" not in request.overrides:
         request.overrides.append("engine.steps=null")
 
 
 def _about_the_run(request: Request) -> Request:
     """Of a resumed run, without where its data are: that is judged with its own data set, not with the default one."""
-    if not {"resume", "engine.resume"} & _names(request):
+    if not {"resume", "engine.resume"} & request.names:
         return request
     from vae_runner.experiment.saved_run.resume import HARMLESS
 
     elsewhere = {name for name in HARMLESS if name.startswith("dataset.")}
     kept = [argument for argument in request.overrides if argument.lstrip("+").partition("=")[0] not in elsewhere]
     return replace(request, overrides=kept)
-
-
-def _names(request: Request) -> set[str]:
-    """The names of all settings that were given."""
-    return {argument.lstrip("+").partition("=")[0] for argument in request.overrides}

@@ -123,7 +123,8 @@ def _judge(request: Request, base: DictConfig, composer: Composer) -> _Judged:
         if _lies_in_any(override.key_or_group, judged.unread):
             wrong.append(override)
         elif problem := judge_setting(override, known, names, composer):
-            problems.append(home_of(override.key_or_group, base, composer) or problem)
+            key = override.key_or_group
+            problems.append((key not in known and home_of(key, base, composer)) or problem)
             wrong.append(override)
     judged.usable = [override for override in parsed if override not in wrong]
     return judged
