@@ -32,21 +32,24 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def vae_train(inside: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """vae_train(*arguments) -> exit code, standard output, standard error; in an empty folder of its own."""
+    """vae_train(*arguments) -> exit code, standard output, standard error; in an empty folder of its own. What TOY says
+    is left out where it is said otherwise.
+    """
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
         capfd.readouterr()
-        code = cli.run(list(arguments))
+        last = {argument.partition("=")[0]: place for place, argument in enumerate(arguments)}
+        given = enumerate(arguments)
+        code = cli.run([one for place, one in given if one not in TOY or last[one.partition("=")[0]] == place])
         return (code, *capfd.readouterr())
 
     return run
 
 
 def toy(*arguments: str) -> list[str]:
-    chosen = {argument.partition("=")[0] for argument in arguments}
-    return [OWN_CONFIGS, *(part for part in TOY if part.partition("=")[0] not in chosen), *arguments]
+    return [OWN_CONFIGS, *TOY, *arguments]
 
 
 def runs(folder: Path) -> list[Path]:
