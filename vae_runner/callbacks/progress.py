@@ -35,12 +35,11 @@ class Progress(Callback):
         self._bar: tqdm | None = None
         self._told = self._looked = 0.0
         self._figures = "no figures yet"
-        self._first_step, self._started = 0, 0.0
+        self._first_step, self._began = 0, 0.0  # of the steps whose time is measured
 
     def on_start(self, engine: Training) -> None:
-        self._started = time.monotonic()
-        self._told = self._started - SECONDS + FIRST
-        self._first_step = engine.step
+        self._told = time.monotonic() - SECONDS + FIRST
+        self._first_step = engine.step + 1  # the first one warms up, and compiles
         self._bar = tqdm(
             total=engine.total_steps,
             initial=engine.step,
@@ -53,6 +52,8 @@ class Progress(Callback):
 
     def on_step(self, engine: Training, state: State) -> None:
         now = time.monotonic()
+        if engine.step == self._first_step:
+            self._began = now
         is_told = now - self._told >= SECONDS and engine.step < engine.total_steps
         if is_told or (not self._bar.disable and (now - self._looked >= SHOWN or engine.is_due(self.metrics.every))):
             self._looked, self._figures = now, self._seen(state)
@@ -81,7 +82,9 @@ class Progress(Callback):
 
     def _line(self, engine: Training) -> str:
         done = engine.step - self._first_step
-        left = (time.monotonic() - self._started) / done * (engine.total_steps - engine.step)
+        if done < 1:
+            return self._figures
+        left = (time.monotonic() - self._began) / done * (engine.total_steps - engine.step)
         return f"{self._figures}, {tqdm.format_interval(left)} left"
 
     def _seen(self, state: State) -> str:
