@@ -84,16 +84,6 @@ class Request:
         """The names of all settings that are given a value."""
         return {name_of(setting) for setting in self.overrides if not setting.startswith("~")}
 
-    def replaced(self) -> list[str]:
-        """A line for each setting that a later one of the same name takes the place of, as Hydra has it."""
-        lines, last = [], dict[str, str]()
-        for setting in self.overrides:
-            name = name_of(setting)
-            if name in last and not {setting[:1], last[name][:1]} & {"~"} and setting != last[name]:
-                lines.append(f"{setting} takes the place of {last[name]}, which is given before it")
-            last[name] = setting
-        return lines
-
     def faults(self) -> list[str]:
         """A line for each of Hydra's flags that cannot be as it is given."""
         problems = []
