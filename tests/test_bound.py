@@ -14,6 +14,7 @@ from vae_runner.distributions import Gamma, SimpleLaplace, SimpleNormal, SimpleU
 from vae_runner.engine import Engine
 from vae_runner.errors import UserError
 from vae_runner.evaluation.importance import effective_samples, importance_bound
+from vae_runner.likelihood import OptimalGaussian
 from vae_runner.objective import ImportanceBound, bound
 from vae_runner.state import (
     METRICS,
@@ -43,6 +44,8 @@ class Drawn(SimpleNormal):
 
 class Noise(nn.Module):
     """-log N(x; raw, sigma^2), in whatever precision."""
+
+    puts_rows_together = False
 
     def __init__(self, variance: float) -> None:
         super().__init__()
@@ -194,8 +197,11 @@ def test_chunks_change_neither_value_nor_gradient_and_are_decoded_apart(estimato
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("likelihood", [Noise(0.5), OptimalGaussian()], ids=["noise", "optimal"])
 @pytest.mark.parametrize("estimator", ["iwae", "dreg"])
-def test_the_gradient_of_one_sample_is_in_its_mean_that_of_all(estimator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_of_one_sample_is_in_its_mean_that_of_all(
+    estimator: str, likelihood: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     noise, x = torch.randn(5, 2).double(), torch.randn(4, 1, 1, 3).double()
     mu, logvar, weight = (torch.randn(*shape).double().requires_grad_() for shape in ((4, 2), (4, 2), (3, 2)))
@@ -207,6 +213,7 @@ def test_the_gradient_of_one_sample_is_in_its_mean_that_of_all(estimator: str, m
         q = Drawn(mu[image : image + 1], logvar[image : image + 1])
         q.noise = noise
         model = model_of(lambda z: (z @ weight.T)[:, None, None], 0.5)
+        model.likelihood = likelihood
         state = state_of(model, x[image : image + 1], q, q.mu + q.stddev * noise[0])
         term = ImportanceBound(*SPACE, samples=5, estimator=estimator, gradient_from=gradient_from)
         if not term.trains_recon:
@@ -221,7 +228,8 @@ def test_the_gradient_of_one_sample_is_in_its_mean_that_of_all(estimator: str, m
         assert shares.max() < 0.99
         for part, expected in enumerate(whole):
             mean = sum(share * one[part] for share, (one, _) in zip(shares, ones, strict=True))
-            torch.testing.assert_close(mean, expected, rtol=1e-10, atol=1e-12)
+            exact = {"rtol": 1e-10, "atol": 1e-12} if isinstance(likelihood, Noise) else {"rtol": 1e-5, "atol": 1e-6}
+            torch.testing.assert_close(mean, expected, **exact)  # the fitted scale is computed in float32
 
 
 def test_a_sample_is_drawn_by_its_weight() -> None:

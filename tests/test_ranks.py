@@ -48,7 +48,7 @@ MORE = {
     "control": (*MLP, "divergence=control"),
     "geco": (*MLP, "divergence=geco", "divergence.kappa=0.1", "divergence.constraint=mse"),
     "iwae": (*MLP, "divergence=iwae", "likelihood=gaussian_optimal"),
-    "iwae_of_one": (*MLP, "divergence=iwae", "divergence.gradient_from=one"),
+    "iwae_of_one": (*MLP, "divergence=iwae", "divergence.gradient_from=one", "likelihood=gaussian_optimal"),
     "gaussian_learned": (*MLP, "likelihood=gaussian_learned"),
     "gaussian_optimal": (*MLP, "likelihood=gaussian_optimal"),
     "cropped": (*MLP, "augmentation=crop"),

@@ -137,9 +137,9 @@ class ImportanceBound(WeightedParts):
             share = torch.softmax(log_weights, 0).gather(0, chosen).unsqueeze(2)
             picked = [z.detach() + share * (z - z.detach()) for z in picked]
             posteriors = tuple(held(q) for q in posteriors)
-        raws = self._raws(model, own(torch.cat(picked, 2), dim=1), given.raw)
-        one = given.log_weights(posteriors, picked, raws).squeeze(0)
-        return bound + one - one.detach(), log_weights
+        again = self._raws(model, own(torch.cat(picked, 2), dim=1), given.raw)
+        one = prior_over_posterior(given.priors, posteriors, picked) - given.nll_of(chosen, again, raws)
+        return bound + (one - one.detach()).squeeze(0), log_weights
 
     def _raws(self, model: VAE, codes: Tensor, like: Tensor) -> list[Tensor]:
         """What the decoder makes of the codes (K, B, D), (k B, ...) each; as precise as what it has made before."""
@@ -170,9 +170,23 @@ class Given(NamedTuple):
         self, posteriors: Sequence[Distribution], codes: Sequence[Tensor], raws: Sequence[Tensor]
     ) -> Tensor:
         """Returns log w of codes (K, B, D) of each space and what the decoder makes of them, (K, B)."""
-        targets = self.target.repeat(len(codes[0]), 1, 1, 1)
-        nll = self.model.likelihood.nll(torch.cat(list(raws)), targets).unflatten(0, (-1, len(self.target)))
-        return prior_over_posterior(self.priors, posteriors, codes) - whole(nll, dim=1)
+        return prior_over_posterior(self.priors, posteriors, codes) - self.nll(raws)
+
+    def nll(self, raws: Sequence[Tensor]) -> Tensor:
+        """Returns -log p(x|z) of what the decoder makes of K codes of each image, (K, B)."""
+        raw = torch.cat(list(raws))
+        targets = self.target.repeat(len(raw) // len(self.target), 1, 1, 1)
+        return whole(self.model.likelihood.nll(raw, targets).unflatten(0, (-1, len(self.target))), dim=1)
+
+    def nll_of(self, chosen: Tensor, raws: Sequence[Tensor], among: Sequence[Tensor]) -> Tensor:
+        """Returns -log p(x|z) of the chosen code (1, B) of each image, (1, B), of what is made of it, by a likelihood
+        whose scale may be of all the codes among which it is.
+        """
+        if not self.model.likelihood.puts_rows_together:
+            return self.nll(raws)
+        raw, all_codes = torch.cat(list(raws)), torch.cat(list(among)).unflatten(0, (-1, len(self.target)))
+        place = own(chosen, dim=1).reshape(1, -1, *[1] * (raw.dim() - 1)).expand(1, *raw.shape)
+        return self.nll([all_codes.scatter(0, place, raw.unsqueeze(0)).flatten(0, 1)]).gather(0, chosen)
 
 
 def drawn_by(log_weights: Tensor) -> Tensor:
