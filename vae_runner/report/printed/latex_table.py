@@ -9,6 +9,7 @@ too, and no bits per dimension, which are -ELBO in another unit; and of these so
 is compared most first. `columns` names others.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,7 +29,7 @@ SPECIAL |= {">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
 VALIDATION = "validation"
 TEXT_WIDTH, GAP = 345.0, 12.0  # of LaTeX's article, and between two columns, in its points
 DIGIT, POINT, PLUS_MINUS, BOLD = 5.0, 2.8, 12.3, 1.15  # how wide they are in 10 point; a letter of text is no wider
-COMPARED = ("recon", "kl", "mig", "factor_vae", "neg_elbo", "dci", "sap")  # by so many papers; the others behind them
+COMPARED = ("recon", "kl", "mig", "factor_vae", "neg_elbo", "dci", "dci_forest", "sap")  # by papers; others behind them
 NO_BEST = frozenset({"kl", "active_latents", "active_units"})  # more of it is neither better nor worse
 
 
@@ -51,7 +52,9 @@ def latex_table(sweep: Sweep, columns: Sequence[str] | None = None) -> str:
     shared = _shared_part(figures, sweep)
     if columns is None:
         left = TEXT_WIDTH - sum(_width(one) for one in settings)
-        figures = _fitting({figure: _figures(figure, rows, sweep, shared) for figure in figures}, left)
+        by_worth = sorted(figures, key=lambda figure: _place(_name(figure, sweep)))
+        taken = _fitting({figure: _figures(figure, rows, sweep, shared) for figure in by_worth}, left)
+        figures = [figure for figure in figures if figure in taken]
         shared = _shared_part(figures, sweep)
     cells = [*settings, *(_figures(figure, rows, sweep, shared) for figure in figures)]
     head, *lines = (" & ".join(line) + r" \\" for line in zip(*cells, strict=True))
@@ -72,17 +75,20 @@ def _figures(figure: Figure, rows: Sequence[Group], sweep: Sweep, shared: str | 
 
 
 def _fitting(columns: Mapping[Figure, Sequence[str]], width: float) -> list[Figure]:
-    """Those that fit side by side, one at least: first what is compared most."""
-    taken: list[Figure] = []
-    for figure in sorted(columns, key=_place):
-        width -= _width(columns[figure])
-        taken += [figure] if width >= 0 or not taken else []
-    return [figure for figure in columns if figure in taken]
+    """The first ones, as many as fit side by side, and one at least."""
+    ends = itertools.accumulate(_width(column) for column in columns.values())
+    return [
+        figure for number, (figure, end) in enumerate(zip(columns, ends, strict=True)) if end <= width or not number
+    ]
 
 
-def _place(figure: Figure) -> int:
-    name = next((name for name in COMPARED if figure[0] == name or figure[0].startswith(f"{name}_")), None)
-    return len(COMPARED) if name is None else COMPARED.index(name)
+def _place(name: str) -> int:
+    return COMPARED.index(name) if name in COMPARED else len(COMPARED)
+
+
+def _name(figure: Figure, sweep: Sweep) -> str:
+    """A figure's name without the part of the data that it is of."""
+    return {"_".join(score): score[0] for score in sweep.scores}.get(figure[0], figure[0])
 
 
 def _width(column: Sequence[str]) -> float:
@@ -115,11 +121,10 @@ def _suited(known: Sequence[Figure], sweep: Sweep) -> list[Figure]:
 
 
 def _named(columns: Sequence[str], known: Sequence[Figure], sweep: Sweep) -> list[Figure]:
-    plain_names = {"_".join(score): score[0] for score in sweep.scores}
     found, unknown = [], []
     for column in dict.fromkeys(columns):
         own = [one for one in known if one[0] == column]
-        own = own or [one for one in known if plain_names.get(one[0]) == column]
+        own = own or [one for one in known if _name(one, sweep) == column]
         found += own
         unknown += [] if own else [column]
     if unknown or not found:
@@ -165,8 +170,7 @@ def _cell(row: Group, figure: Figure, is_best: bool) -> str:
 
 def _best(figure: Figure, rows: Sequence[Group], sweep: Sweep) -> Group | None:
     """The row with the best mean, where one is better than another."""
-    scores = {"_".join(score): score[0] for score in sweep.scores}
-    name, get = parted(scores.get(figure[0], figure[0]))[0], figure[4]
+    name, get = parted(_name(figure, sweep))[0], figure[4]
     if name in NO_BEST or (name in OF_LIKELIHOODS and not sweep.is_comparable):
         return None
     known = [(value, row) for row in rows if (value := row.figure(get)[0]) is not None]
