@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -165,6 +166,17 @@ def test_what_fails_where_a_gpu_records_the_step_is_no_end_of_the_run(
         found = losses(experiment("engine.compile=true", "engine.threads=1"))
     assert found == losses(experiment(*FAST))
     assert caplog.text.count("going on without: RuntimeError: operation not permitted") == 1
+
+
+def test_what_torch_warns_itself_of_while_it_compiles_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(*_: object) -> None:
+        for module in ("torch._inductor.lowering", "mine"):
+            warnings.warn_explicit("soon gone", FutureWarning, f"{module}.py", 1, module=module)
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: compiled)
+    with pytest.warns(FutureWarning) as seen:
+        compilation.Compiled(torch.nn.Tanh(), torch.device("cpu"))(lambda forward: forward())
+    assert [warning.filename for warning in seen] == ["mine.py"]
 
 
 @pytest.mark.slow
