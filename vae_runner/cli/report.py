@@ -68,7 +68,7 @@ options:
   format=FORMAT latex (also --latex): a table with booktabs; png (with dpi=300), pdf or svg: charts laid out for print,
                 as by vae-redraw: width=84mm (mm, cm, in, pt, px), text=8pt, title=true
   columns=[mig,kl_test]  of the table, by their names in sweep-seeds.csv; by default what was measured on the test
-                images, or else in validation, and all scores
+                images, or else in validation, and scores, as many as an article's text is wide
   --help        this screen
   --version     the version
 
