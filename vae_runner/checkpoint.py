@@ -6,17 +6,17 @@ comment: so `torch.load(file, weights_only=True)` reads it like any other, and o
 
 import contextlib
 import hashlib
-import io
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from vae_runner.errors import UserError
-from vae_runner.files import keep_as, write_atomically
+from vae_runner.files import keep_as, writing_atomically
 from vae_runner.foreign import read_bytes
 from vae_runner.runs.names import BROKEN, LAST, PREVIOUS
 from vae_runner.text import plain
@@ -27,6 +27,8 @@ __all__ = ["has_checkpoint", "load_checkpoint", "load_latest", "save_checkpoint"
 log = logging.getLogger(__name__)
 
 COMMENT_LENGTH = 64  # hexadecimal digits of a SHA-256
+NO_COMMENT = bytes(2)  # its length in an archive without one, which ends with it
+PIECE = 1 << 20  # bytes that are hashed and written together, at least
 LARGEST = 1 << 40  # bytes
 Fault = Callable[[Any], str | None]  # what is wrong with a content, to be said behind the file's name
 
@@ -36,11 +38,56 @@ class BrokenCheckpointError(Exception):
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` (containers, numbers, strings, tensors) atomically."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    archive = buffer.getvalue()[:-2] + COMMENT_LENGTH.to_bytes(2, "little")  # the record ends with the comment's length
-    write_atomically(path, archive + hashlib.sha256(archive).hexdigest().encode())
+    """Write `content` (containers, numbers, strings, tensors) atomically, a tensor at a time."""
+    # In a thread of its own: what a signal raises inside torch's writer would be lost there. Raised here, it shuts the
+    # pool, which takes no further digest then: the writer ends with its next piece.
+    with writing_atomically(path) as file, ThreadPoolExecutor(2) as threads:
+        threads.submit(_Seal(file, threads).write_archive, content).result()
+
+
+class _Seal:
+    """A file for torch to write an archive to; a digest is taken on the way, and written behind it as its comment."""
+
+    def __init__(self, file: BinaryIO, threads: ThreadPoolExecutor) -> None:
+        self._file, self._threads, self._digest = file, threads, hashlib.sha256()
+        self._held = bytearray()  # small pieces, and the last two bytes: the archive ends with its comment's length
+        self._fault: OSError | None = None
+
+    def write_archive(self, content: dict[str, Any]) -> None:
+        """Write `content` and the digest. Raises `OSError` where the file does not take them."""
+        try:
+            torch.save(content, self)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise self._fault or error from None  # torch says of a full disk that it is at an unexpected place
+        assert self._held.endswith(NO_COMMENT)
+        self._put(self._held[: -len(NO_COMMENT)] + COMMENT_LENGTH.to_bytes(2, "little"))
+        self._file.write(self._digest.hexdigest().encode())
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes of the archive."""
+        if len(data) >= PIECE:
+            self._put(self._held)
+            self._put(memoryview(data)[: -len(NO_COMMENT)])
+            self._held = bytearray(data[-len(NO_COMMENT) :])
+        else:
+            self._held += data
+            if len(self._held) >= PIECE:
+                self._put(self._held[: -len(NO_COMMENT)])
+                del self._held[: -len(NO_COMMENT)]
+        return len(data)
+
+    def flush(self) -> None:
+        """For torch, which asks for it: what is held is written in the end."""
+
+    def _put(self, data: bytearray | memoryview) -> None:
+        digest = self._threads.submit(self._digest.update, data)  # takes about as long as the writing
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._fault = error
+            raise
+        finally:
+            digest.result()  # `data` is torch's, and gone behind this
 
 
 def load_checkpoint(path: Path, fault: Fault = lambda content: None) -> dict[str, Any]:

@@ -19,14 +19,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vae_runner.errors import RunError
 from vae_runner.foreign import LOADER, has_aliases, json_object, read_json
 
 __all__ = ["LOADER", "append", "aside", "flush", "has_aliases", "is_alive", "is_aside", "share_lock"]
 __all__ += ["is_full", "json_object", "keep_as", "locked", "read_json", "refusals_told", "remove_leftovers"]
-__all__ += ["write_atomically", "write_json"]
+__all__ += ["write_atomically", "write_json", "writing_atomically"]
 
 _UMASK = os.umask(0o077)  # asked once, for to ask is to set it, for all threads
 os.umask(_UMASK)
@@ -43,6 +43,13 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
     Raises `RunError` where it cannot be written, in one line.
     """
+    with writing_atomically(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """As `write_atomically`, for what is written piece by piece: `path` is replaced at the end of the block."""
     path = Path(path)
     with refusals_told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +59,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             _in_use.add(Path(name).name)
         with _in_use_until_gone(Path(name)) as other:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             other.chmod(0o666 & ~_UMASK)
