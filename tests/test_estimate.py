@@ -102,22 +102,32 @@ def test_memory_of_a_resumed_run_counts_the_optimizer_once(chain: Engine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("a_second_for", "batch_size", "timed", "seconds"),
-    [(1000, 64, [4, 64], 0.064), (50, 64, [4, 12], 64 / 50), (1, 64, [4, 4], 64.0), (50, 3, [4, 3], 3 / 50)],
+    ("fixed", "each", "batch_size", "timed"),
+    [
+        (0, 0.001, 64, [4, 16, 64]),
+        (0, 0.001, 1000, [4, 16, 64, 256]),
+        (0.2, 0.001, 400, [4, 16, 64]),  # an update of many weights: 0.6 s, not the 20 s of 100 batches of 4
+        (3, 0.01, 64, [4, 16]),
+        (0, 1, 64, [4, 16]),
+        (0, 0.02, 3, [3]),
+        (0, 0.02, 5, [4, 5]),
+    ],
 )
-def test_time_is_that_of_the_largest_batch_of_a_quarter_second(
-    chain: Engine, monkeypatch: pytest.MonkeyPatch, a_second_for: int, batch_size: int, timed: list[int], seconds: float
+def test_time_goes_in_a_straight_line_through_those_of_small_batches(
+    fixed: float, each: float, batch_size: int, timed: list[int]
 ) -> None:
     sizes: list[int] = []
 
-    def of_size(step: object, size: int) -> float:
+    def of_size(size: int) -> float:
         sizes.append(size)
-        return size / a_second_for
+        return fixed + size * each
 
-    monkeypatch.setattr(module._Step, "least_seconds", of_size)
-    measured = module._measured(chain, batch_size)
+    assert module._seconds(of_size, batch_size) == pytest.approx(fixed + batch_size * each)
     assert sizes == timed
-    assert measured.seconds == pytest.approx(seconds)
+
+
+def test_a_larger_batch_that_was_faster_makes_no_negative_time() -> None:
+    assert module._seconds({4: 0.5, 16: 0.4}.__getitem__, 1000) == 0.4
 
 
 def test_time_is_measured_on_real_steps(chain: Engine) -> None:

@@ -4,8 +4,10 @@ A copy of the objective and of its optimiser is trained on a few small batches a
 same to the bit with an estimate and without one. For B images in a batch,
 
     memory(B) = what the process has + gradients + optimiser's state + held(B) + 4 largest(B),
-    seconds(B) = B / b seconds(b),    b the largest batch that takes no more than a quarter of a second.
+    seconds(B) = seconds(b) + (B - b) (seconds(b) - seconds(a)) / (b - a),
 
+where a and b are the last of the batches of 4, 16, 64, ... images that are timed, until one takes a quarter of a second
+or is as large as the run's: an update of millions of weights takes its time whatever the batch.
 `held` is what autograd keeps for the backward pass, counted by its own hooks, and what is in the step's state, each
 storage once; counted for 2 and for 4 images, and in a straight line from there. Its largest part counts four times
 more: the backward pass holds the gradients of a layer's input and output beside it, and libraries rearrange both.
@@ -14,7 +16,7 @@ Validation and pictures come on top of the time.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,8 @@ __all__ = ["Estimate", "describe_estimate", "estimate", "tell_size", "too_large"
 log = logging.getLogger(__name__)
 
 FEW, MORE = 2, 4  # images of the batches whose memory is counted
-PATIENCE = 0.25  # seconds that a step may take whose time is measured
+GROWTH = 4  # times as many images in the next batch that is timed
+PATIENCE = 0.25  # seconds: a larger batch than one that takes so long is not timed
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,6 @@ def _measured(engine: Engine, batch_size: int) -> Estimate:
     step = _Step(engine.objective, engine.optimizer, engine.config, engine.train, engine.device, engine.precision)
     few, more = step.held(FEW), step.held(MORE)
     per_image = (more - few) / (MORE - FEW)
-    affordable = int(MORE * PATIENCE / step.least_seconds(MORE))
-    timed = min(max(affordable, MORE), batch_size)
     gradients = sum(_bytes(parameter) for parameter in engine.objective.parameters() if parameter.requires_grad)
     kept = _state_bytes(step.step.optimizer) - _state_bytes(engine.optimizer)  # a resumed run has its state already
     return Estimate(
@@ -121,8 +122,21 @@ def _measured(engine: Engine, batch_size: int) -> Estimate:
         fixed=int(present + gradients + kept + few - FEW * per_image),
         per_image=per_image,
         batch_size=batch_size,
-        seconds=step.least_seconds(timed) * batch_size / timed,
+        seconds=_seconds(step.least_seconds, batch_size),
     )
+
+
+def _seconds(measured: Callable[[int], float], batch_size: int) -> float:
+    """Seconds of a step, in a straight line from those of smaller ones where it is too long to be tried."""
+    size = min(MORE, batch_size)
+    taken = measured(size)
+    each = 0.0
+    while size < batch_size and (size == MORE or taken < PATIENCE):
+        larger = min(GROWTH * size, batch_size)
+        longer = measured(larger)
+        each = max(longer - taken, 0.0) / (larger - size)
+        size, taken = larger, longer
+    return taken + (batch_size - size) * each
 
 
 class _Step(Trial):
