@@ -34,6 +34,10 @@ ALL_DRAWN = [(name, seed) for name in NAMES for seed in range(3)]
 SOME = pytest.mark.parametrize(("name", "seed"), DRAWN)
 ALL = pytest.mark.parametrize(("name", "seed"), ALL_DRAWN)
 exact = {"rel": 1e-9, "abs": 1e-9}
+boosted = {
+    "rel": 1e-7,
+    "abs": 1e-7,
+}  # exponentials with AVX-512 and without differ in the last digit: 1e-8 of 1,000 trees
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,10 +111,10 @@ def check_trees(name: str, seed: int, patch: pytest.MonkeyPatch) -> None:
     np.random.seed(seed)  # noqa: NPY002
     found = dci(*parts, jobs=1)
     np.random.set_state(before)  # noqa: NPY002
-    assert found.value == pytest.approx(drawn_by(name, "dci.disentanglement", seed), **exact)
+    assert found.value == pytest.approx(drawn_by(name, "dci.disentanglement", seed), **boosted)
     others = {"completeness": "completeness", "informativeness": "informativeness_test"}
     for key, named in {**others, "informativeness_train": "informativeness_train"}.items():
-        assert found.others[key] == pytest.approx(drawn_by(name, f"dci.{named}", seed), **exact)
+        assert found.others[key] == pytest.approx(drawn_by(name, f"dci.{named}", seed), **boosted)
 
 
 @pytest.mark.slow

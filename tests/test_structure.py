@@ -174,6 +174,7 @@ def test_the_library_and_a_mistake_import_neither_torchvision_nor_the_compiler()
         "import sys, vae_runner, vae_runner.datasets, vae_runner.engine, vae_runner.experiment.run\n"
         "from vae_runner.cli import run\n"
         "assert run(['engine.steps=0', 'divergence=nothing']) == 2\n"
+        "assert run(['optimizer.lrr=1']) == run(['distribution.dim=5', 'seed=0,1', '--multirun']) == 2\n"
         "assert not {'torchvision', 'torch._dynamo'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)

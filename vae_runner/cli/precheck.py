@@ -170,9 +170,13 @@ def _number_of_jobs(judged: _Judged) -> int:
     return math.prod(count(override) for override in judged.parsed)
 
 
-def _found(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
-    """What the check has made of a new run's config, and what is wrong with it."""
-    config, problems = check(cfg)
+def _found(cfg: DictConfig, judged: _Judged) -> tuple[dict[str, Any], list[str]]:
+    """What the check has made of a new run's config, and what is wrong with it.
+
+    Where something is wrong already, an optimiser that nobody has changed is not tried, and the answer comes sooner.
+    """
+    changed = any(key.partition(".")[0] == "optimizer" for key in _keys(judged.usable))
+    config, problems = check(cfg, in_trial=changed or not judged.problems)
     source = config.get("init_from")
     if isinstance(source, str) and config.get("resume") is None and (fault := source_fault(source)):
         problems.append(fault)
@@ -186,7 +190,7 @@ def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Check
     except UserError as error:
         judged.raise_if_any([str(error)])
         raise
-    config, found = _found(without_hydra(cfg))
+    config, found = _found(without_hydra(cfg), judged)
     judged.raise_if_any(composer.placed(found, _keys(judged.usable)))
     if faults := hydra_faults(cfg, multirun=False, jobs=1):
         raise UserError("\n".join(faults))
@@ -202,7 +206,7 @@ def _checked_sweep(request: Request, judged: _Judged, composer: Composer) -> Che
     hydra = first_values(override for override in judged.usable if override.is_hydra_override())
     for settings in itertools.islice(_jobs(judged.usable), COMBINATIONS):
         try:
-            config, problems = _found(without_hydra(composer.compose_job(hydra, settings)))
+            config, problems = _found(without_hydra(composer.compose_job(hydra, settings)), judged)
             configs.append(config)
             found += composer.placed(problems, _keys(judged.usable))
         except UserError as error:

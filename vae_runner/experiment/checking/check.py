@@ -61,11 +61,12 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NODE_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
-def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[str]]:
+def check(cfg: DictConfig, to_train: bool = True, in_trial: bool = True) -> tuple[dict[str, Any], list[str]]:
     """Returns the config as plain containers, interpolations resolved, and a line for each mistake in it.
 
     A whole number written as 1e4 becomes an int where an int is wanted. Without mistakes the config can be assembled,
-    as far as can be told without the data, and, where it is `to_train`, can learn.
+    as far as can be told without the data, and, where it is `to_train`, can learn; `in_trial` the optimiser has proved
+    it in a step, which takes seconds.
     """
     try:
         missing = [f"{key} is not set; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
@@ -93,7 +94,7 @@ def check(cfg: DictConfig, to_train: bool = True) -> tuple[dict[str, Any], list[
     if not problems:
         problems += check_terms(config["divergence"], len(spaces_of(config["distribution"])))
         problems += check_factors(config)
-        problems += check_rates(config)
+        problems += check_rates(config, in_trial)
         problems += check_brightness(config, spaces_of(config["distribution"]).values()) if to_train else []
     for name, node in (config.get("visualisation") or {}).items():
         problems += _check_node(node, f"visualisation.{name}")

@@ -27,8 +27,11 @@ OPTIMIZER: dict[str, Any] = {
 FACTOR = Annotated[float, non_negative]
 
 
-def check_rates(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the optimiser and the schedule of its learning rate, which have fitting types already."""
+def check_rates(config: Mapping[str, Any], in_trial: bool = True) -> list[str]:
+    """What is wrong with the optimiser and the schedule of its learning rate, which have fitting types already.
+
+    `in_trial` the optimiser makes a step, for which torch loads its compiler, for seconds.
+    """
     node, schedule = config["optimizer"], config["lr_schedule"]
     problems = end_faults(schedule, FACTOR, "lr_schedule")
     if str(node["_target_"]).startswith("torch.optim."):
@@ -39,7 +42,7 @@ def check_rates(config: Mapping[str, Any]) -> list[str]:
             if (problem := mismatch(node[name], hint))
         ]
         problems = problems or _check_highest(node.get("lr"), schedule)
-    return problems or _check_step(node)
+    return problems or (_check_step(node) if in_trial else [])
 
 
 def _check_highest(rate: Any, schedule: Mapping[str, Any]) -> list[str]:
