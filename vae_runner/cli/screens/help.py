@@ -21,7 +21,7 @@ usage:  vae-train [GROUP=OPTION ...] [SETTING=VALUE ...]
         vae-evaluate RUN ...                               its scores: MIG, DCI, log p(x), ...; vae-evaluate --help
 
 examples:
-  vae-train                                                dSprites, for five to ten minutes on 2 cores
+  vae-train                                                dSprites, for 6 minutes on 2 cores with bf16, else 20
   vae-train experiment=smoke                               the same in 1,000 steps: everything once, in a minute
   vae-train dataset=dsprites divergence=beta divergence.beta=8
   vae-train experiment=shapes3d                            solids in a room, six factors in colour
