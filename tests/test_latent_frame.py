@@ -118,6 +118,32 @@ def test_no_rotation_of_many_has_more_contrast_than_the_one_that_is_found() -> N
     assert contrast(found) > max(others)
 
 
+def evenly_spread(count: int = 10_000) -> Tensor:
+    """Independent numbers of unit variance, (count, 3): flat, triangular, and spread along half a sine's arch."""
+    flat, one, other, arch = torch.rand(4, count, generator=torch.Generator().manual_seed(1)).double()
+    arched = torch.asin(2 * arch - 1) / math.sqrt(math.pi**2 / 4 - 2)  # its variance by an integral
+    return torch.stack([(flat - 0.5) * math.sqrt(12), (one + other - 1) * math.sqrt(6), arched], 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sub_gaussian_sources_are_found_whatever_orthogonal_matrix_has_mixed_them(seed: int) -> None:
+    mixing = random_orthogonal(3, seed)
+    found = (unmixing(evenly_spread() @ mixing.T, 200, "sub_gaussian") @ mixing).abs()
+    assert sorted(found.argmax(1).tolist()) == [0, 1, 2]
+    assert found.amax(1).tolist() == pytest.approx([1] * 3, abs=0.03)
+
+
+def test_no_rotation_of_many_is_flatter_than_the_one_that_is_found() -> None:
+    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(2)).double()
+    found = (x - x.mean(0)) @ unmixing(x, 200, "sub_gaussian").T
+    others = (torch.log(torch.cosh(found @ random_orthogonal(3, seed).T)).mean(0).sum() for seed in range(1000))
+    assert torch.log(torch.cosh(found)).mean(0).sum() > max(others)
+    assert not torch.allclose(unmixing(x, 200, "sub_gaussian"), unmixing(x, 200))
+    space = AlignedNormalSpace(3, threshold=1.0, sources="sub_gaussian")
+    space.turn(x, torch.full((3,), 3.0))
+    torch.testing.assert_close(space.frame.double(), least_turn(x, 200, "sub_gaussian"), atol=1e-6, rtol=0)
+
+
 def test_the_least_turn_takes_back_the_rotation_that_mixed_the_sources() -> None:
     mixing = rotation(4, 25)
     turn = least_turn(sources() @ mixing.T, 200)
@@ -469,6 +495,7 @@ def test_other_families_have_no_turns(compose: Callable[..., DictConfig], family
         ("images=2e6", "must lie between 10 and 1,000,000"),
         ("iterations=0", "must lie between 1 and 10,000"),
         ("iterations=20000", "must lie between 1 and 10,000"),
+        ("sources=flat", "expected one of any, sub_gaussian, got 'flat'"),
         ("dims=1001", "must be at most 1,000"),
     ],
 )
@@ -500,3 +527,5 @@ def test_the_turns_to_come_are_told_and_those_that_will_not_come(experiment: Exp
     assert list(turns_to_come(experiment(*PLAIN))) == []
     every = experiment(*TURNED, "engine.steps=4", "distribution.most=null")
     assert next(turns_to_come(every)).startswith("frame latents of more than 0 nats are turned ")
+    flat = experiment(*TURNED, "distribution.sources=sub_gaussian")
+    assert "turned to their sub-Gaussian independent components" in next(turns_to_come(flat))

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vae_runner.distributions import SimpleNormal
-from vae_runner.latent_frame.fast_ica import nearest_orthogonal
+from vae_runner.latent_frame.fast_ica import Sources, nearest_orthogonal
 from vae_runner.latent_frame.least_turn import least_turn
 from vae_runner.latent_space import NormalSpace, Prior
 from vae_runner.latent_space.families import Bound
@@ -69,7 +69,9 @@ class AlignedNormalSpace(NormalSpace):
     threshold    KL, nats, above which a latent is turned
     most         latents that are turned at most, those of the largest KL; None: all above the threshold
     images       so many training images are looked at, all where there are fewer
-    iterations   half steps of FastICA's fixed point
+    iterations   half steps of FastICA's fixed point; whole ones for sub-Gaussian sources
+    sources      "sub_gaussian": components flatter than a normal number, as evenly spread factors are, and no sparse
+                 ones, which the codes of a young net have besides; "any" shape
 
     Raises:
         ValueError: where a turn would change the prior.
@@ -96,12 +98,13 @@ class AlignedNormalSpace(NormalSpace):
         open: Open = None,
         logvar_limit: Bound = 20.0,
         most: Most | None = None,
+        sources: Sources = "any",
     ) -> None:
         super().__init__(dims, prior, open, logvar_limit)
         if prior is not None:
             _check_isotropic(prior)
         self.align, self.threshold, self.images, self.iterations = tuple(align), threshold, images, iterations
-        self.most = most
+        self.most, self.sources = most, sources
         self.register_buffer("frame", torch.eye(dims))
 
     def posterior(self, raw: Tensor) -> SimpleNormal:
@@ -127,7 +130,7 @@ class AlignedNormalSpace(NormalSpace):
         codes = means[:, informative]
         if not _is_of_full_rank(codes):
             return Turn(why=f"{len(codes):,} images are too few to tell {len(informative)} latents apart")
-        rotation = least_turn(codes, self.iterations)
+        rotation = least_turn(codes, self.iterations, self.sources)
         self._multiply(informative, rotation)
         angles = rotation.diagonal().clamp(-1, 1).acos() * 180 / math.pi
         return Turn(tuple(informative.tolist()), tuple(angles.tolist()))

@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_runner.latent_frame.fast_ica import nearest_orthogonal, unmixing
+from vae_runner.latent_frame.fast_ica import Sources, nearest_orthogonal, unmixing
 
 __all__ = ["assigned", "least_moving", "least_turn"]
 
 
-def least_turn(codes: Tensor, iterations: int) -> Tensor:
+def least_turn(codes: Tensor, iterations: int, sources: Sources = "any") -> Tensor:
     """Returns Q, (k, k) float64 orthogonal, of codes (N, k), a set of full rank."""
-    return least_moving(nearest_orthogonal(unmixing(codes.double() / codes.double().std(0), iterations)))
+    return least_moving(nearest_orthogonal(unmixing(codes.double() / codes.double().std(0), iterations, sources)))
 
 
 def least_moving(rotation: Tensor) -> Tensor:

@@ -31,8 +31,9 @@ def turns_to_come(engine: Engine) -> Iterator[str]:
         beyond = [step for step in space.align if step >= engine.total_steps]
         if coming:
             which = "latents" if space.most is None else f"the {space.most} latents that carry most,"
+            kind = "independent" if space.sources == "any" else "sub-Gaussian independent"
             yield (
-                f"frame {name}{which} of more than {space.threshold:g} nats are turned to their independent components "
+                f"frame {name}{which} of more than {space.threshold:g} nats are turned to their {kind} components "
                 f"behind {_steps(coming)}"
             )
         elif not space.align:
