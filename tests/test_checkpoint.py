@@ -53,9 +53,8 @@ class Watched:
         return self.file.write(data)
 
 
-MANY = {
-    f"w{number}": torch.randn(20 + 700 * (number % 3), 400) for number in range(12)
-}  # some are pieces by themselves
+LENGTHS = [20 + 700 * (number % 3) for number in range(12)]  # some are pieces by themselves
+MANY = {f"w{number}": torch.randn(length, 400) for number, length in enumerate(LENGTHS)}
 BYTES = sum(values.nbytes for values in MANY.values())
 
 

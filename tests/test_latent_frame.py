@@ -133,6 +133,15 @@ def test_sub_gaussian_sources_are_found_whatever_orthogonal_matrix_has_mixed_the
     assert found.amax(1).tolist() == pytest.approx([1] * 3, abs=0.03)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_step_towards_flat_components_leads_up_whatever_the_sources(seed: int) -> None:
+    x = sources() @ random_orthogonal(4, seed).T  # one has heavy tails
+    ends = [(x - x.mean(0)) @ unmixing(x, steps, "sub_gaussian").T for steps in (1, 2, 3, 5, 8, 20, 60)]
+    found = [torch.log(torch.cosh(y)).mean(0).sum().item() for y in ends]
+    assert all(after >= before - 1e-12 for before, after in itertools.pairwise(found))
+    assert found[-1] > found[0]
+
+
 def test_no_rotation_of_many_is_flatter_than_the_one_that_is_found() -> None:
     x = torch.randn(300, 3, generator=torch.Generator().manual_seed(2)).double()
     found = (x - x.mean(0)) @ unmixing(x, 200, "sub_gaussian").T

@@ -415,7 +415,7 @@ def test_a_resumed_run_with_own_weights_is_the_unbroken_one(run: Make, precision
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "near"), [("fp32", 1e-5), ("bf16", 1e-2)]
+    ("precision", "near"), [("fp32", 1e-5), ("bf16", 5e-3)]
 )  # a processor without bf16 rounds less
 def test_terms_with_and_without_own_weights_compile_as_one_graph(
     precision: str, near: float, run: Make, graphs_alone: None, caplog: pytest.LogCaptureFixture

@@ -8,6 +8,7 @@ same to the bit with an estimate and without one. For B images in a batch,
 
 where a and b are the last of the batches of 4, 16, 64, ... images that are timed, until one takes a quarter of a second
 or is as large as the run's: an update of millions of weights takes its time whatever the batch.
+
 `held` is what autograd keeps for the backward pass, counted by its own hooks, and what is in the step's state, each
 storage once; counted for 2 and for 4 images, and in a straight line from there. Its largest part counts four times
 more: the backward pass holds the gradients of a layer's input and output beside it, and libraries rearrange both.
