@@ -18,6 +18,7 @@ from vae_runner.callbacks import Checkpoints
 from vae_runner.checkpoint import load_latest
 from vae_runner.divergence import ClosedFormKL
 from vae_runner.engine import Engine
+from vae_runner.engine.config import choose_precision
 from vae_runner.engine.rates import Rates
 from vae_runner.errors import UserError
 from vae_runner.experiment.assemble import assemble
@@ -413,10 +414,12 @@ def test_a_resumed_run_with_own_weights_is_the_unbroken_one(run: Make, precision
     assert not torch.equal(one["divergences.2.net.0.weight"], content["objective"]["divergences.2.net.0.weight"])
 
 
+# Where bf16 is emulated, compiled kernels keep between two operations what the layers one by one round.
+BF16 = 1e-3 if choose_precision("auto", torch.device("cpu")) == "bf16" else 5e-3
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("precision", "near"), [("fp32", 1e-5), ("bf16", 5e-3)]
-)  # a processor without bf16 rounds less
+@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-5), ("bf16", BF16)])
 def test_terms_with_and_without_own_weights_compile_as_one_graph(
     precision: str, near: float, run: Make, graphs_alone: None, caplog: pytest.LogCaptureFixture
 ) -> None:
