@@ -61,12 +61,13 @@ def given(batch: int = 16) -> State:
     return {**state, sample_key(0): q.rsample(), METRICS: {}, SCHEDULED: {}}
 
 
-def test_one_pass_of_the_discriminator_has_the_gradients_of_two_apart() -> None:
+@pytest.mark.parametrize("layers", [1, 3])
+def test_one_pass_of_the_discriminator_has_the_gradients_of_two_apart(layers: int) -> None:
     torch.manual_seed(0)
-    network, codes = discriminator(3, layers=3, units=16).double(), torch.randn(12, 3).double().requires_grad_()
+    network, codes = discriminator(3, layers=layers, units=16).double(), torch.randn(12, 3).double().requires_grad_()
     held = {name: weights.detach() for name, weights in network.named_parameters()}
-    found = judged(network, torch.cat([codes, codes.detach()]), held=12)
-    expected = torch.cat([functional_call(network, held, codes), network(codes.detach())])
+    found = torch.cat(judged(network, codes, trained=7))
+    expected = torch.cat([functional_call(network, held, codes[:7]), network(codes.detach())])
     torch.testing.assert_close(found, expected)
     directions = torch.randn_like(expected)
     gradients = [torch.autograd.grad(one, [codes, *network.parameters()], directions) for one in (found, expected)]
@@ -77,11 +78,15 @@ def test_one_pass_of_the_discriminator_has_the_gradients_of_two_apart() -> None:
 def test_under_bf16_inner_layers_alone_are_rounded() -> None:
     torch.manual_seed(0)
     network, codes = discriminator(3, layers=3, units=64), torch.randn(400, 3)
-    exact, rounded = judged(network, codes, 0), judged(network, codes, 0, inner=torch.bfloat16)
+    exact, rounded = (judged(network, codes, 0, inner)[1] for inner in (None, torch.bfloat16))
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, rtol=0.03, atol=0.02)
     assert not torch.equal(rounded, exact)
     assert len(rounded[:, 0].unique()) > 390  # a bfloat16 has far fewer values there
+    gradients = [torch.autograd.grad(one.sin().sum(), list(network.parameters())) for one in (rounded, exact)]
+    for one, other in zip(*gradients, strict=True):
+        assert one.dtype == torch.float32
+        assert 0 < (one - other).norm() < 0.03 * other.norm()
     state = given()
     state[Y_RAW] = torch.zeros(1, dtype=torch.bfloat16)
     plain, narrow = term(), term()

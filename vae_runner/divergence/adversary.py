@@ -8,9 +8,9 @@ over the batch on its own, so that they are draws of prod_d q(z_d), class 1 (the
     the VAE's term         beta KL + gamma TC, the discriminator's weights held
     the discriminator's    cross entropy of both classes, half of it each, of codes that are held
 
-Both are of one step, and of one pass of the discriminator: it judges the codes that are trained, those that are held
-and the permuted ones together, and the first have no part in its gradients. Under bf16 its inner layers are in bf16, as
-the model's networks are; codes and logits stay in float32.
+Both are of one step, and of one pass of the discriminator over codes and permuted ones; their gradients go back through
+its layers side by side. Under bf16 its inner layers are in bf16, as the model's networks are; codes and logits stay in
+float32.
 
 The permuted codes come from other images than the joint ones: each batch is halved (`second_half`); or from the same
 ones (`same_batch`), as in much code that is around.
@@ -67,32 +67,50 @@ def discriminator(dims: int, layers: int, units: int) -> nn.Sequential:
     return nn.Sequential(*inner, nn.Linear(widths[-1], 2))
 
 
-def judged(network: nn.Sequential, codes: Tensor, held: int, inner: torch.dtype | None = None) -> Tensor:
-    """Returns the logits (B, 2) of a `discriminator`; the first `held` codes move none of its weights. Its inner layers
-    are computed in the precision of `inner`; None: in that of the codes.
+def judged(
+    network: nn.Sequential, codes: Tensor, trained: int, inner: torch.dtype | None = None
+) -> tuple[Tensor, Tensor]:
+    """Returns the logits (B, 2) of a `discriminator` twice, of one pass: those of the first `trained` codes, whose
+    gradients move these codes alone, and those of all, whose gradients move the weights alone. Its inner layers are
+    computed in the precision of `inner`; None: in that of the codes.
     """
-    first, *between, last = (layer for layer in network if isinstance(layer, nn.Linear))
-    x = _Layer.apply(codes, first.weight, first.bias, held)
-    x = functional.leaky_relu(x, SLOPE).to(inner or codes.dtype)
-    for layer in between:
-        x = functional.leaky_relu(_Layer.apply(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype), held), SLOPE)
-    return _Layer.apply(x.to(codes.dtype), last.weight, last.bias, held)
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    weights = [part for layer in layers for part in (layer.weight, layer.bias)]
+    return _Judged.apply(codes, trained, inner or codes.dtype, *weights)
 
 
-class _Layer(torch.autograd.Function):
-    """A linear layer whose weights have no gradient from the first `held` rows."""
+class _Judged(torch.autograd.Function):
+    """The layers one after another. Gradients of both players are rows of the same products."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, held: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.held = held
-        return functional.linear(x, weight, bias)
+    def forward(ctx: Any, codes: Tensor, trained: int, inner: torch.dtype, *weights: Tensor) -> tuple[Tensor, Tensor]:
+        precisions = [codes.dtype, *[inner] * (len(weights) // 2 - 2), codes.dtype]
+        inputs, x = [], codes
+        pairs = [(w.to(p), b.to(p)) for w, b, p in zip(weights[::2], weights[1::2], precisions, strict=True)]
+        for number, (weight, bias) in enumerate(pairs):
+            x = functional.leaky_relu(x, SLOPE) if number else x
+            inputs.append(x.to(weight.dtype))
+            x = functional.linear(inputs[-1], weight, bias)
+        ctx.save_for_backward(*inputs, *(weight for weight, _ in pairs))
+        ctx.trained = trained
+        return x[:trained].clone(), x
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight = ctx.saved_tensors
-        own = gradient[ctx.held :]
-        return gradient @ weight, own.t() @ x[ctx.held :], own.sum(0), None
+    def backward(ctx: Any, of_trained: Tensor, of_all: Tensor) -> tuple[Tensor | None, ...]:
+        count, trained = len(ctx.saved_tensors) // 2, ctx.trained
+        inputs, weights = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        gradient, found = torch.cat([of_trained, of_all]), []
+        for x, weight in zip(inputs[:0:-1], weights[:0:-1], strict=True):
+            gradient, own = gradient.to(weight.dtype), gradient[trained:].to(weight.dtype)
+            found += [own.sum(0), own.t() @ x]
+            gradient = (gradient @ weight).to(x.dtype)
+            gradient = torch.where(torch.cat([x[:trained], x]) > 0, gradient, SLOPE * gradient)
+        gradient = gradient.to(inputs[0].dtype)
+        own = gradient[trained:]
+        found += [own.sum(0), own.t() @ inputs[0]]
+        of_codes = gradient[:trained] @ weights[0]
+        rest = of_codes.new_zeros(len(inputs[0]) - trained, of_codes.shape[1])
+        return torch.cat([of_codes, rest]), None, None, *reversed(found)
 
 
 @enforced
@@ -175,14 +193,14 @@ class AdversarialTC(WeightedParts):
         return [{"params": list(self.parameters()), **self.settings}]
 
     def _judge(self, state: State) -> tuple[Tensor, ...]:
-        """The logits of the codes that are trained, of the same ones held, and of permuted ones; once in a step."""
+        """The logits of codes for the term, of the same and of permuted ones for the discriminator; once in a step."""
         if self.logits_key not in state:
             joint, others = self._sources(torch.cat([state[key] for key in self.code_keys], dim=1))
-            parts = [joint, joint.detach(), permuted(others.detach())]
+            codes = torch.cat([joint, permuted(others.detach())])
             precision = state[Y_RAW].dtype if Y_RAW in state else joint.dtype
             inner = precision if precision in NARROW else None
-            logits = judged(self.discriminator, torch.cat(parts), held=len(joint), inner=inner)
-            state[self.logits_key] = logits.split([len(part) for part in parts])
+            of_trained, of_all = judged(self.discriminator, codes, trained=len(joint), inner=inner)
+            state[self.logits_key] = of_trained, of_all[: len(joint)], of_all[len(joint) :]
         return state[self.logits_key]
 
     def _sources(self, codes: Tensor) -> tuple[Tensor, Tensor]:
