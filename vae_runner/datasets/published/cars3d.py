@@ -87,12 +87,17 @@ class Cars3D(PackedSet):
         """All cars are read at once: of an archive that is read twice, the second time would be as long."""
         cars = self.grid.sizes[2]
         pixels = np.empty((cars, _AZIMUTHS, _ELEVATIONS, *self.image_shape), np.uint8)
-        found = dict(tqdm(self._meshes(files), desc="reading Cars3D", total=cars, unit=" cars", disable=None))
-        if len(found) != cars:
-            raise UserError(f"dataset.root={printable(self.root)} has {len(found)} cars, expected {cars} .mat files")
-        for car, name in enumerate(sorted(found, key=_numbered)):
-            pixels[car] = found[name]
-        return pixels.reshape(-1, *self.image_shape).__getitem__
+        places: dict[str, int] = {}  # of the files' names among the pixels, in the order in which they are read
+        for name, images in tqdm(self._meshes(files), desc="reading Cars3D", total=cars, unit=" cars", disable=None):
+            place = places.setdefault(name, len(places))
+            if place < cars:
+                pixels[place] = images
+        if len(places) != cars:
+            raise UserError(f"dataset.root={printable(self.root)} has {len(places)} cars, expected {cars} .mat files")
+        order = [places[name] for name in sorted(places, key=_numbered)]
+        views = _AZIMUTHS * _ELEVATIONS
+        rows = pixels.reshape(cars, views, *self.image_shape)
+        return lambda position: rows[order[position // views], position % views]
 
     def _meshes(self, files: Sequence[Path]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """The name of each car's file, and its images (24, 4, 3, 64, 64)."""
