@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from photos import write_noise, write_photos
+from photos import write_noise
 
 from vae_runner.datasets import SimpleImageFolder
 from vae_runner.datasets.photos import image_folder
@@ -433,14 +433,3 @@ def test_a_permission_given_later_is_noticed(
         patch.setattr(image_folder.SimpleImageFolder, "_pixels", refused)
         assert make(skip_bad=True).skipped["0007.png"].endswith("Permission denied")
     assert torch.equal(make().gather(EVERY), expected())
-
-
-def test_many_images_of_a_photo_s_size_start_quickly_the_second_time(tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", 300, (178, 218))
-
-    def start() -> float:
-        began = time.perf_counter()
-        SimpleImageFolder(tmp_path / "photos", cache_dir=tmp_path / "cache").gather(torch.arange(64))
-        return time.perf_counter() - began
-
-    assert start() > 2 * start()
