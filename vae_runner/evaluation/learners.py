@@ -23,9 +23,14 @@ def learner(module: str) -> Any:
 
 
 def fitted(model: Any, inputs: Array, targets: Array) -> tuple[Any, bool]:
-    """Returns the model, fitted, and whether it came to an end within its iterations, which are the published ones."""
+    """Returns the model, fitted, and whether it came to an end within its iterations, which are the published ones.
+
+    One thread fits it: its products are so small that several wait for each other, for seconds where others are at work
+    on the machine; and their number would change the last digits.
+    """
     convergence = learner("exceptions").ConvergenceWarning
-    with warnings.catch_warnings(record=True) as caught:
+    threads = importlib.import_module("threadpoolctl").threadpool_limits  # scikit-learn brings it
+    with warnings.catch_warnings(record=True) as caught, threads(1):
         warnings.simplefilter("always")
         model.fit(inputs, targets)
     stopped = [one for one in caught if issubclass(one.category, convergence)]
