@@ -95,6 +95,27 @@ def test_what_is_reported_are_the_weights_of_the_best_checkpoint_and_measuring_t
     assert (status.file.test["checkpoint"], status.file.test["kl"]) != (BEST, best["kl"])
 
 
+def test_what_is_reported_is_made_with_the_threads_of_the_run_and_its_float32(
+    experiment: Make, compose: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = experiment(*SMALL, "engine.threads=1", folder=tmp_path)
+    engine.run()
+    seen, measure, before = list[tuple[int, bool]](), engine.measure, torch.get_num_threads()
+
+    def watched(*args: Any) -> Any:
+        seen.append((torch.get_num_threads(), torch.backends.cudnn.allow_tf32))
+        return measure(*args)
+
+    monkeypatch.setattr(engine, "measure", watched)
+    try:
+        torch.set_num_threads(2)
+        report_end(engine, config_of(compose), Status(tmp_path))
+        assert seen == [(1, False)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_run_that_cannot_be_measured_at_its_end_is_done_with_a_line(
     experiment: Make, compose: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

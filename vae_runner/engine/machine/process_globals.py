@@ -1,4 +1,6 @@
-"""What a run sets for the whole process while it trains, since in a sweep one process runs many jobs."""
+"""What a run sets for the whole process while it trains and reports what came of it, since in a sweep one process runs
+many jobs.
+"""
 
 import contextlib
 from collections.abc import Iterator

@@ -18,6 +18,7 @@ from vae_runner.checkpoint import BrokenCheckpointError, load_checkpoint
 from vae_runner.datasets.split import Subset
 from vae_runner.engine import Engine, Interrupted
 from vae_runner.engine.fitting import load_weights
+from vae_runner.engine.machine.process_globals import process_globals
 from vae_runner.errors import in_words
 from vae_runner.experiment.assemble import build_objective
 from vae_runner.experiment.saved_run.content import content_fault
@@ -51,26 +52,33 @@ class Chosen:
 def report_end(
     engine: Engine, config: Mapping[str, Any], status: Status, stop_signal: Callable[[], int | None] = lambda: None
 ) -> None:
-    """Report the run in `status.folder`, which has made its last step. What goes wrong is told in a line.
+    """Report the run in `status.folder`, which has made its last step: with the threads and the float32 of its steps.
+    What goes wrong is told in a line.
 
     Raises `Interrupted` where the run is asked to stop between two scores.
     """
     try:
-        wanted = evaluation_config(config)
-        names = makeable(wanted, engine.train.data) if wanted.scores == AUTO else wanted.names
-        if engine.test is None and not names and not has_pages(engine.callbacks):
-            return
-        chosen = _chosen_weights(engine, config, status.folder)
-        _show(engine, status.folder, chosen)
-        if engine.test is not None:
-            status.file.test = _measured(engine, chosen)
-        if names:
-            seconds = max(LEAST, SHARE * status.file.seconds) if wanted.scores == AUTO else None
-            settings = Settings(inception=wanted.inception)
-            _score(_subject(engine, config, status.folder, chosen, settings), names, seconds, stop_signal)
+        threads = engine.threads or torch.get_num_threads()
+        with process_globals(seed_for(engine.config.seed, "end"), engine.device, threads):
+            _report(engine, config, status, stop_signal)
     except Exception as error:
         log.warning("the run is done, and not all of it is scored: %s: %s", type(error).__name__, in_words(error))
         logging.getLogger("vae_runner.traceback").error("scoring has failed", exc_info=error)  # to train.log alone
+
+
+def _report(engine: Engine, config: Mapping[str, Any], status: Status, stop_signal: Callable[[], int | None]) -> None:
+    wanted = evaluation_config(config)
+    names = makeable(wanted, engine.train.data) if wanted.scores == AUTO else wanted.names
+    if engine.test is None and not names and not has_pages(engine.callbacks):
+        return
+    chosen = _chosen_weights(engine, config, status.folder)
+    _show(engine, status.folder, chosen)
+    if engine.test is not None:
+        status.file.test = _measured(engine, chosen)
+    if names:
+        seconds = max(LEAST, SHARE * status.file.seconds) if wanted.scores == AUTO else None
+        settings = Settings(inception=wanted.inception)
+        _score(_subject(engine, config, status.folder, chosen, settings), names, seconds, stop_signal)
 
 
 def _show(engine: Engine, folder: Path, chosen: Chosen) -> None:
