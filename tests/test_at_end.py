@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from vae_runner.cli import run as vae_train
 from vae_runner.engine import Engine
 from vae_runner.experiment.checking.check import check
 from vae_runner.experiment.scoring.at_end import report_end
+from vae_runner.experiment.scoring.catalogue import CATALOGUE
 from vae_runner.experiment.scoring.cheap import CHEAP, fitting
 from vae_runner.experiment.scoring.curve import Live, parts_of
-from vae_runner.experiment.scoring.evaluation import LeftOut
+from vae_runner.experiment.scoring.evaluation import LeftOut, evaluate
 from vae_runner.experiment.scoring.subject import Settings, Subject
 from vae_runner.experiment.scoring.wanted import evaluation_config
 from vae_runner.report.sweep import read_sweep
@@ -114,6 +116,32 @@ def test_what_is_reported_is_made_with_the_threads_of_the_run_and_its_float32(
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_scores_are_made_in_float32_on_a_gpu_too(
+    experiment: Make, compose: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = experiment(*SMALL, folder=tmp_path)
+    engine.run()
+    seen, score = list[bool](), CATALOGUE["active_units"]
+
+    def watched(*args: Any) -> Any:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return score.make(*args)
+
+    monkeypatch.setitem(CATALOGUE, "active_units", replace(score, make=watched))
+    live = Live(
+        tmp_path,
+        config_of(compose),
+        engine.objective.model.eval(),
+        engine.step,
+        "last",
+        engine.device,
+        parts_of(engine),
+    )
+    assert len(list(evaluate(Subject(live, Settings()), ["active_units"]))) == 1
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_a_run_that_cannot_be_measured_at_its_end_is_done_with_a_line(

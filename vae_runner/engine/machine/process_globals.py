@@ -9,7 +9,7 @@ import torch
 
 from vae_runner.randomness import isolated
 
-__all__ = ["process_globals"]
+__all__ = ["process_globals", "whole_float32"]
 
 
 @contextlib.contextmanager
@@ -17,24 +17,35 @@ def process_globals(seed: int, device: torch.device, threads: int) -> Iterator[N
     """Inside, the number of threads, the generators and cuDNN's choice of kernels are the run's own; afterwards they
     are as they were before.
 
-    A GPU's float32 is that in convolutions too, where torch would round the factors to TF32, 10 bits of mantissa. On
-    the CPU, numbers below 1e-38 are 0: a processor takes a hundred times as long for each of these, and where a net is
-    sure of a pixel, at logits beyond 87, its probability and the gradient are such.
+    Float32 is `whole_float32`. On the CPU, numbers below 1e-38 are 0: a processor takes a hundred times as long for
+    each of these, and where a net is sure of a pixel, at logits beyond 87, its probability and the gradient are such.
     """
     cudnn = torch.backends.cudnn
-    before, deterministic, rounded = torch.get_num_threads(), cudnn.deterministic, cudnn.allow_tf32
-    flushed = _is_flushing()
-    with isolated(seed, device):
+    before, deterministic, flushed = torch.get_num_threads(), cudnn.deterministic, _is_flushing()
+    with isolated(seed, device), whole_float32():
         try:
             torch.set_num_threads(threads)
             torch.set_flush_denormal(True)
             cudnn.deterministic = True  # else a resumed run differs in the last digits
-            cudnn.allow_tf32 = False
             yield
         finally:
             torch.set_flush_denormal(flushed)
             torch.set_num_threads(before)
-            cudnn.deterministic, cudnn.allow_tf32 = deterministic, rounded
+            cudnn.deterministic = deterministic
+
+
+@contextlib.contextmanager
+def whole_float32() -> Iterator[None]:
+    """Inside, a GPU's float32 is that in convolutions too, where torch would round the factors to TF32, 10 bits of
+    mantissa.
+    """
+    cudnn = torch.backends.cudnn
+    rounded = cudnn.allow_tf32
+    try:
+        cudnn.allow_tf32 = False
+        yield
+    finally:
+        cudnn.allow_tf32 = rounded
 
 
 def _is_flushing() -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vae_runner.engine.machine.process_globals import whole_float32
 from vae_runner.errors import UserError
 from vae_runner.experiment.scoring.alike_runs import OF_SEEDS
 from vae_runner.experiment.scoring.catalogue import CATALOGUE, DEFAULT, OF_FEATURES, Watch
@@ -65,7 +66,8 @@ def evaluate(
             yield LeftOut(name, NEEDS_GRID.format(**lacking))
             continue
         try:
-            score, images, sizes = entry.make(subject, name, watch(name) if watch else _unwatched)
+            with whole_float32():
+                score, images, sizes = entry.make(subject, name, watch(name) if watch else _unwatched)
         except (UserError, ValueError) as error:
             yield LeftOut(name, str(error))
             continue
