@@ -253,20 +253,6 @@ def test_no_preset_can_be_chosen(vae_train: Run) -> None:
         assert (code, yaml.safe_load(output)["engine"]["steps"]) == (0, 10_000)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "lines"),
-    [
-        (["engine.steps=3", "engine.steps=2"], ["engine.steps is given twice; the last one counts: engine.steps=2"]),
-        (["seed=1", "++seed=2", "seed=3"], ["seed is given 3 times; the last one counts: seed=3"]),
-        (["divergence=beta", "divergence=kl"], ["divergence is given twice; the last one counts: divergence=kl"]),
-        (["seed=1", "seed=1", "divergence=beta", "divergence.beta=2"], []),
-    ],
-)
-def test_a_setting_that_is_given_again_is_said(vae_train: Run, arguments: list[str], lines: list[str]) -> None:
-    code, _, errors = vae_train("--cfg", "job", *arguments)
-    assert (code, errors.splitlines()) == (0, [f"vae-train: {line}" for line in lines])
-
-
 def test_all_mistakes_are_told_together(vae_train: Run) -> None:
     arguments = ["dataset=dspritez", "epcohs=3", "--seed=3", "divergence.beta=abc", "engine.steps=0", "++optimizer.r=1"]
     code, _, errors = vae_train(*arguments)

@@ -93,8 +93,6 @@ def _ask_hydra(arguments: list[str]) -> None:
 def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
     """Do what was asked for, and found to be right; returns the exit code."""
     cfg = checked.cfg
-    for line in checked.notes:
-        say(line)
     if "--cfg" in request.flags:
         package = request.flags.get("--package") or "_global_"
         if package != "_global_" and OmegaConf.select(cfg, package) is None:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.cli.arguments import Request, name_of
 from vae_runner.cli.composing.composer import Composer, composer, without_hydra
 from vae_runner.cli.hydra_compat import BASIC
-from vae_runner.cli.judging.hydra_settings import hydra_faults, overruled, repeated
+from vae_runner.cli.judging.hydra_settings import hydra_faults, repeated
 from vae_runner.cli.judging.judge import (
     about_dashes,
     group_of,
@@ -48,12 +48,11 @@ COMBINATIONS = 50  # of a sweep's values that are composed and checked beforehan
 @dataclass(frozen=True)
 class Checked:
     """A command line that has no mistakes: what it is composed to, with Hydra's node, and what the check has made of
-    that, plain and without it; of a sweep, of jobs in which each value is seen once. And what is to be said of it.
+    that, plain and without it; of a sweep, of jobs in which each value is seen once.
     """
 
     cfg: DictConfig
     configs: list[dict[str, Any]]
-    notes: list[str] = field(default_factory=list)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -74,9 +73,7 @@ def precheck(request: Request, composer: Composer) -> Checked:
     ]
     judged = _judge(request, base, composer)
     judged.problems += _judge_sweep(judged) if request.multirun else _judge_singles(judged)
-    checked = _checked_sweep(request, judged, composer) if request.multirun else _checked_run(judged, composer)
-    checked.notes.extend(overruled(judged.parsed))
-    return checked
+    return _checked_sweep(request, judged, composer) if request.multirun else _checked_run(request, judged, composer)
 
 
 @dataclass
@@ -186,7 +183,7 @@ def _found(cfg: DictConfig, judged: _Judged) -> tuple[dict[str, Any], list[str]]
     return config, problems
 
 
-def _checked_run(judged: _Judged, composer: Composer) -> Checked:
+def _checked_run(request: Request, judged: _Judged, composer: Composer) -> Checked:
     """The run that the settings come to. Raises `UserError` with all that is wrong."""
     try:
         cfg = composer.compose(first_values(judged.usable))

@@ -15,9 +15,8 @@ from vae_runner.cli.sweeping.launcher import PROCESSES
 from vae_runner.errors import UserError
 from vae_runner.experiment.checking.check import shortened
 from vae_runner.signature import locate
-from vae_runner.text import plain
 
-__all__ = ["check_folder_name", "hydra_faults", "overruled", "plugin_hint", "repeated", "user_path"]
+__all__ = ["check_folder_name", "hydra_faults", "plugin_hint", "repeated", "user_path"]
 
 # Plugins of Hydra by the options that they bring, and what installs them.
 PLUGINS = {
@@ -90,18 +89,6 @@ def repeated(overrides: Sequence[Override]) -> Iterator[str]:
             yield f"{name} is given twice, once with several values; give all of them at once"
         if value := next(_twice(override.sweep_iterator()), None):
             yield f"{override.input_line} gives {value} twice: these jobs would be the same"
-
-
-def overruled(overrides: Sequence[Override]) -> Iterator[str]:
-    """A line for each setting that is given more than once: of these, as with Hydra everywhere, the last one counts."""
-    given: dict[str, list[str]] = {}
-    for override in overrides:
-        if not override.is_delete():
-            given.setdefault(override.get_key_element().lstrip("+"), []).append(override.input_line)
-    for name, lines in given.items():
-        if len(set(lines)) > 1:
-            times = "twice" if len(lines) == 2 else f"{len(lines)} times"
-            yield f"{name} is given {times}; the last one counts: {plain(lines[-1])}"
 
 
 def _twice(values: Iterable[Any]) -> Iterator[str]:
