@@ -153,7 +153,7 @@ def _cells(row: Row, some: Sequence[Finding]) -> list[str]:
     )
     nats = ", ".join(f"{_mean(some, name):.1f}" for name in ("distortion", "rate"))
     whole = some[0].fraction == 1
-    steps = f"{some[0].steps:,}" + ("" if whole else f" ({some[0].fraction:.0%} of them)")
+    steps = f"{some[0].steps:,}" + ("" if whole else f" ({100 * some[0].fraction:g}% of them)")
     hours = f"{statistics.mean(one.hours for one in some):.2f}, {some[0].device}, {some[0].images} images"
     expected = "as published" if whole else row.expected
     return [f"{scores}; {nats}", expected, ", ".join(str(one.seed) for one in some), steps, hours]
