@@ -177,7 +177,7 @@ def wait_for_threads() -> None:
     """As an interpreter does at its end."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon and not thread.name.startswith("decode"):
-            thread.join(60)
+            thread.join(300)
 
 
 def fault(request: dict[str, Any]) -> Callable[[Point], None]:

@@ -135,7 +135,7 @@ def test_of_two_processes_that_ask_at_once_one_makes_the_array(tmp_path: Path) -
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
         assert process.exitcode == 0
         process.close()
     assert (tmp_path / "calls").read_text() == "made\n"

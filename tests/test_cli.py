@@ -628,7 +628,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
     process = start(tmp_path, *LONG)
     wait_for(tmp_path / "mine/checkpoints/last.pt", process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code
     told = re.fullmatch(r"vae-train: saved step ([\d,]+); go on with: vae-train resume=mine trust=true\n", errors)
     step = int(told[1].replace(",", ""))

@@ -57,7 +57,7 @@ def test_what_one_thread_writes_is_no_leftover_to_another(tmp_path: Path, monkey
 
     def slowly(path: Path, target: Path) -> Path:
         begun.set()
-        assert tidied.wait(10)
+        assert tidied.wait(60)
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", slowly)
@@ -65,7 +65,7 @@ def test_what_one_thread_writes_is_no_leftover_to_another(tmp_path: Path, monkey
         begun.clear(), tidied.clear()
         writer = threading.Thread(target=write)
         writer.start()
-        assert begun.wait(10)
+        assert begun.wait(60)
         remove_leftovers(tmp_path)
         tidied.set()
         writer.join()

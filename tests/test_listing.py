@@ -121,7 +121,7 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path, arguments:
         "    try: read()\n"
         "    except Exception as error: print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert "1.png" in told.stdout + told.stderr
 
 

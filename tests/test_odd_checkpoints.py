@@ -1,8 +1,7 @@
-"""Sealed checkpoints of odd content: at every door one line, at once."""
+"""Sealed checkpoints of odd content: at every door one line."""
 
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from vae_runner.cli import redraw
 from vae_runner.errors import UserError
 
 SAMPLE = 10  # checkpoints in one test
-SECONDS = 20  # of this process that a door may take
 SMALL = ["architecture=mlp", "dataset.image_size=16", "dataset.validation=4", "engine.steps=4", "engine.batch_size=4"]
 SMALL += [
     "engine.device=cpu",
@@ -53,7 +51,7 @@ def put(run: Path, archive: bytes) -> None:
 
 
 def faults(capfd: pytest.CaptureFixture[str]) -> list[str]:
-    """What is not as it should be at the doors: the exit code, one line (several for several settings), the time."""
+    """What is not as it should be at the doors: the exit code, one line (several for several settings)."""
     found = []
     doors = (
         (cli.run, ["resume=run", "engine.steps=6"]),
@@ -61,13 +59,11 @@ def faults(capfd: pytest.CaptureFixture[str]) -> list[str]:
     )
     for door, arguments in doors:
         capfd.readouterr()
-        begun = time.process_time()
         code = door(arguments)
         output, errors = capfd.readouterr()
-        took = time.process_time() - begun
         is_told = code == 0 or (code == 2 and [bool(LINE.fullmatch(text)) for text in errors.splitlines()] == [True])
-        if not is_told or took > SECONDS or BARE.search(output + errors):
-            found.append(f"{arguments[0]}: {code} after {took:.1f} s: {errors[-600:]}")
+        if not is_told or BARE.search(output + errors):
+            found.append(f"{arguments[0]}: {code}: {errors[-600:]}")
     return found
 
 

@@ -199,7 +199,7 @@ def test_who_made_the_folder_and_lost_the_lock_removes_nothing(inside: Path) -> 
     def halted(folder: Path) -> list[Path]:
         result = make_folder(folder)
         made.set()
-        assert trains.wait(60)
+        assert trains.wait(300)
         return result
 
     def first() -> None:
@@ -208,7 +208,7 @@ def test_who_made_the_folder_and_lost_the_lock_removes_nothing(inside: Path) -> 
 
     process = context.Process(target=first)
     process.start()
-    assert made.wait(60)
+    assert made.wait(300)
     with RunFolder(inside / "a/run").claim(resuming=False) as folder:
         (folder.path / "config.yaml").touch()
         trains.set()

@@ -347,7 +347,7 @@ def test_what_kills_left_in_a_store_is_tidied(make: Callable[..., Any], tmp_path
 @pytest.mark.slow
 def test_of_two_processes_one_prepares_and_the_other_waits(noise: Path, tmp_path: Path) -> None:
     both = [prepare(noise, tmp_path, 0.002, "log") for _ in range(2)]
-    sums = {process.communicate(timeout=60)[0] for process in both}
+    sums = {process.communicate(timeout=300)[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(sums) == 1
     names = (tmp_path / "log").read_text().split()

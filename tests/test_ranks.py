@@ -167,7 +167,7 @@ def test_a_process_that_is_killed_ends_all_with_one_line_and_leaves_a_run_that_r
     first, second = (subprocess.Popen(command, env=environment, **pipes) for environment in environments())
     wait_until((inside / "run" / "checkpoints" / "last.pt").exists, first)
     second.kill()
-    (_, errors), silent = first.communicate(timeout=120), second.communicate()
+    (_, errors), silent = first.communicate(timeout=300), second.communicate()
     assert (first.returncode, errors.count("\n"), silent) == (1, 1, ("", "")), errors
     assert "another process of this run has ended, without which it cannot go on; last good checkpoint: step " in errors
     capfd.readouterr()

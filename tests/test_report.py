@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -925,22 +924,6 @@ def test_values_of_another_kind_never_stop_the_report(folder: Folder, value: Any
             (folder.path / name).write_text(json.dumps(changed(content, path, value)) + "\n")
             folder.page()
         (folder.path / name).write_text(whole)
-
-
-def test_a_report_of_a_run_of_10_000_steps_takes_less_than_a_fifth_of_a_second(folder: Folder) -> None:
-    dims = [0.1 * d for d in range(32)]
-    records = [train_record(step, kl_dims=dims, capacity=1.0) for step in range(50, 10_001, 50)]
-    folder.records([*records, *(validation_record(step, kl_dims=dims) for step in range(0, 10_001, 1000))])
-    noise = Image.effect_noise((1500, 1450), 80).convert("RGB")
-    buffer = io.BytesIO()
-    noise.save(buffer, "PNG", compress_level=1)
-    folder.picture("traversal", buffer.getvalue())
-    taken = []
-    for _ in range(5):
-        start = time.perf_counter()
-        write_report(folder.path)
-        taken.append(time.perf_counter() - start)
-    assert min(taken) < 0.2
 
 
 def engine(step: int, total: int = 5000) -> Training:

@@ -37,7 +37,7 @@ def served(folder: Path) -> Iterator[int]:
 
 
 def get(port: int, path: str, **headers: str) -> Answer:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read().decode(errors="replace")

@@ -319,7 +319,7 @@ def test_a_sweep_under_way_is_not_taken_up_twice(tmp_path: Path, vae_train: Run)
         code, _, errors = vae_train("resume=mine", TRUST)
         assert (code, errors) == (2, "vae-train: error: mine is under way in another process; stop that one first\n")
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=300)
         assert "go on with: vae-train resume=mine trust=true\n" in told
     finally:
         process.kill()
