@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vae_runner.cli.process import own_share
 from vae_runner.cli.process.before_torch import prepare_environment
 from vae_runner.engine import Engine
 from vae_runner.engine.machine import busyness
@@ -168,6 +169,32 @@ def test_the_work_of_others_is_what_all_processors_do_less_our_own(
     while time.process_time() < began + 0.3:
         pass
     assert busy_seconds() == pytest.approx(22 - began - 0.3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("most", "used", "spare"),
+    [(4, 0.0, 4), (4, 0.4, 4), (4, 1.0, 3), (4, 2.6, 1), (4, 9.0, 1), (2, 2.0, 2), (2, 3.0, 1), (1, 0.0, 1)],
+)
+def test_a_command_that_does_not_train_takes_the_processors_that_others_leave(
+    most: int, used: float, spare: int, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(own_share.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(own_share.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(own_share, "busy_seconds", lambda: used * now[0])
+    monkeypatch.setattr(own_share.os, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    torch.set_num_threads(most)
+    with own_share.own_share():
+        assert torch.get_num_threads() == spare
+    assert torch.get_num_threads() == most
+    monkeypatch.setenv("OMP_NUM_THREADS", str(most))  # the user's word
+    with own_share.own_share():
+        assert torch.get_num_threads() == most
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(own_share, "busy_seconds", lambda: None)  # on a system that does not tell
+    with own_share.own_share():
+        assert torch.get_num_threads() == most
 
 
 def test_threads_sleep_soon_and_kernels_are_kept_unless_the_user_has_said_otherwise_or_it_is_too_late(

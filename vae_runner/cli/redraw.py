@@ -172,6 +172,7 @@ def _redraw(wish: Wish) -> int:
         raise UserError(
             f"{plain(wish.folder)}: no run there (no {CONFIG}); give the folder of a run{such_as(wish.folder)}"
         )
+    from vae_runner.cli.process.own_share import own_share
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.saved_run.redrawing import checked_nodes, redraw
@@ -182,7 +183,7 @@ def _redraw(wish: Wish) -> int:
     choose_device(wish.device)
     nodes = checked_nodes(wish.folder, lambda saved: _chosen(wish.request, saved), wish.trust)
     out, pages = wish.out or wish.folder / "redrawn", wish.out or wish.folder
-    with warnings_to_stderr():
+    with own_share(), warnings_to_stderr():
         made = redraw(wish.folder, nodes, wish.checkpoint, out, wish.device, wish.trust, wish.root, pages, wish.paper)
         for file in made:
             to_stdout(file)

@@ -203,6 +203,7 @@ def _evaluate(wish: Wish) -> int:
     runs = _runs(wish.folders)
     from vae_runner.cli.evaluating.other_option import other_data
     from vae_runner.cli.evaluating.scored_runs import Loading, score_runs
+    from vae_runner.cli.process.own_share import own_share
     from vae_runner.console import warnings_to_stderr
     from vae_runner.engine import choose_device
     from vae_runner.experiment.scoring.evaluation import known_scores
@@ -216,7 +217,7 @@ def _evaluate(wish: Wish) -> int:
     if wish.scores is None and len(runs) > 1:
         names = (*names, "udr")
     trust = wish.given.get("trust") == "true"
-    with warnings_to_stderr():
+    with own_share(), warnings_to_stderr():
         other = other_data(wish.data, device) if wish.data else None
         loading = Loading(wish.given.get("checkpoint"), device, trust, wish.given.get(ROOT), other)
         code = score_runs(runs, names, settings, loading)

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_runner.auto_encoder import as_sample
+from vae_runner.cli.process.own_share import own_share
 from vae_runner.cli.using.wish import Wish
 from vae_runner.console import warnings_to_stderr
 from vae_runner.drawing.encoded import Drawing
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 def do(wish: Wish) -> int:
     """Do what is wished; returns the exit code, 1 where some images could not be read."""
-    with warnings_to_stderr():
+    with own_share(), warnings_to_stderr():
         if wish.verb in ("encode", "export"):
             files = export_files(wish.out) if wish.verb == "export" else [wish.out]
             new_files(files, wish.overwrite)
