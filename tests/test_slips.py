@@ -31,15 +31,15 @@ class Began(BaseException):
 
 def settings_of(configs: Composer) -> dict[str, str]:
     """The settings of all options, by name, each with the choice that brings it."""
-    found: dict[str, str] = {}
-    choices = ["", *(f"{group}={name}" for group in sorted(configs.groups) for name in configs.options(group))]
-    for choice in choices:
+    found = dict.fromkeys(leaves(OmegaConf.to_container(without_hydra(configs.compose([])))), "")
+    groups = sorted(configs.groups - {"schedule"})  # an option of which goes to a number
+    for group, name in [(one, name) for one in groups for name in configs.options(one)]:
         try:
-            cfg = without_hydra(configs.compose([choice] if choice else []))
+            cfg = configs.option(group, name)
         except UserError:  # of an option that goes with another one only
             continue
-        for key in leaves(OmegaConf.to_container(cfg)):
-            found.setdefault(key, choice)
+        for key in leaves(OmegaConf.to_container(cfg, resolve=False)):
+            found.setdefault(key, f"{group}={name}")
     return {key: choice for key, choice in found.items() if "_target_" not in key and not choice.startswith("dataset=")}
 
 

@@ -46,16 +46,22 @@ class Composer:
 
     def compose(self, overrides: Iterable[str], multirun: bool = False) -> DictConfig:
         """The composed config with Hydra's node. Raises `UserError` with the reason in one line."""
-        mode = RunMode.MULTIRUN if multirun else RunMode.RUN
         arguments = list(overrides)
+        cfg = self._composed(self._config_name, arguments, RunMode.MULTIRUN if multirun else RunMode.RUN)
+        check_added(cfg, arguments)
+        return cfg
+
+    def option(self, group: str, name: str) -> DictConfig:
+        """The config that a group's option makes by itself. Raises `UserError` with the reason in one line."""
+        return without_hydra(self._composed(f"{group}/{name}", [], RunMode.RUN))
+
+    def _composed(self, config_name: str, arguments: list[str], mode: RunMode) -> DictConfig:
         try:
-            cfg = self._hydra.compose_config(self._config_name, arguments, mode)
+            return self._hydra.compose_config(config_name, arguments, mode)
         except UserError:
             raise
         except Exception as error:  # all that goes into it was asked for: whatever Hydra says of it is about that
             raise UserError(in_words(one_line(error))) from error
-        check_added(cfg, arguments)
-        return cfg
 
     def placed(self, problems: Iterable[str], typed: set[str]) -> list[str]:
         """The problems of what was composed last; what was not typed, but stands in a file of the user's, with that."""

@@ -19,10 +19,11 @@ from typing import Any
 
 from hydra.core.default_element import GroupDefault, InputDefault, ResultDefault
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_runner.cli.composing.kept_files import read_once
 from vae_runner.cli.composing.own_files import check_file, line_of, shown_file
 from vae_runner.cli.composing.schedules import append_schedules, replaced_by_schedules
 from vae_runner.cli.composing.suited import suited
@@ -122,9 +123,10 @@ class _Presets(ConfigRepository):
         return result
 
     def _read(self, config_path: str) -> ConfigResult | None:
-        file = self._own_file(config_path)
+        source = next((source for source in self.sources if source.is_config(config_path)), None)
+        file = _own_file(source, config_path)
         if file is None:
-            return super().load_config(config_path)
+            return read_once(source, config_path, super().load_config)
         check_file(file)
         try:
             result = super().load_config(config_path)
@@ -137,13 +139,6 @@ class _Presets(ConfigRepository):
             self.own_files[file] = package.removeprefix("_global_").lstrip(".")
         return result
 
-    def _own_file(self, config_path: str) -> Path | None:
-        """The file that it is read from, where that is one of the user's."""
-        source = next((source for source in self.sources if source.is_config(config_path)), None)
-        if source is None or source.scheme() != "file" or Path(source.path) == config_dir():
-            return None
-        return Path(source.path, source._normalize_file_name(config_path))
-
     def _leave_out(self, node: str, own: Mapping[str, "_Choice"], preset: ConfigResult, name: str) -> None:
         """Take what lies in the node out of the preset, the options as well as the values, and note what was there."""
         inner = [choice for choice in own.values() if _lies_in(choice.node, node) and choice.node != node]
@@ -153,6 +148,13 @@ class _Presets(ConfigRepository):
         missed += [f"{key}={_plain(value)}" for key, value in _take(preset.config, node) if key not in self._given]
         if missed:
             self.told.append(_line(name, missed, _home(node, own)))
+
+
+def _own_file(source: ConfigSource | None, config_path: str) -> Path | None:
+    """The file that it is read from, where that is one of the user's."""
+    if source is None or source.scheme() != "file" or Path(source.path) == config_dir():
+        return None
+    return Path(source.path, source._normalize_file_name(config_path))
 
 
 @dataclass(frozen=True)

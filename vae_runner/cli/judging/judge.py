@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.cli.arguments import CHOICES, WITH_VALUE
-from vae_runner.cli.composing.composer import Composer, one_line, without_hydra
+from vae_runner.cli.composing.composer import Composer, one_line
 from vae_runner.cli.composing.schedules import GROUP as SCHEDULE
 from vae_runner.cli.composing.schedules import judge_schedule, takes_schedule
 from vae_runner.cli.composing.sums import adds_term
@@ -143,22 +143,22 @@ def _of_others(key: str, composer: Composer) -> str | None:
     group = next((group for group in groups if group in composer.groups), None)
     if group is None or key.replace(".", "/") in composer.groups:
         return None
-    homes = [name for name in composer.options(group) if key in nodes(_composed(composer, f"{group}={name}"))]
+    homes = [name for name in composer.options(group) if key in nodes(_option(composer, group, name))]
     return f"{key} is a setting of {group}={'|'.join(homes)}" if homes else None
 
 
 def _of_schedules(key: str, base: DictConfig, composer: Composer) -> str | None:
     """That the setting is one of schedules that are not chosen for the number before it, where it is."""
-    node = key.rpartition(".")[0]
+    node, _, inner = key.rpartition(".")
     names = composer.options(SCHEDULE) if node and takes_schedule(OmegaConf.select(base, node)) else []
-    homes = [name for name in names if key in nodes(_composed(composer, f"{SCHEDULE}@{node}={name}"))]
+    homes = [name for name in names if f"{SCHEDULE}.{inner}" in nodes(_option(composer, SCHEDULE, name))]
     return f"{key} is a setting of {SCHEDULE}@{node}={'|'.join(homes)}" if homes else None
 
 
-def _composed(composer: Composer, choice: str) -> Any:
-    """The plain config with that choice; of an option that does not go with the others, nothing."""
+def _option(composer: Composer, group: str, name: str) -> Any:
+    """The plain config of an option by itself; nothing of one that needs others around it."""
     with contextlib.suppress(UserError):
-        return OmegaConf.to_container(without_hydra(composer.compose([choice])), resolve=False)
+        return OmegaConf.to_container(composer.option(group, name), resolve=False)
     return {}
 
 
