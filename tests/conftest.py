@@ -97,6 +97,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup, which programs would inherit
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # behind an & of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     before = dict(os.environ)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("xdg-cache"))
     os.environ.pop("HYDRA_FULL_ERROR", None)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from samples import sampled
 from stopping import begun, wait_until
 from test_cli import Run, toy, vae_train
 
@@ -198,7 +199,7 @@ LONG = ("engine.steps=200000", "engine.checkpoint_every=200000", "engine.validat
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGKILL], signal.SIGINT))
 def test_a_signal_ends_all_jobs_with_their_steps_saved_and_they_go_on(tmp_path: Path, number: signal.Signals) -> None:
     process = begun(tmp_path, *toy(*QUICK, *LONG, "--multirun", "seed=0,1,2", "jobs=2", "hydra.sweep.dir=s"))
     wait_until(lambda: len(list(tmp_path.glob("s/*/metrics.jsonl"))) == 2, process)  # both are at their steps
