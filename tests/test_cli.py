@@ -253,18 +253,6 @@ def test_no_preset_can_be_chosen(vae_train: Run) -> None:
         assert (code, yaml.safe_load(output)["engine"]["steps"]) == (0, 10_000)
 
 
-@pytest.mark.slow
-def test_of_a_setting_that_is_given_again_is_said_which_one_counts(vae_train: Run) -> None:
-    again = ["engine.steps=9", "seed=1", "divergence=kl", "++engine.steps=3", "seed=1", "engine.steps=2"]
-    code, output, errors = vae_train(OWN_CONFIGS, *TOY, "visualisation=[]", *again, "hydra.run.dir=run")
-    assert (code, errors) == (0, "")
-    assert [line for line in output.splitlines() if "given" in line] == [
-        "note  divergence is given twice; the last one counts: divergence=kl",
-        "note  engine.steps is given 4 times; the last one counts: engine.steps=2",
-    ]
-    assert load_checkpoint(Path("run/checkpoints/last.pt"))["step"] == 2
-
-
 def test_all_mistakes_are_told_together(vae_train: Run) -> None:
     arguments = ["dataset=dspritez", "epcohs=3", "--seed=3", "divergence.beta=abc", "engine.steps=0", "++optimizer.r=1"]
     code, _, errors = vae_train(*arguments)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vae_runner.text import plain
-
 __all__ = ["Request", "name_of", "read_arguments", "taken_out"]
 
 WITH_VALUE = {
@@ -85,18 +83,6 @@ class Request:
     def names(self) -> set[str]:
         """The names of all settings that are given a value."""
         return {name_of(setting) for setting in self.overrides if not setting.startswith("~")}
-
-    def overruled(self) -> list[str]:
-        """A line for each setting that is given several values: as with Hydra everywhere, the last one counts."""
-        given: dict[str, list[str]] = {}
-        for setting in self.overrides:
-            given.setdefault(name_of(setting), []).append(setting)
-        return [
-            f"{plain(name)} is given {'twice' if len(settings) == 2 else f'{len(settings)} times'}; "
-            f"the last one counts: {plain(settings[-1])}"
-            for name, settings in given.items()
-            if len(set(settings)) > 1 and not settings[-1].startswith("~")
-        ]
 
     def faults(self) -> list[str]:
         """A line for each of Hydra's flags that cannot be as it is given."""

@@ -21,7 +21,7 @@ from vae_runner.cli.judging.hydra_settings import check_folder_name, user_path
 from vae_runner.cli.process.garbage import garbage_search_put_off
 from vae_runner.cli.process.ranks import led, refuse_sweep
 from vae_runner.errors import UserError
-from vae_runner.output import standard_output, to_stdout
+from vae_runner.output import standard_output
 from vae_runner.paths import config_dir
 from vae_runner.runs.names import CONFIG, ENVIRONMENT, LATEST_RUN, LEDGER, LOG, OF_HYDRAS_SWEEP
 from vae_runner.runs.words import shown
@@ -106,8 +106,6 @@ def _do(request: Request, checked: "Checked", compose: "Composer") -> int:
     from vae_runner.experiment.signals import StopSignals
 
     with standard_output(is_needed=False), StopSignals().listening():  # what is trained goes on without it
-        for line in request.overruled():
-            to_stdout(f"note  {line}")
         if request.multirun:
             refuse_sweep()
             return _sweep(request, checked, compose)
