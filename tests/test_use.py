@@ -14,11 +14,15 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 import vae_runner
 from vae_runner.architectures import MLPDecoder, MLPEncoder
 from vae_runner.auto_encoder import VAE
+from vae_runner.cli import redraw
 from vae_runner.cli import run as vae_train
+from vae_runner.cli.evaluating import evaluate
+from vae_runner.cli.process import own_share
 from vae_runner.cli.using import use
 from vae_runner.datasets.split import Subset
 from vae_runner.distributions import SimpleExponential
@@ -539,3 +543,28 @@ def test_pictures_show_themselves_in_a_notebook(run: SavedRun, inside: Path) -> 
     assert grid._repr_png_() == Path("way.png").read_bytes()
     first, last = as_batch(grid.images[:1], (1, 16, 16), None), grid.images[-1:]
     assert torch.equal(torch.cat([first, last]), run.images(2))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (use.run, ["sample", "RUN", "n=1", "--out", "drawn"]),
+        (evaluate.run, ["RUN", "score=[active_units]"]),
+        (redraw.run, ["RUN", "visualisation=[samples]", "--out", "drawn"]),
+    ],
+    ids=["vae-use", "vae-evaluate", "vae-redraw"],
+)
+def test_a_command_that_does_not_train_takes_its_share_of_the_machine(
+    command: Callable[[list[str]], int],
+    arguments: list[str],
+    folder: Path,
+    inside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, threads, before = [], set(), torch.get_num_threads()
+    monkeypatch.setattr(own_share, "_spare", lambda most: 3)
+    monkeypatch.setattr(own_share, "keep_freed_memory", lambda: kept.append(True))
+    with register_module_forward_pre_hook(lambda *_: threads.add(torch.get_num_threads())):
+        assert command([str(folder) if one == "RUN" else one for one in arguments] + OWN) == 0
+    assert (kept, threads) == ([True], {3})
+    assert torch.get_num_threads() == before
