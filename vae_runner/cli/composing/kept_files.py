@@ -1,7 +1,7 @@
 """Config files of the program and of Hydra, read once in a process: a third of composing a config is reading them.
 
 A mistyped setting is looked for in all options of a group, and a sweep is composed job by job. The user's own files may
-change meanwhile, and are read each time.
+change meanwhile, and are read each time; so is the config that leads to all others, which Hydra reads by itself.
 """
 
 import pickle
